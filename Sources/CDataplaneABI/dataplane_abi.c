@@ -1,0 +1,1 @@
+#include "dataplane_abi.h"
