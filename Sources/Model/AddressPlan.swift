@@ -31,7 +31,8 @@ public struct AddressPlan: Hashable, Sendable {
   /// The plan over `cidr`, such as `198.18.0.0/15`; nil unless it is a /15 on its boundary.
   public init?(cidr: String) {
     let parts = cidr.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count == 2, parts[1] == "\(Self.prefixLength)", let base = IPv4Address(String(parts[0])),
+    guard parts.count == 2, parts[1] == "\(Self.prefixLength)",
+      let base = IPv4Address(String(parts[0])),
       base.rawValue & ~Self.mask == 0, base.rawValue >> 24 != 0, base.rawValue >> 24 != 127,
       base.rawValue >> 28 < 0xe
     else { return nil }
@@ -52,7 +53,9 @@ public struct AddressPlan: Hashable, Sendable {
   }
 
   /// Whether `address` lies in the range.
-  public func contains(_ address: IPv4Address) -> Bool { address.rawValue & Self.mask == base.rawValue }
+  public func contains(_ address: IPv4Address) -> Bool {
+    address.rawValue & Self.mask == base.rawValue
+  }
 
   /// The place of `address` in the range, 0 to 131,071; nil outside.
   public func offset(of address: IPv4Address) -> UInt32? {
@@ -61,5 +64,6 @@ public struct AddressPlan: Hashable, Sendable {
 }
 
 extension AddressPlan: CustomStringConvertible {
+  /// The range as CIDR: `198.18.0.0/15`.
   public var description: String { "\(base)/\(Self.prefixLength)" }
 }

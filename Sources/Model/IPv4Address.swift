@@ -28,10 +28,12 @@ public struct IPv4Address: Hashable, Comparable, Sendable {
   /// An address from `struct in_addr`, that is, in network byte order.
   public init(networkOrder: UInt32) { self.rawValue = UInt32(bigEndian: networkOrder) }
 
+  /// By number.
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }
 
 extension IPv4Address: CustomStringConvertible {
+  /// The dotted form: `198.18.2.1`.
   public var description: String {
     "\(rawValue >> 24).\(rawValue >> 16 & 0xff).\(rawValue >> 8 & 0xff).\(rawValue & 0xff)"
   }
