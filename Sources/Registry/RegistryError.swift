@@ -1,0 +1,97 @@
+import Model
+
+/// Why the registry did not do what was asked. Nothing changed then.
+public enum RegistryError: Error, Hashable, Sendable {
+  /// No such deployment; `known` are those that there are.
+  case undeclaredDeployment(DeploymentName, known: [DeploymentName])
+
+  /// No such service in `deployment`; `known` are those that there are.
+  case undeclaredService(ServiceName, deployment: DeploymentName, known: [ServiceName])
+
+  /// Two services of `deployment` that programs could not tell apart.
+  case nameCollision(NameCollision, deployment: DeploymentName)
+
+  /// The deployment would have `count` services, more than there are numbers.
+  case tooManyServices(deployment: DeploymentName, count: Int)
+
+  /// Every instance number of the service is taken.
+  case tooManyInstances(deployment: DeploymentName, service: ServiceName)
+
+  /// Every deployment id of this runner is taken.
+  case tooManyDeployments(DeploymentName)
+
+  /// Services that would be removed still run.
+  case serviceHasInstances([Instance])
+
+  /// The file is a registry with damage.
+  case corrupt(file: String, detail: String)
+
+  /// The file is not a registry.
+  case foreign(file: String, detail: String)
+
+  /// The file is a registry of a later istbpf, in schema `version`; this one knows `known`.
+  case newer(file: String, version: Int, known: Int)
+
+  /// The file could not be written: its disk is full or fails.
+  case full(file: String, detail: String)
+
+  /// Another process held the file for longer than one waits.
+  case busy(file: String)
+
+  /// The file could not be opened or used for any other reason.
+  case unavailable(file: String, detail: String)
+}
+
+extension RegistryError: CustomStringConvertible {
+  /// What to tell people.
+  public var description: String {
+    switch self {
+    case .undeclaredDeployment(let name, let known):
+      "deployment \(quoted(name.rawValue)) is not declared"
+        + Self.hint(name.rawValue, known.map(\.rawValue), "deployments")
+    case .undeclaredService(let name, let deployment, let known):
+      "service \(quoted(name.rawValue)) is not declared in deployment \(deployment)"
+        + Self.hint(name.rawValue, known.map(\.rawValue), "services")
+    case .nameCollision(let collision, let deployment):
+      "deployment \(deployment): \(collision)"
+    case .tooManyServices(let deployment, let count):
+      "deployment \(deployment) would have \(count) services; \(AddressPlan.serviceNumbers.count) "
+        + "is the most, since each has a /24 of the private range"
+    case .tooManyInstances(let deployment, let service):
+      "service \(deployment)/\(service) has \(AddressPlan.instanceNumbers.count) instances, the "
+        + "most that its /24 holds; stop one first"
+    case .tooManyDeployments(let name):
+      "deployment \(name) cannot be declared: this runner has \(Deployment.ids.count), the most that "
+        + "there can be; remove one first"
+    case .serviceHasInstances(let instances):
+      "running instances would lose their service: \(Self.list(instances.map(\.id))); stop them first"
+    case .corrupt(let file, let detail):
+      "the registry \(file) is damaged: \(detail); nothing in it was changed. Restore it from a "
+        + "backup, or move it and its -wal and -shm aside and declare every deployment again"
+    case .foreign(let file, let detail):
+      "\(file) is no registry of istbpf: \(detail); nothing in it was changed. Check the path"
+    case .newer(let file, let version, let known):
+      "the registry \(file) has schema \(version), and this istbpf knows up to \(known): a later "
+        + "istbpf wrote it; nothing in it was changed. Install that version again"
+    case .full(let file, let detail):
+      "the registry \(file) could not be written: \(detail); nothing changed. The disk may be full "
+        + "(df shows it) or failing (dmesg shows it)"
+    case .busy(let file):
+      "the registry \(file) is locked: another process has been writing to it for seconds"
+    case .unavailable(let file, let detail):
+      "the registry \(file) cannot be used: \(detail)"
+    }
+  }
+
+  private static func hint(_ name: String, _ known: [String], _ plural: String) -> String {
+    if known.isEmpty { return "; there are no \(plural) yet: `istbpf deploy` declares them" }
+    let near = nearest(to: name, among: known).map { "; did you mean \(quoted($0))?" }
+    return (near ?? ";") + " There are: \(list(known))"
+  }
+
+  private static func list(_ names: [String]) -> String {
+    let limit = 10
+    let shown = names.prefix(limit).joined(separator: ", ")
+    return names.count > limit ? "\(shown) and \(names.count - limit) more" : shown
+  }
+}
