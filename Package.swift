@@ -107,7 +107,11 @@ let package = Package(
     .testTarget(
       name: "LinuxSystemTests", dependencies: ["LinuxSystem", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "RegistryTests", dependencies: ["RegistrySQLite", "TestSupport"], swiftSettings: strict),
+      name: "RegistryTests",
+      dependencies: [
+        "Model", "Registry", "RegistrySQLite", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
+      swiftSettings: strict),
     .testTarget(
       name: "FabricTests", dependencies: ["Fabric", "TestSupport"], swiftSettings: strict),
     .testTarget(
