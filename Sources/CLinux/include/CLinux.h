@@ -1,2 +1,9 @@
-/* Linux interfaces that Glibc's module does not offer to Swift. One prefix, linux_. */
+/* Linux interfaces that Glibc's module does not offer to Swift, by topic. One prefix, linux_.
+ *
+ * Every function here is a thin call: it returns what the system call returns, and errno says why
+ * it failed. */
 #pragma once
+#include "linux_credentials.h"
+#include "linux_files.h"
+#include "linux_mounts.h"
+#include "linux_namespaces.h"

@@ -1,0 +1,17 @@
+/* Namespaces of the calling thread. */
+#pragma once
+
+/* Moves the calling thread into the network namespace that `fd` is open on. */
+int linux_enter_network_namespace(int fd);
+
+/* Gives the calling thread a new network namespace, whose only link is a loopback that is down. */
+int linux_unshare_network_namespace(void);
+
+/* Gives the calling thread a copy of the mount namespace, and its own root and working directory. */
+int linux_unshare_mount_namespace(void);
+
+/* 1 if `fd` is open on a network namespace, 0 if on something else. */
+int linux_is_network_namespace(int fd);
+
+/* The link that is the first in every network namespace. */
+static const int linux_loopback_ifindex = 1;

@@ -1,0 +1,128 @@
+import CLibnlRoute
+import LinuxSystem
+import Model
+import SystemPackage
+
+extension FabricNamespace {
+  /// Links an instance's network namespace to this fabric.
+  ///
+  /// `beforeUp` gets the number of the fabric's end while that is still down: what it attaches there
+  /// sees the link's first packet. It runs on a thread inside the fabric's namespace, see
+  /// `DedicatedThread.run`. Whatever fails or throws leaves neither link nor address nor route; the
+  /// instance's loopback stays up.
+  ///
+  /// Throws `SystemError`: EEXIST where the fabric has a link of that name or number, or the instance
+  /// an `ist0`; ENOENT where the fabric is gone.
+  public func attach(
+    _ link: InstanceLink, netns: NetworkNamespace,
+    beforeUp: (_ ifindex: Int32) throws -> Void = { _ in }
+  ) throws {
+    try check(link)
+    let fabric = try open()
+    try DedicatedThread.run {
+      // Both sockets at first: a socket belongs to the namespace where it is made, so that one
+      // thread serves both without going to and fro.
+      try netns.enter()
+      let inside = try NetlinkSocket()
+      try fabric.enter()
+      let outside = try NetlinkSocket()
+      let instanceIndex = try addLink(link, netns, outside: outside, inside: inside)
+      do {
+        try beforeUp(link.ifindex)
+        try netns.enter()
+        try Self.disableIPv6(InstanceLink.instanceEndName)
+        try setUpInstance(link, instanceIndex, inside)
+        try setUpFabric(link, outside)
+        try inside.awaitOperation(of: instanceIndex, InstanceLink.instanceEndName)
+      } catch {
+        // The other end goes with it, and the addresses, routes and neighbours of both.
+        try? outside.deleteLink(link.ifindex, link.name)
+        throw explain(error, link, netns)
+      }
+    }
+  }
+
+  private func check(_ link: InstanceLink) throws {
+    let nameIsValid = (1...15).contains(link.name.utf8.count) && !link.name.contains("/")
+    guard nameIsValid, link.ifindex > loopback, plan.contains(link.address) else {
+      throw SystemError(
+        .invalidArgument, "attach", "link \(link.name) (\(link.ifindex), \(link.address))",
+        hint: "a name has 1 to 15 bytes, a number is over 1, an address lies in \(plan)")
+    }
+  }
+
+  /// Creates the pair and returns the number of the instance's end.
+  private func addLink(
+    _ link: InstanceLink, _ netns: NetworkNamespace, outside: NetlinkSocket, inside: NetlinkSocket
+  ) throws -> Int32 {
+    func add(instanceIndex: Int32) throws {
+      do {
+        try outside.addLink(link, into: netns, instanceIndex: instanceIndex)
+      } catch let error as SystemError {
+        throw explain(error, link, netns, hint: cause(of: error, link, netns, outside, inside))
+      }
+    }
+    do {
+      try add(instanceIndex: link.ifindex)
+      return link.ifindex
+    } catch let error as SystemError where error.errno == .resourceBusy {
+      // The number is in use in the instance's namespace, which may be an engine's with a link of
+      // its own. Any other will do there: nothing names the instance by it.
+      try add(instanceIndex: 0)
+    }
+    guard let ifindex = inside.ifindex(of: InstanceLink.instanceEndName) else {
+      try? outside.deleteLink(link.ifindex, link.name)
+      throw SystemError(.noSuchFileOrDirectory, "find ist0 of", netns.path)
+    }
+    return ifindex
+  }
+
+  private func setUpInstance(
+    _ link: InstanceLink, _ ifindex: Int32, _ socket: NetlinkSocket
+  ) throws {
+    try socket.setUp(loopback, "lo")
+    try socket.addAddress(link.address, to: ifindex)
+    // As long as the fabric's end is down it has no carrier, so nothing goes out yet.
+    try socket.setUp(ifindex, InstanceLink.instanceEndName)
+    let gateway = InstanceLink.gateway
+    try socket.addNeighbour(gateway, at: InstanceLink.fabricHardwareAddress, on: ifindex)
+    try socket.addRoute(.init(destination: gateway, ifindex: ifindex))
+    try socket.addRoute(
+      .init(
+        destination: plan.base, prefixLength: Int32(AddressPlan.prefixLength), ifindex: ifindex,
+        scope: RT_SCOPE_UNIVERSE, gateway: gateway, source: link.address))
+  }
+
+  private func setUpFabric(_ link: InstanceLink, _ socket: NetlinkSocket) throws {
+    // Neighbours of a link that is down would be forgotten, and a route over it refused.
+    try socket.setUp(link.ifindex, link.name)
+    try socket.addNeighbour(link.address, at: link.instanceHardwareAddress, on: link.ifindex)
+    try socket.addRoute(.init(destination: link.address, ifindex: link.ifindex))
+  }
+
+  /// Why the kernel would not create the pair: EEXIST is for a name or a number in either namespace.
+  private func cause(
+    of error: SystemError, _ link: InstanceLink, _ netns: NetworkNamespace,
+    _ outside: NetlinkSocket, _ inside: NetlinkSocket
+  ) -> String? {
+    guard error.errno == .fileExists else { return nil }
+    if outside.hasLink(link.ifindex) {
+      return "fabric \(name) has a link with number \(link.ifindex) already"
+    }
+    if outside.ifindex(of: link.name) != nil {
+      return "fabric \(name) has a link of that name already"
+    }
+    return "\(netns.path) has an ist0 already: it belongs to one instance only"
+  }
+
+  /// The same error with the link, the namespaces and the likely cause; others' errors as they are.
+  private func explain(
+    _ error: any Error, _ link: InstanceLink, _ netns: NetworkNamespace, hint: String? = nil
+  ) -> any Error {
+    guard let error = error as? SystemError else { return error }
+    let vanished = "a namespace or a link vanished meanwhile: has the instance ended?"
+    return SystemError(
+      error.errno, "\(error.operation) \(error.object): attach \(netns.path) as \(link.name) to",
+      name, hint: hint ?? error.hint ?? (error.errno == .noDevice ? vanished : nil))
+  }
+}

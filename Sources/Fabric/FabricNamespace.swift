@@ -1,0 +1,103 @@
+import CLibnlRoute
+import LinuxSystem
+import Model
+import SystemPackage
+
+/// A deployment's private network on this runner: a network namespace with a link per instance.
+///
+/// It is a name; what it names may exist or not, and outlives the process.
+public struct FabricNamespace: Hashable, Sendable {
+  /// What the names of all fabrics begin with.
+  public static let prefix = "istbpf-"
+
+  /// The deployment whose network it is.
+  public let deployment: String
+  /// The addresses that it has.
+  public let plan: AddressPlan
+
+  /// The fabric of `deployment`.
+  public init(deployment: String, plan: AddressPlan) {
+    (self.deployment, self.plan) = (deployment, plan)
+  }
+
+  /// The name that `ip netns` knows it by.
+  public var name: String { Self.prefix + deployment }
+
+  /// The deployments that have a fabric on this runner, sorted; throws `SystemError`.
+  public static func list() throws -> [String] {
+    try NetworkNamespace.names(prefix: prefix).map { String($0.dropFirst(prefix.count)) }
+  }
+
+  /// Whether it exists.
+  public var exists: Bool { NetworkNamespace.exists(named: name) }
+
+  /// Opens it; throws `SystemError`, ENOENT where it does not exist.
+  public func open() throws -> NetworkNamespace {
+    do {
+      return try NetworkNamespace(named: name)
+    } catch let error as SystemError where error.errno == .noSuchFileOrDirectory {
+      throw SystemError(
+        error.errno, "open the fabric of deployment", deployment,
+        hint: "namespace \(name) is gone: was it deleted by hand?")
+    }
+  }
+
+  /// Creates it, or adopts what is there with all its links, and sets it up; throws `SystemError`.
+  ///
+  /// All is idempotent and nothing is taken away, so that traffic goes on while it is adopted. What
+  /// fails leaves a new namespace deleted, and an adopted one as it is.
+  public func create() throws {
+    let (namespace, isNew) = try createOrOpen()
+    do {
+      try namespace.perform {
+        try Self.setSysctls()
+        let socket = try NetlinkSocket()
+        try socket.setUp(loopback, "lo")
+        // AnyIP: the kernel takes every address of the range for its own, so that the relay can
+        // listen on all of them. Table main, not local: that one is read first, and would swallow
+        // what is meant for the instances, whose /32 routes are in main.
+        try socket.addRoute(
+          .init(
+            destination: plan.base, prefixLength: Int32(AddressPlan.prefixLength),
+            ifindex: loopback,
+            type: UInt8(RTN_LOCAL), scope: RT_SCOPE_HOST))
+      }
+    } catch {
+      if isNew { try? delete() }
+      throw error
+    }
+  }
+
+  /// Deletes it; not an error where it does not exist. Its links end with it, unless a process or a
+  /// handle still holds the namespace.
+  public func delete() throws { try NetworkNamespace.delete(named: name) }
+
+  private func createOrOpen() throws -> (NetworkNamespace, isNew: Bool) {
+    if exists { return (try open(), false) }
+    do {
+      return (try NetworkNamespace.create(named: name), true)
+    } catch let error as SystemError where error.errno == .fileExists {
+      return (try open(), false)
+    }
+  }
+
+  /// Settings of the calling thread's namespace: /proc/sys/net shows each thread its own.
+  private static func setSysctls() throws {
+    // A new namespace copies the first one's IPv4 settings, and with Docker that one forwards.
+    // Only the switch passes packets between instances.
+    try SmallFile.write("0", to: "/proc/sys/net/ipv4/ip_forward")
+    // The relay speaks with remote instances' addresses, to which routes lead elsewhere.
+    for scope in ["all", "default", "lo"] {
+      try SmallFile.write("0", to: "/proc/sys/net/ipv4/conf/\(scope)/rp_filter")
+    }
+    for scope in ["all", "default"] {
+      try disableIPv6(scope)
+    }
+  }
+
+  /// Switches IPv6 off for the link `scope` of the calling thread's namespace, where there is any.
+  static func disableIPv6(_ scope: String) throws {
+    let file = "/proc/sys/net/ipv6/conf/\(scope)/disable_ipv6"
+    if SmallFile.exists(file) { try SmallFile.write("1", to: file) }
+  }
+}

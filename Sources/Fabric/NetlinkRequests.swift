@@ -1,0 +1,116 @@
+import CLibnlRoute
+import Glibc
+import LinuxSystem
+import Model
+import SystemPackage
+
+/// What the fabric asks the kernel for. All throws `SystemError` with the kernel's errno.
+extension NetlinkSocket {
+  /// Creates a veth pair whose fabric end is here and whose other end in `namespace`, both down.
+  ///
+  /// The kernel could not set the other end up: opening a veth needs its peer, which comes last
+  /// (ENOTCONN of veth_open).
+  /// `instanceIndex` is the number of the other end, 0 for any.
+  func addLink(_ link: InstanceLink, into namespace: NetworkNamespace, instanceIndex: Int32) throws
+  {
+    let pair = try NetlinkObject(rtnl_link_veth_alloc(), rtnl_link_veth_release)
+    let peer = try NetlinkObject(rtnl_link_veth_get_peer(pair.pointer), rtnl_link_put)
+    let ends = [
+      (pair.pointer, link.name, link.ifindex, InstanceLink.fabricHardwareAddress),
+      (peer.pointer, InstanceLink.instanceEndName, instanceIndex, link.instanceHardwareAddress),
+    ]
+    for (end, name, ifindex, hardwareAddress) in ends {
+      rtnl_link_set_name(end, name)
+      // In the header of RTM_NEWLINK: the kernel heeds the peer's only if the first end has one.
+      rtnl_link_set_ifindex(end, ifindex)
+      rtnl_link_set_mtu(end, InstanceLink.mtu)
+      let address = try hardwareAddress.netlinkAddress()
+      rtnl_link_set_addr(end, address.pointer)
+    }
+    rtnl_link_set_ns_fd(peer.pointer, namespace.fileDescriptor)
+    try request("add link", link.name) {
+      rtnl_link_add($0, pair.pointer, NLM_F_CREATE | NLM_F_EXCL)
+    }
+  }
+
+  /// Sets the link `ifindex` up, and not NOARP: without ARP the kernel would ignore neighbours.
+  func setUp(_ ifindex: Int32, _ name: String) throws {
+    let link = try NetlinkObject(rtnl_link_alloc(), rtnl_link_put)
+    let changes = try NetlinkObject(rtnl_link_alloc(), rtnl_link_put)
+    rtnl_link_set_ifindex(link.pointer, ifindex)
+    rtnl_link_set_flags(changes.pointer, UInt32(IFF_UP))
+    try request("set up link", name) { rtnl_link_change($0, link.pointer, changes.pointer, 0) }
+  }
+
+  /// Waits until the link `ifindex`, whose other end has just been set up, really sends.
+  ///
+  /// A link that was set up before its other end gets its queue from a kernel worker a little after
+  /// its carrier, and drops what is sent until then: the first SYN, which is repeated after a second.
+  /// The worker says so by the operational state. Asking makes Linux >= 6.8 do the work at once
+  /// (linkwatch_sync_dev); before, it is done within about a millisecond. ETIMEDOUT after a second.
+  func awaitOperation(of ifindex: Int32, _ name: String) throws {
+    let deadline = ContinuousClock.now + .seconds(1)
+    while true {
+      var link: OpaquePointer?
+      try request("ask for the state of", name) { rtnl_link_get_kernel($0, ifindex, nil, &link) }
+      let state = rtnl_link_get_operstate(link)
+      rtnl_link_put(link)
+      if state == operationalStateUp { return }
+      guard ContinuousClock.now < deadline else {
+        throw SystemError(.timedOut, "await the carrier of", name)
+      }
+      usleep(100)
+    }
+  }
+
+  /// Deletes the link `ifindex`, or `name` where that is 0; ENODEV where there is none.
+  func deleteLink(_ ifindex: Int32, _ name: String) throws {
+    let link = try NetlinkObject(rtnl_link_alloc(), rtnl_link_put)
+    if ifindex != 0 {
+      rtnl_link_set_ifindex(link.pointer, ifindex)
+    } else {
+      rtnl_link_set_name(link.pointer, name)
+    }
+    try request("delete link", name) { rtnl_link_delete($0, link.pointer) }
+  }
+
+  /// The number of the link `name`; nil where there is none.
+  func ifindex(of name: String) -> Int32? {
+    var link: OpaquePointer?
+    guard (try? request("find link", name) { rtnl_link_get_kernel($0, 0, name, &link) }) != nil
+    else { return nil }
+    defer { rtnl_link_put(link) }
+    return rtnl_link_get_ifindex(link)
+  }
+
+  /// Whether a link has the number `ifindex`.
+  func hasLink(_ ifindex: Int32) -> Bool {
+    var link: OpaquePointer?
+    guard
+      (try? request("find link", "\(ifindex)") { rtnl_link_get_kernel($0, ifindex, nil, &link) })
+        != nil
+    else { return false }
+    rtnl_link_put(link)
+    return true
+  }
+
+  /// All links but the loopback, by number.
+  func links() throws -> [FabricLink] {
+    var allocated: OpaquePointer?
+    try request("list", "links") { rtnl_link_alloc_cache($0, AF_UNSPEC, &allocated) }
+    let cache = try NetlinkObject(allocated, nl_cache_free)
+    var links: [FabricLink] = []
+    var next = nl_cache_get_first(cache.pointer)
+    while let link = next {
+      next = nl_cache_get_next(link)
+      let flags = rtnl_link_get_flags(link)
+      guard flags & UInt32(IFF_LOOPBACK) == 0 else { continue }
+      links.append(
+        FabricLink(
+          name: rtnl_link_get_name(link).map { String(cString: $0) } ?? "",
+          ifindex: rtnl_link_get_ifindex(link), mtu: rtnl_link_get_mtu(link),
+          isUp: flags & UInt32(IFF_UP) != 0))
+    }
+    return links.sorted { $0.ifindex < $1.ifindex }
+  }
+}
