@@ -24,7 +24,7 @@ struct CompileBPF: BuildToolPlugin {
           swift.path, "\(stem)ObjectBase64", clang.url.path,
           // -g makes the BTF without which spin locks do not load and maps have no types to show.
           "-target", "bpf", "-g", "-O2", "-mcpu=v3", "-std=gnu11",
-          "-Wall", "-Wextra", "-Werror",
+          "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror",
           "-I", abi.path, "-I", bpf.path,
           // Debian keeps asm/types.h below the multiarch triplet.
           "-idirafter", "/usr/include/\(multiarchTriplet)",

@@ -11,7 +11,8 @@ let arguments = CommandLine.arguments
 guard arguments.count > 4, let option = arguments.lastIndex(of: "-o"),
   option + 1 < arguments.count
 else {
-  FileHandle.standardError.write(Data("usage: EmbedObject OUTPUT NAME COMPILER ... -o OBJECT\n".utf8))
+  FileHandle.standardError.write(
+    Data("usage: EmbedObject OUTPUT NAME COMPILER ... -o OBJECT\n".utf8))
   exit(2)
 }
 let (output, name, object) = (arguments[1], arguments[2], arguments[option + 1])

@@ -1,0 +1,35 @@
+import ArgumentParser
+import Dataplane
+
+/// Dumps the pinned maps.
+struct Inspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show the pinned BPF maps, decoded.",
+    discussion: """
+      Reads the kernel's maps themselves, so it works while istbpfd is down. Maps: \
+      \(PinnedState.mapNames.joined(separator: ", ")). What each is for: bpf/maps.h.
+      """)
+
+  @Argument(help: "Only this map.")
+  var map: String?
+
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var options: InstallationOptions
+
+  func run() throws {
+    try failing {
+      let state = try PinnedState(directory: options.chosen().pinDirectory)
+      let dumps = try (map.map { [$0] } ?? PinnedState.mapNames).map { try state.dump($0) }
+      if output.json {
+        let maps = dumps.map { dump in
+          (dump.map, dump.rows.map { Dictionary(uniqueKeysWithValues: zip(dump.columns, $0)) })
+        }
+        return try printJSON(Dictionary(uniqueKeysWithValues: maps))
+      }
+      for (index, dump) in dumps.enumerated() {
+        if dumps.count > 1 { print(index > 0 ? "\n# \(dump.map)" : "# \(dump.map)") }
+        print(Table(dump.columns, rows: dump.rows).text)
+      }
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import ArgumentParser
+import ControlAPI
+
+/// Lists the instances.
+struct PS: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ps", abstract: "List the running instances.")
+
+  @Option(name: .shortAndLong, help: "Only those of this deployment.")
+  var deployment: String?
+
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var options: InstallationOptions
+
+  func run() async throws {
+    try await failing {
+      let status = try await ControlClient.connect(
+        to: options.chosen().controlSocketPath
+      ) { try await $0.getStatus(.init()) }
+      let instances = status.deployments
+        .filter { deployment == nil || $0.name == deployment }
+        .flatMap { found in found.instances.map { InstanceReport($0, deployment: found.name) } }
+      if output.json { return try printJSON(instances) }
+      let rows = instances.map { instance in
+        [
+          instance.instance, instance.address, instance.runner,
+          instance.pids.map(String.init).joined(separator: " "),
+        ]
+      }
+      print(Table(["instance", "address", "runner", "pids"], rows: rows).text)
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import ControlAPI
+
+/// A service as the commands' JSON has it.
+struct ServiceReport: Encodable {
+  let name: String
+  let number: UInt32
+  let address: String
+  let port: UInt32
+  let `private`: Bool
+  let egress: [String]
+  let denials: [String: UInt64]
+
+  init(_ message: Istbpf_Control_V1_ServiceStatus) {
+    name = message.name
+    number = message.number
+    address = message.address
+    port = message.port
+    `private` = message.private
+    egress = message.egress
+    denials = Dictionary(
+      message.denials.map { ($0.reason, $0.count) }, uniquingKeysWith: { first, _ in first })
+  }
+}
+
+/// An instance as the commands' JSON has it.
+struct InstanceReport: Encodable {
+  let instance: String
+  let deployment: String
+  let service: String
+  let address: String
+  let runner: String
+  let cgroup: String
+  let pids: [Int32]
+  let hooks: [String]
+  let missingHooks: [String]
+  let switchAttached: Bool
+
+  init(_ message: Istbpf_Control_V1_InstanceStatus, deployment: String) {
+    instance = message.instance
+    self.deployment = deployment
+    service = message.service
+    address = message.address
+    runner = message.runner
+    cgroup = message.cgroupPath
+    pids = message.pids
+    hooks = message.hooks
+    missingHooks = message.missingHooks
+    switchAttached = message.switchAttached
+  }
+}

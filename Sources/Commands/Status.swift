@@ -1,0 +1,108 @@
+import ArgumentParser
+import ControlAPI
+import Foundation
+
+/// Shows what is declared, what runs and what is attached.
+struct Status: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show deployments, services, instances and what is attached to them.",
+    discussion: """
+      What is attached is the kernel's answer, asked for now: the programs in effect for each \
+      instance's cgroup, and the switch on its link. The exit status is 1 where one is missing.
+      """)
+
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var options: InstallationOptions
+
+  func run() async throws {
+    try await failing {
+      let status = try await ControlClient.connect(
+        to: options.chosen().controlSocketPath
+      ) { try await $0.getStatus(.init()) }
+      if output.json {
+        try printJSON(Report(status))
+      } else {
+        show(status)
+      }
+      let unguarded = status.deployments.flatMap(\.instances).filter { !$0.isGuarded }
+      guard unguarded.isEmpty else {
+        for instance in unguarded {
+          printError("istbpf: \(instance.instance) is not guarded: \(instance.guardText)")
+        }
+        throw ExitCode.failure
+      }
+    }
+  }
+
+  private func show(_ status: Istbpf_Control_V1_GetStatusResponse) {
+    let since = Date(timeIntervalSince1970: TimeInterval(status.startedAt))
+      .formatted(.iso8601)
+    print(
+      "istbpfd \(status.version), pid \(status.pid), runner \(status.runner), range \(status.range), since \(since)"
+    )
+    for deployment in status.deployments {
+      let fabric = deployment.fabric.isEmpty ? "none yet" : deployment.fabric
+      print("\ndeployment \(deployment.name) (id \(deployment.id), fabric \(fabric))")
+      var services = Table(["service", "address", "port", "denials"])
+      services.rows = deployment.services.map { service in
+        let denials = service.denials.map { "\($0.reason)=\($0.count)" }.joined(separator: " ")
+        return [service.name, service.address, "\(service.port)", denials.isEmpty ? "-" : denials]
+      }
+      print(services.text)
+      guard !deployment.instances.isEmpty else { continue }
+      var instances = Table(["instance", "address", "pids", "guarded"])
+      instances.rows = deployment.instances.map { instance in
+        [
+          instance.instance, instance.address,
+          instance.pids.map(String.init).joined(separator: " "), instance.guardText,
+        ]
+      }
+      print(instances.text)
+    }
+  }
+
+  private struct Report: Encodable {
+    let runner: String
+    let version: String
+    let range: String
+    let pid: Int32
+    let startedAt: Int64
+    let deployments: [DeploymentReport]
+
+    init(_ status: Istbpf_Control_V1_GetStatusResponse) {
+      runner = status.runner
+      version = status.version
+      range = status.range
+      pid = status.pid
+      startedAt = status.startedAt
+      deployments = status.deployments.map(DeploymentReport.init)
+    }
+  }
+
+  private struct DeploymentReport: Encodable {
+    let name: String
+    let id: UInt32
+    let fabric: String
+    let services: [ServiceReport]
+    let instances: [InstanceReport]
+
+    init(_ message: Istbpf_Control_V1_DeploymentStatus) {
+      name = message.name
+      id = message.id
+      fabric = message.fabric
+      services = message.services.map(ServiceReport.init)
+      instances = message.instances.map { InstanceReport($0, deployment: message.name) }
+    }
+  }
+}
+
+extension Istbpf_Control_V1_InstanceStatus {
+  fileprivate var isGuarded: Bool { missingHooks.isEmpty && switchAttached }
+
+  /// What of the walls stands, in a few words.
+  fileprivate var guardText: String {
+    if isGuarded { return "\(hooks.count) hooks, switch" }
+    let missing = missingHooks + (switchAttached ? [] : ["switch"])
+    return "MISSING \(missing.joined(separator: " "))"
+  }
+}

@@ -1,0 +1,79 @@
+import ArgumentParser
+import Dataplane
+import Fabric
+import Foundation
+import Glibc
+import LinuxSystem
+import Model
+
+/// Removes every trace of an installation from the machine.
+struct Uninstall: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Remove every trace from this runner: programs, maps, namespaces, cgroups, registry.",
+    discussion: "istbpfd must be stopped. Instances that still run are named, and nothing is done.")
+
+  @Flag(help: "Kill the instances that still run.")
+  var force = false
+
+  @OptionGroup var options: InstallationOptions
+
+  func run() throws {
+    try failing {
+      let installation = try options.chosen()
+      guard geteuid() == 0 else {
+        throw SystemError(.notPermitted, "uninstall", installation.name, hint: "you must be root")
+      }
+      let lock = try takeLock(installation)
+      let cgroups = try CgroupHierarchy.find().cgroup(installation.cgroupName)
+      try endInstances(in: cgroups)
+      try removeFabrics(installation)
+      if cgroups.exists { try removed("cgroup \(cgroups.path)") { try cgroups.removeRecursively() } }
+      for directory in [
+        installation.pinDirectory, installation.runtimeDirectory, installation.stateDirectory,
+      ] where FileManager.default.fileExists(atPath: directory) {
+        try removed(directory) { try FileManager.default.removeItem(atPath: directory) }
+      }
+      _ = consume lock
+    }
+  }
+
+  /// Keeps a daemon from starting meanwhile; none where there is no directory for the lock.
+  private func takeLock(_ installation: Installation) throws -> LockFile? {
+    guard FileManager.default.fileExists(atPath: installation.runtimeDirectory) else { return nil }
+    do {
+      return try LockFile(path: installation.lockPath)
+    } catch let held as LockFile.Held {
+      let pid = held.pid.map { " (pid \($0))" } ?? ""
+      throw Refusal(description: "istbpfd is running\(pid): stop it first")
+    }
+  }
+
+  private func endInstances(in cgroups: Cgroup) throws {
+    guard cgroups.exists else { return }
+    let live = try cgroups.children().flatMap { try $0.children() }.filter { try $0.isPopulated() }
+    guard !live.isEmpty else { return }
+    guard force else {
+      throw Refusal(
+        description: """
+          instances still run in \(live.map(\.path).sorted().joined(separator: ", ")): end them, or \
+          kill them with --force
+          """)
+    }
+    for cgroup in live { try removed("processes of \(cgroup.path)") { try cgroup.kill() } }
+  }
+
+  private func removeFabrics(_ installation: Installation) throws {
+    for name in try NetworkNamespace.names(prefix: installation.fabricPrefix) {
+      try removed("namespace \(name)") { try NetworkNamespace.delete(named: name) }
+    }
+  }
+
+  private func removed(_ what: String, _ body: () throws -> Void) throws {
+    try body()
+    print("removed \(what)")
+  }
+
+  private struct Refusal: Error, CustomStringConvertible {
+    let description: String
+  }
+}

@@ -1,0 +1,55 @@
+import CDataplaneABI
+import CLibbpf
+import Foundation
+import Glibc
+import Model
+
+/// What is pinned below bpffs, read without the daemon: for `inspect`, `status` and `uninstall`.
+public final class PinnedState: Sendable {
+  let maps: MapSet
+
+  /// Opens the maps pinned in `directory`.
+  public init(directory: String) throws(DataplaneError) {
+    maps = try MapSet(pinnedIn: directory)
+  }
+
+  /// Denials of a deployment (by id) since it was declared, by service number and reason.
+  public func denials(
+    deployment: UInt16
+  ) throws(DataplaneError) -> [(service: ServiceNumber, reason: Reason, count: UInt64)] {
+    try maps.denials.entries().compactMap { entry in
+      guard entry.key.deployment == UInt32(deployment),
+        let reason = Reason(rawValue: entry.key.reason)
+      else { return nil }
+      return (ServiceNumber(truncatingIfNeeded: entry.key.service), reason, entry.value)
+    }
+  }
+
+  /// The hooks whose program the kernel does not run for the cgroup open as `descriptor`: none
+  /// where all is well. The kernel is asked for the programs in effect.
+  public static func missingHooks(
+    cgroup descriptor: Int32, path: String
+  ) throws(DataplaneError) -> [String] {
+    try CgroupPrograms.missing(on: descriptor, named: path)
+  }
+
+  /// The hooks that every instance's cgroup has.
+  public static var hookNames: [String] { CgroupPrograms.hooks.map(\.name) }
+
+  /// Whether the kernel has the switch on the link, in the calling thread's network namespace.
+  public static func isSwitchAttached(to ifindex: Int32) -> Bool {
+    SwitchProgram.isAttached(to: ifindex)
+  }
+
+  /// Takes every pin in `directory` away, and the directory. What is attached to cgroups and links
+  /// stays until they go.
+  public static func remove(directory: String) throws(DataplaneError) {
+    do {
+      if FileManager.default.fileExists(atPath: directory) {
+        try FileManager.default.removeItem(atPath: directory)
+      }
+    } catch {
+      throw .failed("remove", directory, -errno)
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import CDataplaneABI
+
+/// Why the data path denied something: `enum ist_reason` in words.
+public enum Reason: UInt32, CaseIterable, Sendable {
+  case unidentified = 1
+  case foreignAddress
+  case ipv6
+  case udp
+  case socketType
+  case noService
+  case noInstance
+  case foreignPacket
+  case frameUnknownLink
+  case frameNotIPv4
+  case frameVLAN
+  case frameMalformed
+  case frameNotTCP
+  case frameFragment
+  case frameSpoofed
+  case frameForeign
+  case frameReserved
+
+  /// A stable word for JSON and metrics.
+  public var identifier: String {
+    switch self {
+    case .unidentified: "unidentified"
+    case .foreignAddress: "foreign-address"
+    case .ipv6: "ipv6"
+    case .udp: "udp"
+    case .socketType: "socket-type"
+    case .noService: "no-service"
+    case .noInstance: "no-instance"
+    case .foreignPacket: "foreign-packet"
+    case .frameUnknownLink: "frame-unknown-link"
+    case .frameNotIPv4: "frame-not-ipv4"
+    case .frameVLAN: "frame-vlan"
+    case .frameMalformed: "frame-malformed"
+    case .frameNotTCP: "frame-not-tcp"
+    case .frameFragment: "frame-fragment"
+    case .frameSpoofed: "frame-spoofed"
+    case .frameForeign: "frame-foreign"
+    case .frameReserved: "frame-reserved"
+    }
+  }
+
+  /// What it means, for a person.
+  public var explanation: String {
+    switch self {
+    case .unidentified: "the cgroup has no identity yet"
+    case .foreignAddress: "TCP to an address outside the deployment"
+    case .ipv6: "IPv6 other than ::1"
+    case .udp: "UDP, which IST does not have"
+    case .socketType: "a socket that is not TCP"
+    case .noService: "no declared service has the address"
+    case .noInstance: "no instance of the service could answer"
+    case .foreignPacket: "a packet on another interface than ist0 and lo"
+    case .frameUnknownLink: "a frame on a link that is no instance's"
+    case .frameNotIPv4: "a frame that is not IPv4"
+    case .frameVLAN: "a frame with a VLAN tag"
+    case .frameMalformed: "a frame that is truncated or has IP options"
+    case .frameNotTCP: "a frame that is not TCP"
+    case .frameFragment: "a fragment"
+    case .frameSpoofed: "a frame whose source is not the instance address"
+    case .frameForeign: "a frame to an address outside the deployment"
+    case .frameReserved: "a frame to the fabric's own block"
+    }
+  }
+}

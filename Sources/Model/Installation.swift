@@ -1,0 +1,64 @@
+import FoundationEssentials
+
+/// Where an installation keeps what it has on the machine. All of it derives from one name, so that
+/// two installations (a test's and the real one) live side by side on one machine.
+public struct Installation: Hashable, Sendable {
+  /// The variable that names another installation than the standard one, for daemon and commands.
+  public static let variable = "ISTBPF_INSTALLATION"
+
+  /// What is installed where nothing else is said.
+  public static let standard = Installation(validated: "istbpf")
+
+  /// The name: `istbpf`.
+  public let name: String
+
+  private init(validated: String) { name = validated }
+
+  /// An installation with the rules of a deployment's name, up to 32 characters.
+  public init(_ name: String) throws(InvalidName) {
+    guard (try? DeploymentName(name)) != nil, name.utf8.count <= 32 else {
+      throw InvalidName(
+        .installation, name,
+        must: "have 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.', and begin and end alphanumeric",
+        cause: "it becomes a part of file names; look at \(Self.variable)")
+    }
+    self.name = name
+  }
+
+  /// What outlives a restart of the machine: the registry.
+  public var stateDirectory: String { "/var/lib/\(name)" }
+
+  /// The registry's database.
+  public var registryPath: String { "\(stateDirectory)/registry.sqlite" }
+
+  /// What goes with a restart of the machine: socket, lock, hosts files.
+  public var runtimeDirectory: String { "/run/\(name)" }
+
+  /// The socket of the control API.
+  public var controlSocketPath: String { "\(runtimeDirectory)/control.sock" }
+
+  /// Locked by the one daemon, and holds its process id.
+  public var lockPath: String { "\(runtimeDirectory)/istbpfd.lock" }
+
+  /// The instances' hosts files.
+  public var hostsDirectory: String { "\(runtimeDirectory)/hosts" }
+
+  /// The pinned maps, on bpffs.
+  public var pinDirectory: String { "/sys/fs/bpf/\(name)" }
+
+  /// The cgroup of all instances, below the root of cgroup2.
+  public var cgroupName: String { name }
+
+  /// What the names of the fabrics' network namespaces begin with.
+  public var fabricPrefix: String { "\(name)-" }
+}
+
+extension Installation {
+  /// The installation that `name`, or else the environment, or else nothing names.
+  public static func chosen(
+    _ name: String?, environment: [String: String] = ProcessInfo.processInfo.environment
+  ) throws(InvalidName) -> Installation {
+    guard let name = name ?? environment[variable] else { return .standard }
+    return try Installation(name)
+  }
+}

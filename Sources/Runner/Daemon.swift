@@ -1,0 +1,93 @@
+import ControlAPI
+import Dataplane
+import Foundation
+import Glibc
+import LinuxSystem
+import Logging
+import Model
+import RegistrySQLite
+import ServiceLifecycle
+
+/// The daemon: its parts put together, from the lock to the socket.
+public enum Daemon {
+  /// Runs until SIGTERM or SIGINT. What it set up goes on without it.
+  public static func run(_ configuration: RunnerConfiguration, logger: Logger) async throws {
+    let installation = configuration.installation
+    try checkMachine()
+    try makeDirectories(installation)
+    let lock = try takeLock(installation)
+    let cgroups = try CgroupHierarchy.find()
+    try BPFFileSystem.mount()
+    try FileManager.default.createDirectory(
+      atPath: installation.pinDirectory, withIntermediateDirectories: true)
+    let registry = try SQLiteRegistry(path: installation.registryPath)
+    let dataplane = try Dataplane(
+      pinnedIn: installation.pinDirectory, plan: configuration.plan)
+    let runner = try Runner(
+      configuration: configuration, registry: registry, dataplane: dataplane, cgroups: cgroups,
+      logger: logger)
+    try await runner.adopt()
+
+    let services: [any ServiceLifecycle.Service] = [
+      InstanceWatchService(runner: runner),
+      ControlServerService(
+        server: ControlServer(
+          socketPath: installation.controlSocketPath, service: ControlService(runner: runner)),
+        logger: logger),
+    ]
+    let group = ServiceGroup(
+      services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    try await group.run()
+    try registry.close()
+    _ = consume lock
+  }
+
+  private static func takeLock(_ installation: Installation) throws -> LockFile {
+    do {
+      return try LockFile(path: installation.lockPath)
+    } catch let held as LockFile.Held {
+      throw RunnerError.alreadyRunning(lockPath: held.path, pid: held.pid)
+    }
+  }
+
+  private static func checkMachine() throws {
+    guard geteuid() == 0 else {
+      throw SystemError(.notPermitted, "run", "istbpfd", hint: "it must be root; use sudo")
+    }
+    let release = try KernelRelease.running()
+    guard release >= Runner.oldestKernel else { throw RunnerError.kernelTooOld(release) }
+  }
+
+  private static func makeDirectories(_ installation: Installation) throws {
+    for (path, mode) in [
+      (installation.stateDirectory, 0o700), (installation.runtimeDirectory, 0o755),
+      (installation.hostsDirectory, 0o755),
+    ] {
+      try FileManager.default.createDirectory(
+        atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: mode])
+    }
+  }
+}
+
+/// Ends instances whose last process ended.
+private struct InstanceWatchService: ServiceLifecycle.Service {
+  let runner: Runner
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { await runner.endEmptiedInstances() }
+  }
+}
+
+/// Serves the control API, and says when it does.
+private struct ControlServerService: ServiceLifecycle.Service {
+  let server: ControlServer
+  let logger: Logger
+
+  func run() async throws {
+    try await withGracefulShutdownHandler {
+      try await server.run { logger.info("ready") }
+    } onGracefulShutdown: {
+      server.stop()
+    }
+  }
+}

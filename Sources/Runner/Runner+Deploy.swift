@@ -1,0 +1,47 @@
+import Fabric
+import LinuxSystem
+import Model
+import Registry
+
+extension Runner {
+  /// Declares services: in the registry first, which decides, then in the kernel and in the hosts
+  /// files of what runs.
+  func deploy(
+    _ declarations: [ServiceDeclaration], in name: DeploymentName, replace: Bool
+  ) async throws -> DeclarationOutcome {
+    let before = try? await registry.deployment(named: name)
+    let outcome = try await registry.declare(declarations, in: name, replace: replace)
+    if let deployment = outcome.deployment {
+      try dataplane.publish(deployment: deployment)
+      for service in outcome.services { try publish(service, of: deployment) }
+      for service in outcome.removed {
+        try dataplane.withdraw(service: service.number, deployment: deployment.id)
+      }
+      for instance in running.values where instance.instance.deployment == name {
+        try writeHostsFile(of: instance, services: outcome.services)
+      }
+    } else if let before {
+      try dataplane.withdraw(deployment: before.id)
+      let fabric = fabric(of: name)
+      if fabric.exists { try fabric.delete() }
+      let cgroup = RunningInstance.deploymentCgroup(name, in: instancesRoot)
+      if cgroup.exists { try cgroup.removeRecursively() }
+    }
+    logger.info(
+      """
+      deployed \(name): \(outcome.added.count) added, \(outcome.changed.count) changed, \
+      \(outcome.removed.count) removed
+      """)
+    return outcome
+  }
+
+  /// The variables that an instance of a service gets.
+  func environment(
+    of name: ServiceName, in deployment: DeploymentName
+  ) async throws -> InstanceEnvironment {
+    let services = try await registry.services(of: deployment)
+    let service = try await registry.service(name, of: deployment)
+    return InstanceEnvironment(
+      of: service, among: services, plan: plan, runner: configuration.runnerName)
+  }
+}

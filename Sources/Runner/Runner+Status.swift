@@ -1,0 +1,88 @@
+import ControlAPI
+import Dataplane
+import Fabric
+import Foundation
+import Glibc
+import LinuxSystem
+import Model
+
+extension Runner {
+  /// What is declared and what runs. What is attached is the kernel's word, not this one's memory.
+  func status() async throws -> Istbpf_Control_V1_GetStatusResponse {
+    var response = Istbpf_Control_V1_GetStatusResponse()
+    response.runner = configuration.runnerName
+    response.version = istbpfVersion
+    response.range = plan.description
+    response.pid = getpid()
+    response.startedAt = Int64(startedAt.timeIntervalSince1970)
+    let pinned = try PinnedState(directory: installation.pinDirectory)
+    for deployment in try await registry.deployments() {
+      response.deployments.append(try await status(of: deployment, pinned))
+    }
+    return response
+  }
+
+  private func status(
+    of deployment: Deployment, _ pinned: PinnedState
+  ) async throws -> Istbpf_Control_V1_DeploymentStatus {
+    var status = Istbpf_Control_V1_DeploymentStatus()
+    status.name = deployment.name.rawValue
+    status.id = UInt32(deployment.id)
+    let fabric = fabric(of: deployment.name)
+    if fabric.exists { status.fabric = fabric.name }
+    let denials = try pinned.denials(deployment: deployment.id)
+    for service in try await registry.services(of: deployment.name) {
+      var message = Istbpf_Control_V1_ServiceStatus(service, plan: plan)
+      message.denials = denials.filter { $0.service == service.number }
+        .sorted { $0.reason.rawValue < $1.reason.rawValue }
+        .map { denial in
+          Istbpf_Control_V1_Denial.with {
+            $0.reason = denial.reason.identifier
+            $0.count = denial.count
+          }
+        }
+      status.services.append(message)
+    }
+    let instances = running.values.filter { $0.instance.deployment == deployment.name }
+      .sorted { $0.identity.address < $1.identity.address }
+    status.instances = try instances.map { try self.status(of: $0) }
+    return status
+  }
+
+  private func status(
+    of running: RunningInstance
+  ) throws -> Istbpf_Control_V1_InstanceStatus {
+    var status = Istbpf_Control_V1_InstanceStatus()
+    status.instance = running.instance.id
+    status.service = running.instance.service.rawValue
+    status.address = running.identity.address.description
+    status.runner = running.instance.runner
+    status.cgroupPath = running.cgroup.path
+    status.pids = (try? running.cgroup.processes()) ?? []
+    if let descriptor = try? running.cgroup.open() {
+      status.missingHooks = try PinnedState.missingHooks(
+        cgroup: descriptor.rawValue, path: running.cgroup.path)
+    } else {
+      status.missingHooks = PinnedState.hookNames
+    }
+    status.hooks = PinnedState.hookNames.filter { !status.missingHooks.contains($0) }
+    if let namespace = try? fabric(of: running.instance.deployment).open() {
+      status.switchAttached = try namespace.perform {
+        PinnedState.isSwitchAttached(to: running.link.ifindex)
+      }
+    }
+    return status
+  }
+}
+
+extension Istbpf_Control_V1_ServiceStatus {
+  init(_ service: Service, plan: AddressPlan) {
+    self.init()
+    name = service.name.rawValue
+    number = UInt32(service.number)
+    address = plan.serviceAddress(service.number).description
+    port = UInt32(service.port.rawValue)
+    `private` = service.isPrivate
+    egress = service.egress.map(\.description)
+  }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Foundation
+import Glibc
+import Logging
+import Model
+import Runner
+
+/// The daemon of a runner.
+@main
+struct IstbpfDaemon: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "istbpfd",
+    abstract: "Keeps the private network of the deployments on this runner.",
+    discussion: """
+      Loads the BPF programs, keeps the registry, and answers istbpf on a Unix socket. What it set \
+      up goes on without it: stopping, killing or upgrading it interrupts no connection and opens \
+      nothing.
+      """,
+    version: istbpfVersion)
+
+  @Option(help: "The range that every deployment has, a /15.")
+  var range: String = AddressPlan.standard.description
+
+  @Option(help: "The runner's name. (default: the host's)")
+  var runnerName: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Names directories, cgroup, pins and namespaces.",
+      discussion: "Another name makes a second, separate installation on one machine."))
+  var installation: String?
+
+  @Option(help: "How much is logged: trace, debug, info, notice, warning, error.")
+  var logLevel: String = "info"
+
+  func run() async throws {
+    var logger = Logger(label: "istbpfd", factory: StreamLogHandler.standardError(label:))
+    do {
+      guard let level = Logger.Level(rawValue: logLevel) else {
+        throw ValidationError("'\(logLevel)' is no log level")
+      }
+      logger.logLevel = level
+      try await Daemon.run(try configuration(), logger: logger)
+    } catch let error as ValidationError {
+      throw error
+    } catch {
+      logger.critical("\(error)")
+      throw ExitCode.failure
+    }
+  }
+
+  private func configuration() throws -> RunnerConfiguration {
+    guard let plan = AddressPlan(cidr: range) else {
+      throw ValidationError(
+        "'\(range)' is no range: a /15 on its boundary is needed, such as \(AddressPlan.standard)")
+    }
+    return RunnerConfiguration(
+      installation: try Installation.chosen(installation), plan: plan,
+      runnerName: runnerName ?? ProcessInfo.processInfo.hostName)
+  }
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The fabric's switch: tc ingress on the fabric's end of every instance's link. It is the wall
+ * that does not depend on the cgroup programs: whatever a program in the container sends, by raw
+ * socket or from another network stack, only IPv4 TCP from its own address passes.
+ */
+#pragma once
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+
+#include <bpf/bpf_endian.h>
+
+#include "addressing.h"
+#include "maps.h"
+
+struct frame {
+	struct ethhdr ethernet;
+	struct iphdr ip;
+	struct tcphdr tcp;
+} __attribute__((packed));
+
+/* The frame's headers, or NULL where it is too short for them. */
+static __always_inline const struct frame *headers_of(struct __sk_buff *skb)
+{
+	const struct frame *frame = (void *)(long)skb->data;
+
+	if ((void *)(frame + 1) <= (void *)(long)skb->data_end)
+		return frame;
+	/* Headers that are not in the linear part: a frame made by a program, not by TCP. */
+	if (bpf_skb_pull_data(skb, sizeof(*frame)))
+		return NULL;
+	frame = (void *)(long)skb->data;
+	return (void *)(frame + 1) <= (void *)(long)skb->data_end ? frame : NULL;
+}
+
+/* Whether the frame may enter the fabric; sets its destination (host byte order) if so. */
+static __always_inline enum ist_reason
+check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *destination)
+{
+	const struct frame *frame;
+
+	if (skb->vlan_present)
+		return IST_FRAME_VLAN;
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return IST_FRAME_NOT_IPV4;
+	frame = headers_of(skb);
+	if (!frame)
+		return IST_FRAME_MALFORMED;
+	/* No IP options: TCP sends none by itself, and some of them are routes. */
+	if (frame->ip.version != 4 || frame->ip.ihl != sizeof(struct iphdr) / 4)
+		return IST_FRAME_MALFORMED;
+	if (frame->ip.protocol != IPPROTO_TCP)
+		return IST_FRAME_NOT_TCP;
+	if (frame->ip.frag_off & bpf_htons(0x3fff)) /* all but "do not fragment" */
+		return IST_FRAME_FRAGMENT;
+	if (bpf_ntohl(frame->ip.saddr) != sender->address)
+		return IST_FRAME_SPOOFED;
+	*destination = bpf_ntohl(frame->ip.daddr);
+	if (!in_range(*destination) || *destination == sender->address)
+		return IST_FRAME_FOREIGN;
+	if (!service_of(*destination))
+		return IST_FRAME_RESERVED;
+	return IST_ALLOWED;
+}
+
+/*
+ * Another instance of this runner: straight into its ist0. Any other address of the range is
+ * local to the fabric's own stack (AnyIP), where nobody listens: it answers with RST.
+ */
+static __always_inline int forward(const struct ist_identity *sender, __u32 destination)
+{
+	__u32 ifindex = IST_IFINDEX(sender->deployment, destination);
+
+	if (bpf_map_lookup_elem(&fabric_links, &ifindex))
+		return bpf_redirect_peer(ifindex, 0);
+	return TC_ACT_OK;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which ports an instance listens on, told by sockops. */
+#pragma once
+
+#include <linux/bpf.h>
+
+
+#include <bpf/bpf_endian.h>
+
+#include "addressing.h"
+#include "maps.h"
+#include "socket_constants.h"
+
+enum bound_to { BOUND_REACHABLE, BOUND_LOOPBACK, BOUND_ELSEWHERE };
+
+/* Where a listening socket can be reached: ist0's address and the wildcards are for everyone. */
+static __always_inline enum bound_to bound_to(struct bpf_sock_ops *socket, __u32 own)
+{
+	__u32 address;
+
+	if (socket->family == AF_INET6) {
+		__u32 a = socket->local_ip6[0], b = socket->local_ip6[1];
+		__u32 c = socket->local_ip6[2], d = socket->local_ip6[3];
+
+		if (!(a | b | c | d))
+			return BOUND_REACHABLE; /* :: takes IPv4 too, unless IPV6_V6ONLY */
+		if (!(a | b | c) && d == bpf_htonl(1))
+			return BOUND_LOOPBACK;
+		if (a | b || c != bpf_htonl(0xffff))
+			return BOUND_ELSEWHERE;
+		address = bpf_ntohl(d);
+	} else {
+		address = bpf_ntohl(socket->local_ip4);
+	}
+	if (address == 0 || address == own)
+		return BOUND_REACHABLE;
+	return address >> 24 == LOOPBACK_NET ? BOUND_LOOPBACK : BOUND_ELSEWHERE;
+}
+
+static __always_inline void set_listening(struct ist_listening *all, __u32 instance, int on)
+{
+	__u32 word = instance / 64;
+	__u64 bit = 1ull << (instance & 63);
+
+	if (word >= IST_INSTANCE_WORDS)
+		return;
+	if (on)
+		__sync_fetch_and_or(&all->instances[word], bit);
+	else
+		__sync_fetch_and_and(&all->instances[word], ~bit);
+}
+
+/* The two values of a port, made if they are not there and `make` is set. */
+static __always_inline int lookup_port(struct ist_identity *identity, __u32 port, int make,
+				       struct locked_listener **listener,
+				       struct ist_listening **all)
+{
+	struct ist_listener_key key = {
+		.deployment = identity->deployment,
+		.address = identity->address,
+		.port = port,
+	};
+	struct ist_service_port at = {
+		.deployment = identity->deployment,
+		.service = service_of(identity->address),
+		.port = port,
+	};
+	struct locked_listener none = {};
+	struct ist_listening nobody = {};
+
+	*listener = bpf_map_lookup_elem(&listeners, &key);
+	if (!*listener && make && identity->listeners < IST_LISTENERS_PER_INSTANCE &&
+	    !bpf_map_update_elem(&listeners, &key, &none, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&identity->listeners, 1);
+		*listener = bpf_map_lookup_elem(&listeners, &key);
+	}
+	*all = bpf_map_lookup_elem(&listening, &at);
+	if (!*all && make) {
+		bpf_map_update_elem(&listening, &at, &nobody, BPF_NOEXIST);
+		*all = bpf_map_lookup_elem(&listening, &at);
+	}
+	return *listener && *all;
+}
+
+/* A socket began (`change` 1) or ceased (-1) to listen. */
+static __always_inline void count_listener(struct ist_identity *identity,
+					   struct bpf_sock_ops *socket, int change)
+{
+	enum bound_to where = bound_to(socket, identity->address);
+	__u32 instance = octet_of(identity->address);
+	struct locked_listener *listener;
+	struct ist_listening *all;
+
+	/* Port 0: the kernel is yet to choose one. Nobody asks for such a port by the service's
+	 * name. */
+	if (where == BOUND_ELSEWHERE || !socket->local_port)
+		return;
+	if (!lookup_port(identity, socket->local_port, change > 0, &listener, &all))
+		return;
+	/* The lock keeps the count and the instance's bit of one mind. */
+	bpf_spin_lock(&listener->lock);
+	if (where == BOUND_LOOPBACK) {
+		if (change > 0 || listener->loopback)
+			listener->loopback += change;
+	} else {
+		if (change > 0 || listener->reachable)
+			listener->reachable += change;
+		set_listening(all, instance, listener->reachable != 0);
+	}
+	bpf_spin_unlock(&listener->lock);
+}
+
+/* Takes out what is left of an instance's port: of a listening socket that was passed to a process
+ * outside, and so outlived the cgroup and its programs. */
+static __always_inline void forget_listener(const struct ist_listener_key *key)
+{
+	struct ist_service_port at = {
+		.deployment = key->deployment,
+		.service = service_of(key->address),
+		.port = key->port,
+	};
+	struct ist_listening *all = bpf_map_lookup_elem(&listening, &at);
+
+	bpf_map_delete_elem(&listeners, key);
+	if (!all)
+		return;
+	set_listening(all, octet_of(key->address), 0);
+	if (!(all->instances[0] | all->instances[1] | all->instances[2] | all->instances[3]))
+		bpf_map_delete_elem(&listening, &at);
+}

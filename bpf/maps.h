@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map: who writes it, who reads it, how long it lives. All but `requested_address` are
+ * pinned below bpffs, so that the data path goes on without the daemon and the next daemon adopts
+ * it. Keys and values: dataplane_abi.h.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "dataplane_abi.h"
+
+/* ist_listener as BPF sees it: the verifier must know the lock for what it is. */
+struct locked_listener {
+	struct bpf_spin_lock lock;
+	__u32 reachable;
+	__u32 loopback;
+};
+_Static_assert(sizeof(struct locked_listener) == sizeof(struct ist_listener), "ist_listener");
+
+/* [0]: IST_ABI_VERSION, [1]: first address of the range. Daemon writes, daemon and inspect read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} layout SEC(".maps");
+
+/*
+ * Who is calling: one value for each cgroup that the programs are attached to, nested cgroups
+ * included. The kernel makes it (zeroed, which denies everything) at the first attachment and
+ * frees it with the cgroup; the daemon fills it in.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
+	__type(key, __u64);
+	__type(value, struct ist_identity);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} cgroup_identity SEC(".maps");
+
+/* Names of deployments. Daemon writes, inspect reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, IST_LAST_DEPLOYMENT);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct ist_deployment);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} deployments SEC(".maps");
+
+/* Declared services and their instances. Daemon writes whole values, connect reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ist_service_key);
+	__type(value, struct ist_service);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} services SEC(".maps");
+
+/* The fabric ends of the instances' links, by ifindex. Daemon writes, tc reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct ist_identity);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} fabric_links SEC(".maps");
+
+/* Which instances of a service listen on a port. sockops writes, connect reads; the daemon takes
+ * out what is left of an instance that ended. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ist_service_port);
+	__type(value, struct ist_listening);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} listening SEC(".maps");
+
+/* How many sockets of an instance listen on a port. Written as `listening` is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ist_listener_key);
+	__type(value, struct locked_listener);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} listeners SEC(".maps");
+
+/* Denials since the service was declared. Every program writes, inspect and status read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ist_denial_key);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} denials SEC(".maps");
+
+/* The address that a program asked connect() for, where connect rewrote it: network byte order.
+ * Lives with the socket, outlives a disconnect: every connect overwrites it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} requested_address SEC(".maps");
