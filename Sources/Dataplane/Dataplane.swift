@@ -1,1 +1,195 @@
-// Dataplane
+import CDataplaneABI
+import CLibbpf
+import Foundation
+import Glibc
+import Model
+
+/// The data path of one runner: programs loaded, maps pinned. What it sets up goes on without it.
+public final class Dataplane: Sendable {
+  private let object: BPFObject
+  private let maps: MapSet
+  private let cgroupPrograms: CgroupPrograms
+  private let switchProgram: SwitchProgram
+
+  /// Loads the programs, and adopts the maps pinned in `directory` or makes them.
+  ///
+  /// State of another layout or range is replaced where no instance depends on it, and refused
+  /// otherwise. `directory` must exist and lie on bpffs.
+  public init(pinnedIn directory: String, plan: AddressPlan) throws(DataplaneError) {
+    try Self.retireOtherState(in: directory, plan: plan)
+    object = try BPFObject(pinnedIn: directory, plan: plan)
+    let layout = try Self.openLayout(in: directory)
+    defer { close(layout.descriptor) }
+    try layout.set(UInt32(IST_ABI_VERSION), at: LayoutKey.version)
+    try layout.set(plan.base.rawValue, at: LayoutKey.range)
+    maps = try MapSet(pinnedIn: directory)
+    cgroupPrograms = CgroupPrograms(object: object)
+    switchProgram = SwitchProgram(object: object)
+  }
+
+  // MARK: Deployments and services
+
+  /// Names a deployment, for who inspects the maps.
+  public func publish(deployment: Deployment) throws(DataplaneError) {
+    var value = ist_deployment()
+    setName(deployment.name.rawValue, in: &value.name)
+    try maps.deployments.set(value, at: UInt32(deployment.id))
+  }
+
+  /// Makes a service and where its instances are known to connect(), in one step.
+  public func publish(
+    service: Service, deployment: UInt16, local: Set<InstanceNumber>, remote: Set<InstanceNumber>
+  ) throws(DataplaneError) {
+    var value = ist_service()
+    setBits(local, in: &value.local)
+    setBits(remote, in: &value.remote)
+    value.port = UInt32(service.port.rawValue)
+    setName(service.name.rawValue, in: &value.name)
+    try maps.services.set(value, at: Self.key(deployment, service.number))
+  }
+
+  /// A service is no more: connects to its address find no service, and its counters go.
+  public func withdraw(service: ServiceNumber, deployment: UInt16) throws(DataplaneError) {
+    try maps.services.remove(Self.key(deployment, service))
+    for key in try maps.denials.keys()
+    where key.deployment == UInt32(deployment) && key.service == UInt32(service) {
+      try maps.denials.remove(key)
+    }
+  }
+
+  /// A deployment is no more: its name, its services and its counters go.
+  public func withdraw(deployment: UInt16) throws(DataplaneError) {
+    let id = UInt32(deployment)
+    for key in try maps.services.keys() where key.deployment == id {
+      try maps.services.remove(key)
+    }
+    for key in try maps.denials.keys() where key.deployment == id {
+      try maps.denials.remove(key)
+    }
+    try maps.deployments.remove(id)
+  }
+
+  /// The services that the kernel knows, by deployment id.
+  public func publishedServices() throws(DataplaneError) -> [(
+    deployment: UInt16, service: ServiceNumber
+  )] {
+    try maps.services.keys().map {
+      (UInt16(truncatingIfNeeded: $0.deployment), ServiceNumber(truncatingIfNeeded: $0.service))
+    }
+  }
+
+  /// The ids of the deployments that the kernel knows.
+  public func publishedDeployments() throws(DataplaneError) -> [UInt16] {
+    try maps.deployments.keys().map { UInt16(truncatingIfNeeded: $0) }
+  }
+
+  // MARK: Instances
+
+  /// Attaches the programs to an instance's cgroup, or replaces an earlier daemon's, and has the
+  /// kernel confirm it. Until `identify`, everything that the cgroup's sockets do is denied.
+  public func guardCgroup(descriptor: Int32, path: String) throws(DataplaneError) {
+    try cgroupPrograms.attach(to: descriptor, named: path)
+    let missing = try CgroupPrograms.missing(on: descriptor, named: path)
+    guard missing.isEmpty else { throw .notEffective(cgroup: path, missing: missing) }
+  }
+
+  /// Tells the programs of a guarded cgroup who is calling, and the switch whose the link is.
+  public func identify(_ identity: Identity, cgroup: UInt64) throws(DataplaneError) {
+    let value = identity.abi(cgroup: cgroup)
+    try maps.fabricLinks.set(value, at: UInt32(identity.ifindex))
+    try maps.cgroupIdentity.set(value, at: cgroup)
+  }
+
+  /// Puts the switch on a link of the calling thread's network namespace.
+  public func attachSwitch(to ifindex: Int32) throws(DataplaneError) {
+    try switchProgram.attach(to: ifindex)
+  }
+
+  /// The instances that the fabric's switch knows.
+  public func identified() throws(DataplaneError) -> [Identity] {
+    try maps.fabricLinks.entries().map { Identity($0.value) }
+  }
+
+  /// An instance ended: its link and what is left of its listening sockets go.
+  public func forget(_ identity: Identity) throws(DataplaneError) {
+    try maps.fabricLinks.remove(UInt32(identity.ifindex))
+    for key in try maps.listeners.keys()
+    where key.deployment == UInt32(identity.deployment) && key.address == identity.address.rawValue
+    {
+      try forgetListener(key)
+    }
+  }
+
+  /// By a program, since only BPF can clear one instance's bit while others set theirs.
+  private func forgetListener(_ key: ist_listener_key) throws(DataplaneError) {
+    var key = key
+    let program = try object.program("ist_forget_listener")
+    let result = withUnsafeMutablePointer(to: &key) { key in
+      var options = bpf_test_run_opts()
+      options.sz = optionsSize(through: \bpf_test_run_opts.ctx_size_in)
+      options.ctx_in = UnsafeRawPointer(key)
+      options.ctx_size_in = UInt32(MemoryLayout<ist_listener_key>.size)
+      return bpf_prog_test_run_opts(program, &options)
+    }
+    guard result == 0 else { throw .failed("run", "ist_forget_listener", result) }
+  }
+
+  // MARK: State of an earlier version
+
+  private static func retireOtherState(
+    in directory: String, plan: AddressPlan
+  ) throws(DataplaneError) {
+    guard let found = try MapSet.layoutVersion(in: directory) else { return }
+    let live = try liveInstances(in: directory)
+    // Version 0: a daemon that was killed between making the map and writing to it.
+    if found != UInt32(IST_ABI_VERSION) {
+      guard live == 0 || found == 0 else {
+        throw .otherLayout(found: found, expected: UInt32(IST_ABI_VERSION), directory: directory)
+      }
+      return try PinnedState.remove(directory: directory)
+    }
+    let other = try MapSet(pinnedIn: directory).plan()
+    guard other != plan else { return }
+    guard live == 0 else {
+      throw .otherRange(
+        found: other.map(\.description) ?? "none", expected: plan.description, directory: directory)
+    }
+    try PinnedState.remove(directory: directory)
+  }
+
+  /// How many instances are pinned, whatever the layout: every layout has `fabric_links`, with
+  /// keys of four bytes.
+  private static func liveInstances(in directory: String) throws(DataplaneError) -> Int {
+    let descriptor = bpf_obj_get("\(directory)/fabric_links")
+    guard descriptor >= 0 else { return 0 }
+    defer { close(descriptor) }
+    return try BPFMap<UInt32, UInt8>(name: "fabric_links", descriptor: descriptor).keys().count
+  }
+
+  private static func openLayout(
+    in directory: String
+  ) throws(DataplaneError) -> BPFMap<UInt32, UInt32> {
+    let descriptor = bpf_obj_get("\(directory)/layout")
+    guard descriptor >= 0 else { throw .failed("open", "\(directory)/layout", descriptor) }
+    return BPFMap(name: "layout", descriptor: descriptor)
+  }
+
+  private static func key(_ deployment: UInt16, _ service: ServiceNumber) -> ist_service_key {
+    ist_service_key(deployment: UInt32(deployment), service: UInt32(service))
+  }
+}
+
+/// Writes `name` into a C array of characters, cut so that a NUL remains.
+private func setName<Characters>(_ name: String, in characters: inout Characters) {
+  withUnsafeMutableBytes(of: &characters) { bytes in
+    for (index, byte) in name.utf8.prefix(bytes.count - 1).enumerated() { bytes[index] = byte }
+  }
+}
+
+/// Sets the bits of `instances` in a C array of 64-bit words.
+private func setBits<Words>(_ instances: Set<InstanceNumber>, in words: inout Words) {
+  withUnsafeMutableBytes(of: &words) { bytes in
+    let words = bytes.bindMemory(to: UInt64.self)
+    for instance in instances { words[Int(instance) / 64] |= 1 << UInt64(instance % 64) }
+  }
+}

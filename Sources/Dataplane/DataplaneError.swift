@@ -20,6 +20,7 @@ public enum DataplaneError: Error, Equatable {
 }
 
 extension DataplaneError: CustomStringConvertible {
+  /// What to tell people.
   public var description: String {
     switch self {
     case .system(let operation, let object, let errno, let hint):

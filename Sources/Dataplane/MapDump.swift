@@ -90,7 +90,8 @@ extension PinnedState {
     }
     let rows = entries.map { key, value in
       [
-        names.deployment(key.deployment), names.service(key.deployment, number: UInt32(key.service)),
+        names.deployment(key.deployment),
+        names.service(key.deployment, number: UInt32(key.service)),
         "\(key.port)", names.addresses(service: UInt32(key.service), instances: value.instances),
       ]
     }
@@ -167,7 +168,9 @@ private struct Names {
   func addresses<Words>(service: UInt32, instances: Words) -> String {
     let octets = withUnsafeBytes(of: instances) { bytes in
       let words = bytes.bindMemory(to: UInt64.self)
-      return (0..<UInt32(words.count * 64)).filter { words[Int($0 / 64)] >> UInt64($0 % 64) & 1 == 1 }
+      return (0..<UInt32(words.count * 64)).filter {
+        words[Int($0 / 64)] >> UInt64($0 % 64) & 1 == 1
+      }
     }
     return octets.isEmpty
       ? "-" : octets.map { address(service: service, octet: $0) }.joined(separator: " ")
