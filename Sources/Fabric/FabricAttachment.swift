@@ -11,8 +11,10 @@ extension FabricNamespace {
   /// `DedicatedThread.run`. Whatever fails or throws leaves neither link nor address nor route; the
   /// instance's loopback stays up.
   ///
+  /// Both ends get the number of the link, by which the BPF programs know them.
+  ///
   /// Throws `SystemError`: EEXIST where the fabric has a link of that name or number, or the instance
-  /// an `ist0`; ENOENT where the fabric is gone.
+  /// an `ist0`; EBUSY where the instance has a link of that number; ENOENT where the fabric is gone.
   public func attach(
     _ link: InstanceLink, netns: NetworkNamespace,
     beforeUp: (_ ifindex: Int32) throws -> Void = { _ in }
@@ -26,14 +28,14 @@ extension FabricNamespace {
       let inside = try NetlinkSocket()
       try fabric.enter()
       let outside = try NetlinkSocket()
-      let instanceIndex = try addLink(link, netns, outside: outside, inside: inside)
+      try addLink(link, netns, outside: outside, inside: inside)
       do {
         try beforeUp(link.ifindex)
         try netns.enter()
         try Self.disableIPv6(InstanceLink.instanceEndName)
-        try setUpInstance(link, instanceIndex, inside)
+        try setUpInstance(link, inside)
         try setUpFabric(link, outside)
-        try inside.awaitOperation(of: instanceIndex, InstanceLink.instanceEndName)
+        try inside.awaitOperation(of: link.ifindex, InstanceLink.instanceEndName)
       } catch {
         // The other end goes with it, and the addresses, routes and neighbours of both.
         try? outside.deleteLink(link.ifindex, link.name)
@@ -51,35 +53,18 @@ extension FabricNamespace {
     }
   }
 
-  /// Creates the pair and returns the number of the instance's end.
   private func addLink(
     _ link: InstanceLink, _ netns: NetworkNamespace, outside: NetlinkSocket, inside: NetlinkSocket
-  ) throws -> Int32 {
-    func add(instanceIndex: Int32) throws {
-      do {
-        try outside.addLink(link, into: netns, instanceIndex: instanceIndex)
-      } catch let error as SystemError {
-        throw explain(error, link, netns, hint: cause(of: error, link, netns, outside, inside))
-      }
-    }
+  ) throws {
     do {
-      try add(instanceIndex: link.ifindex)
-      return link.ifindex
-    } catch let error as SystemError where error.errno == .resourceBusy {
-      // The number is in use in the instance's namespace, which may be an engine's with a link of
-      // its own. Any other will do there: nothing names the instance by it.
-      try add(instanceIndex: 0)
+      try outside.addLink(link, into: netns)
+    } catch let error as SystemError {
+      throw explain(error, link, netns, hint: cause(of: error, link, netns, outside, inside))
     }
-    guard let ifindex = inside.ifindex(of: InstanceLink.instanceEndName) else {
-      try? outside.deleteLink(link.ifindex, link.name)
-      throw SystemError(.noSuchFileOrDirectory, "find ist0 of", netns.path)
-    }
-    return ifindex
   }
 
-  private func setUpInstance(
-    _ link: InstanceLink, _ ifindex: Int32, _ socket: NetlinkSocket
-  ) throws {
+  private func setUpInstance(_ link: InstanceLink, _ socket: NetlinkSocket) throws {
+    let ifindex = link.ifindex
     try socket.setUp(loopback, "lo")
     try socket.addAddress(link.address, to: ifindex)
     // As long as the fabric's end is down it has no carrier, so nothing goes out yet.
@@ -105,6 +90,9 @@ extension FabricNamespace {
     of error: SystemError, _ link: InstanceLink, _ netns: NetworkNamespace,
     _ outside: NetlinkSocket, _ inside: NetlinkSocket
   ) -> String? {
+    if error.errno == .resourceBusy {
+      return "\(netns.path) has a link with number \(link.ifindex) already"
+    }
     guard error.errno == .fileExists else { return nil }
     if outside.hasLink(link.ifindex) {
       return "fabric \(name) has a link with number \(link.ifindex) already"

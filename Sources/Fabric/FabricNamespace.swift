@@ -7,25 +7,14 @@ import SystemPackage
 ///
 /// It is a name; what it names may exist or not, and outlives the process.
 public struct FabricNamespace: Hashable, Sendable {
-  /// What the names of all fabrics begin with.
-  public static let prefix = "istbpf-"
-
-  /// The deployment whose network it is.
-  public let deployment: String
+  /// The name that `ip netns` knows it by.
+  public let name: String
   /// The addresses that it has.
   public let plan: AddressPlan
 
-  /// The fabric of `deployment`.
-  public init(deployment: String, plan: AddressPlan) {
-    (self.deployment, self.plan) = (deployment, plan)
-  }
-
-  /// The name that `ip netns` knows it by.
-  public var name: String { Self.prefix + deployment }
-
-  /// The deployments that have a fabric on this runner, sorted; throws `SystemError`.
-  public static func list() throws -> [String] {
-    try NetworkNamespace.names(prefix: prefix).map { String($0.dropFirst(prefix.count)) }
+  /// The fabric that is the namespace `name`.
+  public init(name: String, plan: AddressPlan) {
+    (self.name, self.plan) = (name, plan)
   }
 
   /// Whether it exists.
@@ -37,8 +26,7 @@ public struct FabricNamespace: Hashable, Sendable {
       return try NetworkNamespace(named: name)
     } catch let error as SystemError where error.errno == .noSuchFileOrDirectory {
       throw SystemError(
-        error.errno, "open the fabric of deployment", deployment,
-        hint: "namespace \(name) is gone: was it deleted by hand?")
+        error.errno, "open fabric", name, hint: "was the namespace deleted by hand?")
     }
   }
 

@@ -10,14 +10,12 @@ extension NetlinkSocket {
   ///
   /// The kernel could not set the other end up: opening a veth needs its peer, which comes last
   /// (ENOTCONN of veth_open).
-  /// `instanceIndex` is the number of the other end, 0 for any.
-  func addLink(_ link: InstanceLink, into namespace: NetworkNamespace, instanceIndex: Int32) throws
-  {
+  func addLink(_ link: InstanceLink, into namespace: NetworkNamespace) throws {
     let pair = try NetlinkObject(rtnl_link_veth_alloc(), rtnl_link_veth_release)
     let peer = try NetlinkObject(rtnl_link_veth_get_peer(pair.pointer), rtnl_link_put)
     let ends = [
       (pair.pointer, link.name, link.ifindex, InstanceLink.fabricHardwareAddress),
-      (peer.pointer, InstanceLink.instanceEndName, instanceIndex, link.instanceHardwareAddress),
+      (peer.pointer, InstanceLink.instanceEndName, link.ifindex, link.instanceHardwareAddress),
     ]
     for (end, name, ifindex, hardwareAddress) in ends {
       rtnl_link_set_name(end, name)

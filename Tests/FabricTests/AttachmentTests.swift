@@ -82,16 +82,17 @@ struct AttachmentTests {
     }
   }
 
-  @Test("Where the number is taken in the instance's namespace, its end has another one")
+  @Test("A number that is taken in the instance's namespace is refused, and nothing remains")
   func takenNumberInside() throws {
     try NamespaceLaboratory.with { laboratory in
       let fabric = try laboratory.fabric()
       let (name, netns) = try laboratory.namespace()
-      try laboratory.run(in: name, "ip", "link", "add", "eth0", "index", "70002", "type", "dummy")
-      try fabric.attach(app, netns: netns)
-      #expect(try fabric.links().map(\.ifindex) == [70_002])
-      let route = try laboratory.run(in: name, "ip", "route", "get", "198.18.7.7").output
-      #expect(route.contains("dev ist0 src 198.18.1.2"), "\(route)")
+      try laboratory.run(
+        in: name, "ip", "link", "add", "eth0", "index", "70007", "type", "dummy")
+      let link = InstanceLink(name: "app.2", ifindex: 70_007, address: IPv4Address(0xc612_0102))
+      let error = #expect(throws: SystemError.self) { try fabric.attach(link, netns: netns) }
+      #expect(error?.description.contains("has a link with number 70007 already") == true)
+      #expect(try fabric.links().isEmpty)
     }
   }
 

@@ -12,7 +12,7 @@ struct FabricNamespaceTests {
   func setUp() throws {
     try NamespaceLaboratory.with { laboratory in
       let fabric = try laboratory.fabric()
-      #expect(try FabricNamespace.list().contains(fabric.deployment))
+      #expect(try NetworkNamespace.names().contains(fabric.name))
       let main = try laboratory.run(
         in: fabric.name, "ip", "route", "show", "table", "main", "type", "local")
       #expect(main.output.contains("local 198.18.0.0/15 dev lo"))
@@ -58,7 +58,7 @@ struct FabricNamespaceTests {
       let fabric = try laboratory.fabric()
       try fabric.delete()
       #expect(!fabric.exists)
-      #expect(try !FabricNamespace.list().contains(fabric.deployment))
+      #expect(try !NetworkNamespace.names().contains(fabric.name))
       try fabric.delete()
       let error = #expect(throws: SystemError.self) { try fabric.links() }
       #expect(error?.description.contains(fabric.name) == true)
