@@ -36,7 +36,8 @@ package enum ControlClient {
     address.sun_family = sa_family_t(AF_UNIX)
     let capacity = MemoryLayout.size(ofValue: address.sun_path)
     guard path.utf8.count < capacity else {
-      throw Failure(description: "the control socket's path is longer than \(capacity - 1): \(path)")
+      throw Failure(
+        description: "the control socket's path is longer than \(capacity - 1): \(path)")
     }
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
     let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
@@ -55,7 +56,8 @@ package enum ControlClient {
       throw Failure(
         description: "may not open \(path): only root and the group istbpf may talk to istbpfd")
     default:
-      throw Failure(description: "cannot reach istbpfd at \(path): \(String(cString: strerror(errno)))")
+      throw Failure(
+        description: "cannot reach istbpfd at \(path): \(String(cString: strerror(errno)))")
     }
   }
 }
