@@ -4,6 +4,7 @@ public struct InvalidName: Error, Hashable, Sendable {
   public enum Subject: String, Hashable, Sendable {
     case deployment
     case service
+    case installation
   }
 
   /// What the name was to name.

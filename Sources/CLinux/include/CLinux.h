@@ -7,3 +7,4 @@
 #include "linux_files.h"
 #include "linux_mounts.h"
 #include "linux_namespaces.h"
+#include "linux_processes.h"

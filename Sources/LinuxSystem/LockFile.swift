@@ -1,0 +1,32 @@
+import Glibc
+import SystemPackage
+
+/// A lock that one process holds and that ends with it, however it ends; the file says who holds it.
+public struct LockFile: ~Copyable, Sendable {
+  /// Somebody else holds the lock.
+  public struct Held: Error, Hashable, Sendable {
+    /// The file.
+    public let path: String
+    /// The process that holds it, as the file says.
+    public let pid: pid_t?
+  }
+
+  private let descriptor: OwnedDescriptor
+
+  /// Takes the lock at `path`, a file that is made where there is none.
+  ///
+  /// - Throws: `Held`, or `SystemError`.
+  public init(path: String) throws {
+    let descriptor = try OwnedDescriptor(opening: path, flags: O_RDWR | O_CREAT, mode: 0o644)
+    guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
+      guard Errno.last == .wouldBlock else { throw SystemError(.last, "lock", path) }
+      let text = try SmallFile.read(path)
+      throw Held(path: path, pid: pid_t(text.prefix { $0.isNumber }))
+    }
+    let text = "\(getpid())\n"
+    guard ftruncate(descriptor.rawValue, 0) == 0,
+      pwrite(descriptor.rawValue, text, text.utf8.count, 0) == text.utf8.count
+    else { throw SystemError(.last, "write", path) }
+    self.descriptor = descriptor
+  }
+}
