@@ -43,7 +43,9 @@ let package = Package(
     // Linux as Swift: no concept of this project in it.
     .target(
       name: "LinuxSystem",
-      dependencies: ["CLinux", "CLibseccomp", .product(name: "SystemPackage", package: "swift-system")],
+      dependencies: [
+        "CLinux", "CLibseccomp", .product(name: "SystemPackage", package: "swift-system"),
+      ],
       swiftSettings: strict),
 
     // Deployments, services, instances, addresses: pure values.

@@ -4,7 +4,8 @@ import Synchronization
 /// Runs `body` on the tasks' threads and blocks the calling one until it is done.
 ///
 /// For `run`, whose own thread has entered namespaces and must stay the one that calls exec.
-func blocking<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) throws -> Result
+func blocking<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) throws
+  -> Result
 {
   let box = Box<Swift.Result<Result, any Error>>()
   let done = DispatchSemaphore(value: 0)
@@ -23,7 +24,9 @@ private final class Box<Value: Sendable>: Sendable {
   func set(_ new: Value) { value.withLock { $0 = new } }
 
   func take() -> Value {
-    guard let value = value.withLock({ $0 }) else { preconditionFailure("signalled before it was set") }
+    guard let value = value.withLock({ $0 }) else {
+      preconditionFailure("signalled before it was set")
+    }
     return value
   }
 }

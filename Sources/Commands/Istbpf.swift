@@ -5,6 +5,7 @@ import Model
 
 /// The command line.
 public struct Istbpf: AsyncParsableCommand {
+  /// Name, help and subcommands.
   public static let configuration = CommandConfiguration(
     commandName: "istbpf",
     abstract: "Private, encrypted TCP between the services of one deployment.",
@@ -20,6 +21,7 @@ public struct Istbpf: AsyncParsableCommand {
       Uninstall.self,
     ])
 
+  /// For the argument parser.
   public init() {}
 }
 

@@ -27,7 +27,9 @@ struct Uninstall: ParsableCommand {
       let cgroups = try CgroupHierarchy.find().cgroup(installation.cgroupName)
       try endInstances(in: cgroups)
       try removeFabrics(installation)
-      if cgroups.exists { try removed("cgroup \(cgroups.path)") { try cgroups.removeRecursively() } }
+      if cgroups.exists {
+        try removed("cgroup \(cgroups.path)") { try cgroups.removeRecursively() }
+      }
       for directory in [
         installation.pinDirectory, installation.runtimeDirectory, installation.stateDirectory,
       ] where FileManager.default.fileExists(atPath: directory) {
