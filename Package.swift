@@ -104,7 +104,7 @@ let package = Package(
 
     .target(
       name: "TestSupport", dependencies: ["Fabric", "LinuxSystem", "Model"],
-      path: "Tests/TestSupport", swiftSettings: strict),
+      path: "Tests/TestSupport", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
     .testTarget(
       name: "LinuxSystemTests", dependencies: ["LinuxSystem", "TestSupport"], swiftSettings: strict),
@@ -120,7 +120,7 @@ let package = Package(
       name: "DataplaneTests", dependencies: ["CDataplaneABI", "Dataplane", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "ScenarioTests", dependencies: ["Dataplane", "Runner", "TestSupport"],
+      name: "ScenarioTests", dependencies: ["LinuxSystem", "Model", "Runner", "TestSupport"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

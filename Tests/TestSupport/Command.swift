@@ -1,4 +1,6 @@
 import Foundation
+import Glibc
+import LinuxSystem
 
 /// What a command that has ended left.
 public struct CommandResult: Sendable {
@@ -20,62 +22,36 @@ public func run(_ arguments: String...) throws -> CommandResult { try run(argume
 /// Runs the command `arguments`, found on PATH, to its end.
 @discardableResult
 public func run(_ arguments: [String]) throws -> CommandResult {
-  let process = Process()
-  let (output, errors) = (Pipe(), Pipe())
-  process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-  process.arguments = arguments
-  process.standardInput = FileHandle.nullDevice
-  process.standardOutput = output
-  process.standardError = errors
-  try process.run()
-  // Each pipe has its reader, so that neither can fill up while the other is read.
-  let reader = DispatchQueue(label: "standard error")
-  nonisolated(unsafe) var errorData = Data()
-  let group = DispatchGroup()
-  reader.async(group: group) { errorData = errors.fileHandleForReading.readDataToEndOfFile() }
-  let outputData = output.fileHandleForReading.readDataToEndOfFile()
-  group.wait()
-  process.waitUntilExit()
-  let isSignal = process.terminationReason == .uncaughtSignal
-  return CommandResult(
-    status: process.terminationStatus + (isSignal ? 128 : 0),
-    output: String(decoding: outputData, as: UTF8.self),
-    errors: String(decoding: errorData, as: UTF8.self))
+  // Files, not pipes: a child that stays in the background may keep them open.
+  let (output, errors) = (try TemporaryFile(), try TemporaryFile())
+  let nothing = try OwnedDescriptor(opening: "/dev/null")
+  let child = try ChildProcess(
+    arguments, input: nothing.rawValue, output: output.descriptor.rawValue,
+    errors: errors.descriptor.rawValue)
+  let status = child.awaitEnd()
+  return CommandResult(status: status, output: output.text, errors: errors.text)
+}
+
+/// A file without a name, which goes with its descriptor.
+final class TemporaryFile: Sendable {
+  let descriptor: OwnedDescriptor
+
+  init() throws {
+    descriptor = try OwnedDescriptor(
+      opening: "/tmp", flags: O_RDWR | O_CLOEXEC | 0o20000000 | O_DIRECTORY, mode: 0o600)
+  }
+
+  /// What has been written to it so far.
+  var text: String {
+    var data = Data()
+    withUnsafeTemporaryAllocation(byteCount: 65536, alignment: 1) { buffer in
+      while case let count = pread(
+        descriptor.rawValue, buffer.baseAddress, buffer.count, off_t(data.count)), count > 0
+      { data.append(contentsOf: buffer[..<count]) }
+    }
+    return String(decoding: data, as: UTF8.self)
+  }
 }
 
 /// A command that goes on while a test looks at it.
-public final class RunningCommand: @unchecked Sendable {
-  // Safe because Foundation guards what is used of these from several threads.
-  private let process = Process()
-  private let output = Pipe()
-
-  /// Starts the command `arguments`, found on PATH.
-  public init(_ arguments: [String]) throws {
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = arguments
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = output
-    try process.run()
-  }
-
-  /// Its process id, which env(1) passes on to the command.
-  public var processID: Int32 { process.processIdentifier }
-
-  /// Waits until it has written a line, such as that it is ready, and returns that; what there is
-  /// where it has ended before.
-  public func awaitLine() -> String {
-    var line = Data()
-    while let byte = try? output.fileHandleForReading.read(upToCount: 1), !byte.isEmpty,
-      byte.first != UInt8(ascii: "\n")
-    { line.append(byte) }
-    return String(decoding: line, as: UTF8.self)
-  }
-
-  /// Kills it and waits for its end.
-  public func stop() {
-    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-    process.waitUntilExit()
-  }
-
-  deinit { stop() }
-}
+public typealias RunningCommand = Conversation

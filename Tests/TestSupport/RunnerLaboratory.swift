@@ -1,0 +1,133 @@
+import Foundation
+import LinuxSystem
+import Model
+import Testing
+
+/// A runner for one test: a real `istbpfd` with an installation of its own, of which nothing is left
+/// when the test ends, whether it passes or throws.
+public final class RunnerLaboratory: @unchecked Sendable {
+  // Safe because each is used by the one test that it is made for.
+  /// Namespaces and commands that go with the test.
+  public let laboratory: NamespaceLaboratory
+  /// What directories, cgroup, pins and namespaces of this runner are named after.
+  public let installation: Installation
+  /// The running daemon, or the last one.
+  public private(set) var daemon: RunnerDaemon?
+
+  private init(_ laboratory: NamespaceLaboratory) throws {
+    self.laboratory = laboratory
+    installation = try Installation("ist" + laboratory.uniqueName("r"))
+  }
+
+  /// Runs `body` with a runner of its own, whose daemon runs; requires root.
+  public static func with(_ body: (RunnerLaboratory) throws -> Void) throws {
+    try withoutDaemon { runner in
+      try runner.startDaemon()
+      try body(runner)
+    }
+  }
+
+  /// Runs `body` with a runner of its own, whose daemon has not been started; requires root.
+  public static func withoutDaemon(_ body: (RunnerLaboratory) throws -> Void) throws {
+    try NamespaceLaboratory.with { laboratory in
+      let runner = try RunnerLaboratory(laboratory)
+      defer { runner.remove() }
+      try body(runner)
+    }
+  }
+
+  // MARK: The daemon
+
+  /// Starts the daemon and waits until it is ready. `wrapper` stands before its command.
+  public func startDaemon(wrapper: [String] = [], options: [String] = []) throws {
+    let daemon = try RunnerDaemon(self, wrapper: wrapper, options: options)
+    self.daemon = daemon
+    try daemon.awaitReady()
+  }
+
+  /// Kills the daemon with SIGKILL and waits for its end.
+  public func killDaemon() { daemon?.stop() }
+
+  /// Runs the daemon to its end, which should come soon: for what it refuses.
+  public func refusedDaemon(wrapper: [String] = [], options: [String] = []) throws -> CommandResult
+  {
+    try run(
+      ["timeout", "30"] + wrapper + [try Product.istbpfd(), "--installation", installation.name]
+        + options)
+  }
+
+  // MARK: Commands
+
+  /// Runs a command of `istbpf` to its end.
+  @discardableResult
+  public func istbpf(_ arguments: String...) throws -> CommandResult { try istbpf(arguments) }
+
+  /// Runs a command of `istbpf` to its end.
+  @discardableResult
+  public func istbpf(_ arguments: [String], wrapper: [String] = []) throws -> CommandResult {
+    try run(commandLine(arguments, wrapper: wrapper))
+  }
+
+  /// The command line of a command of `istbpf` for this installation.
+  public func commandLine(_ arguments: [String], wrapper: [String] = []) throws -> [String] {
+    ["\(Installation.variable)=\(installation.name)"] + wrapper + [try Product.istbpf()] + arguments
+  }
+
+  /// Declares services, and expects that it works.
+  public func deploy(_ deployment: String, _ services: String...) throws {
+    let result = try istbpf(
+      ["deploy", "--deployment", deployment] + services.flatMap { ["--service", $0] })
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  /// Starts `command` with `istbpf run` as an instance of `service`: `shop/app`.
+  public func start(
+    _ service: String, options: [String] = [], _ command: String...
+  ) throws -> Conversation {
+    let conversation = try Conversation(
+      commandLine(runArguments(service, options) + command))
+    laboratory.atEnd { conversation.stop() }
+    return conversation
+  }
+
+  /// Runs `command` with `istbpf run` as an instance of `service`, to its end.
+  @discardableResult
+  public func runInstance(
+    _ service: String, options: [String] = [], _ command: String...
+  ) throws -> CommandResult {
+    try istbpf(runArguments(service, options) + command)
+  }
+
+  /// Starts an instance of `service`, `shop/app`, that does what it is told.
+  public func instance(of service: String, options: [String] = []) throws -> TestInstance {
+    let conversation = try Conversation(
+      commandLine(runArguments(service, options) + TestInstance.command))
+    laboratory.atEnd { conversation.stop() }
+    return try TestInstance(conversation)
+  }
+
+  private func runArguments(_ service: String, _ options: [String]) -> [String] {
+    let parts = service.split(separator: "/").map(String.init)
+    return ["run", "--deployment", parts[0], "--service", parts[1]] + options + ["--"]
+  }
+
+  // MARK: The end
+
+  private func remove() {
+    daemon?.stop()
+    let result = try? istbpf("uninstall", "--force")
+    if result?.status != 0 { Issue.record("uninstall: \(result?.errors ?? "did not run")") }
+    for trace in traces() { Issue.record("left behind: \(trace)") }
+  }
+
+  /// What there is of this installation on the machine.
+  public func traces() -> [String] {
+    let cgroup = try? CgroupHierarchy.find().cgroup(installation.cgroupName).path
+    let paths = [
+      installation.stateDirectory, installation.runtimeDirectory, installation.pinDirectory,
+      cgroup ?? "",
+    ].filter { FileManager.default.fileExists(atPath: $0) }
+    let fabrics = (try? NetworkNamespace.names(prefix: installation.fabricPrefix)) ?? []
+    return paths + fabrics
+  }
+}

@@ -1,0 +1,50 @@
+import Foundation
+
+extension RunnerLaboratory {
+  /// An instance as `istbpf ps --json` shows it; what a test asks of it.
+  public struct ListedInstance: Decodable, Sendable {
+    /// Its name: `shop/app.2`.
+    public let instance: String
+    /// Its address.
+    public let address: String
+    /// Its cgroup's path.
+    public let cgroup: String
+    /// Its processes.
+    public let pids: [Int32]
+    /// The hooks of which the kernel has no program of ours.
+    public let missingHooks: [String]
+  }
+
+  /// What `istbpf ps` lists.
+  public func listedInstances() throws -> [ListedInstance] {
+    try JSONDecoder().decode(
+      [ListedInstance].self, from: Data(try istbpf("ps", "--json").output.utf8))
+  }
+
+  /// The rows of a pinned map as `istbpf inspect` shows them.
+  public func inspect(_ map: String) throws -> [[String: String]] {
+    let output = try istbpf("inspect", map, "--json").output
+    return try JSONDecoder().decode([String: [[String: String]]].self, from: Data(output.utf8))[map]
+      ?? []
+  }
+
+  /// How often the data path has denied a service something for `reason`.
+  public func denials(_ service: String, _ reason: String) throws -> Int {
+    let row = try inspect("denials").first {
+      "\($0["deployment"] ?? "")/\($0["service"] ?? "")" == service && $0["reason"] == reason
+    }
+    return row.flatMap { Int($0["count"] ?? "") } ?? 0
+  }
+
+  /// Whether `condition` holds within `patience` seconds.
+  public func eventually(
+    within patience: Double = 5, _ condition: () throws -> Bool
+  ) rethrows -> Bool {
+    let deadline = Date() + patience
+    while Date() < deadline {
+      if try condition() { return true }
+      usleep(20_000)
+    }
+    return try condition()
+  }
+}
