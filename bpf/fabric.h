@@ -23,18 +23,18 @@ struct frame {
 	struct tcphdr tcp;
 } __attribute__((packed));
 
-/* The frame's headers, or NULL where it is too short for them. */
-static __always_inline const struct frame *headers_of(struct __sk_buff *skb)
+/* The frame's headers as far as `size`, or NULL where it is too short for them. */
+static __always_inline const struct frame *headers_of(struct __sk_buff *skb, __u32 size)
 {
-	const struct frame *frame = (void *)(long)skb->data;
+	void *frame = (void *)(long)skb->data;
 
-	if ((void *)(frame + 1) <= (void *)(long)skb->data_end)
+	if (frame + size <= (void *)(long)skb->data_end)
 		return frame;
 	/* Headers that are not in the linear part: a frame made by a program, not by TCP. */
-	if (bpf_skb_pull_data(skb, sizeof(*frame)))
+	if (bpf_skb_pull_data(skb, size))
 		return NULL;
 	frame = (void *)(long)skb->data;
-	return (void *)(frame + 1) <= (void *)(long)skb->data_end ? frame : NULL;
+	return frame + size <= (void *)(long)skb->data_end ? frame : NULL;
 }
 
 /* Whether the frame may enter the fabric; sets its destination (host byte order) if so. */
@@ -47,7 +47,7 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 		return IST_FRAME_VLAN;
 	if (skb->protocol != bpf_htons(ETH_P_IP))
 		return IST_FRAME_NOT_IPV4;
-	frame = headers_of(skb);
+	frame = headers_of(skb, __builtin_offsetof(struct frame, tcp));
 	if (!frame)
 		return IST_FRAME_MALFORMED;
 	/* No IP options: TCP sends none by itself, and some of them are routes. */
@@ -57,6 +57,10 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 		return IST_FRAME_NOT_TCP;
 	if (frame->ip.frag_off & bpf_htons(0x3fff)) /* all but "do not fragment" */
 		return IST_FRAME_FRAGMENT;
+	/* Only now: a datagram may be shorter than a TCP header, and is not malformed. */
+	frame = headers_of(skb, sizeof(*frame));
+	if (!frame)
+		return IST_FRAME_MALFORMED;
 	if (bpf_ntohl(frame->ip.saddr) != sender->address)
 		return IST_FRAME_SPOOFED;
 	*destination = bpf_ntohl(frame->ip.daddr);
