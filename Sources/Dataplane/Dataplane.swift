@@ -14,9 +14,13 @@ public final class Dataplane: Sendable {
   /// Loads the programs, and adopts the maps pinned in `directory` or makes them.
   ///
   /// State of another layout or range is replaced where no instance depends on it, and refused
-  /// otherwise. `directory` must exist and lie on bpffs.
-  public init(pinnedIn directory: String, plan: AddressPlan) throws(DataplaneError) {
-    try Self.retireOtherState(in: directory, plan: plan)
+  /// otherwise. `mayHaveInstances` is false where no process runs in any instance's cgroup: what is
+  /// pinned of instances is then of such that ended while there was no daemon. `directory` must exist
+  /// and lie on bpffs.
+  public init(
+    pinnedIn directory: String, plan: AddressPlan, mayHaveInstances: Bool = true
+  ) throws(DataplaneError) {
+    try Self.retireOtherState(in: directory, plan: plan, mayHaveInstances: mayHaveInstances)
     object = try BPFObject(pinnedIn: directory, plan: plan)
     let layout = try Self.openLayout(in: directory)
     defer { close(layout.descriptor) }
@@ -137,10 +141,10 @@ public final class Dataplane: Sendable {
   // MARK: State of an earlier version
 
   private static func retireOtherState(
-    in directory: String, plan: AddressPlan
+    in directory: String, plan: AddressPlan, mayHaveInstances: Bool
   ) throws(DataplaneError) {
     guard let found = try MapSet.layoutVersion(in: directory) else { return }
-    let live = try liveInstances(in: directory)
+    let live = mayHaveInstances ? try pinnedInstances(in: directory) : 0
     // Version 0: a daemon that was killed between making the map and writing to it.
     if found != UInt32(IST_ABI_VERSION) {
       guard live == 0 || found == 0 else {
@@ -159,7 +163,7 @@ public final class Dataplane: Sendable {
 
   /// How many instances are pinned, whatever the layout: every layout has `fabric_links`, with
   /// keys of four bytes.
-  private static func liveInstances(in directory: String) throws(DataplaneError) -> Int {
+  private static func pinnedInstances(in directory: String) throws(DataplaneError) -> Int {
     let descriptor = bpf_obj_get("\(directory)/fabric_links")
     guard descriptor >= 0 else { return 0 }
     defer { close(descriptor) }

@@ -22,7 +22,8 @@ public enum Daemon {
       atPath: installation.pinDirectory, withIntermediateDirectories: true)
     let registry = try SQLiteRegistry(path: installation.registryPath)
     let dataplane = try Dataplane(
-      pinnedIn: installation.pinDirectory, plan: configuration.plan)
+      pinnedIn: installation.pinDirectory, plan: configuration.plan,
+      mayHaveInstances: Self.isPopulated(cgroups.cgroup(installation.cgroupName)))
     let runner = try Runner(
       configuration: configuration, registry: registry, dataplane: dataplane, cgroups: cgroups,
       logger: logger)
@@ -48,6 +49,11 @@ public enum Daemon {
     } catch let held as LockFile.Held {
       throw RunnerError.alreadyRunning(lockPath: held.path, pid: held.pid)
     }
+  }
+
+  /// Whether a process runs in any instance, or that cannot be told.
+  private static func isPopulated(_ instancesRoot: Cgroup) -> Bool {
+    instancesRoot.exists && (try? instancesRoot.isPopulated()) != false
   }
 
   private static func checkMachine() throws {

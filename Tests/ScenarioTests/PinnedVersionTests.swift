@@ -1,0 +1,56 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("State that an other version or configuration pinned", .timeLimit(.minutes(2)))
+struct PinnedVersionTests {
+  /// Makes what is pinned look as if version 99 had pinned it.
+  private func setVersion(_ runner: RunnerLaboratory) throws {
+    let map = "\(runner.installation.pinDirectory)/layout"
+    let result = try run(
+      "bpftool", "map", "update", "pinned", map, "key", "0", "0", "0", "0", "value", "99", "0", "0",
+      "0")
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test("Another layout is refused while an instance lives, and replaced when none does")
+  func layout() throws {
+    try RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app")
+      let app = try runner.instance(of: "shop/app")
+      try app.listen(8080)
+      runner.killDaemon()
+      try setVersion(runner)
+
+      let refused = try runner.refusedDaemon()
+      #expect(refused.status == 1)
+      #expect(refused.errors.contains("has layout 99, and this version works with"))
+      #expect(try app.connect("$WARP_IST_app", 8080) == "shop/app at 198.18.1.2", "it goes on")
+      let inspect = try runner.istbpf("inspect")
+      #expect(inspect.status == 1 && inspect.errors.contains("has layout 99"))
+
+      // It ends while there is no daemon, so nobody takes its entries out.
+      app.program.stop()
+      try runner.startDaemon()
+      #expect(try runner.listedInstances().isEmpty)
+      let next = try runner.instance(of: "shop/app")
+      try next.listen(8080)
+      #expect(try next.connect("$WARP_IST_app", 8080) == "shop/app at 198.18.1.3")
+    }
+  }
+
+  @Test("Another range is refused while an instance lives, and taken when none does")
+  func range() throws {
+    try RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app")
+      let app = try runner.instance(of: "shop/app")
+      runner.killDaemon()
+      let refused = try runner.refusedDaemon(options: ["--range", "10.66.0.0/15"])
+      #expect(refused.status == 1)
+      #expect(refused.errors.contains("is for the range 198.18.0.0/15, not 10.66.0.0/15"))
+      app.program.stop()
+      try runner.startDaemon(options: ["--range", "10.66.0.0/15"])
+      #expect(try runner.inspect("services").map { $0["address"] } == ["10.66.1.1"])
+    }
+  }
+}
