@@ -60,7 +60,11 @@ public enum Daemon {
     guard geteuid() == 0 else {
       throw SystemError(.notPermitted, "run", "istbpfd", hint: "it must be root; use sudo")
     }
-    let release = try KernelRelease.running()
+    try check(kernel: try KernelRelease.running())
+  }
+
+  /// Throws `RunnerError.kernelTooOld` for a kernel that is not known to do what is needed.
+  static func check(kernel release: KernelRelease) throws {
     guard release >= Runner.oldestKernel else { throw RunnerError.kernelTooOld(release) }
   }
 
