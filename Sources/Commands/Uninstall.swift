@@ -65,7 +65,8 @@ struct Uninstall: ParsableCommand {
   }
 
   private func removeFabrics(_ installation: Installation) throws {
-    for name in try NetworkNamespace.names(prefix: installation.fabricPrefix) {
+    for name in try NetworkNamespace.names()
+    where installation.deployment(ofFabric: name) != nil {
       try removed("namespace \(name)") { try NetworkNamespace.delete(named: name) }
     }
   }

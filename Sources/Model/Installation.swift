@@ -50,7 +50,17 @@ public struct Installation: Hashable, Sendable {
   public var cgroupName: String { name }
 
   /// What the names of the fabrics' network namespaces begin with.
-  public var fabricPrefix: String { "\(name)-" }
+  ///
+  /// No name has a `+`, so that `shop` of the installation `istbpf-dev` is not taken for `dev-shop` of
+  /// `istbpf`.
+  public var fabricPrefix: String { self == .standard ? "\(name)-" : "\(name)+" }
+
+  /// The deployment whose fabric is the network namespace `name`; nil where it is not this
+  /// installation's.
+  public func deployment(ofFabric name: String) -> DeploymentName? {
+    guard name.hasPrefix(fabricPrefix) else { return nil }
+    return try? DeploymentName(String(name.dropFirst(fabricPrefix.count)))
+  }
 }
 
 extension Installation {

@@ -77,9 +77,10 @@ extension Runner {
     for id in try dataplane.publishedDeployments() where !ids.contains(id) {
       try dataplane.withdraw(deployment: id)
     }
-    let names = Set(deployments.map(\.name.rawValue))
-    for name in try NetworkNamespace.names(prefix: installation.fabricPrefix)
-    where !names.contains(String(name.dropFirst(installation.fabricPrefix.count))) {
+    let names = Set(deployments.map(\.name))
+    for name in try NetworkNamespace.names() {
+      guard let deployment = installation.deployment(ofFabric: name), !names.contains(deployment)
+      else { continue }
       try NetworkNamespace.delete(named: name)
     }
     let cgroups = Set(running.values.map(\.cgroup))

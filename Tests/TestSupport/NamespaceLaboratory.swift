@@ -62,7 +62,7 @@ public final class NamespaceLaboratory: @unchecked Sendable {
 
   /// A fabric that does not exist, but is deleted at the end if the test makes it.
   public func unmadeFabric(plan: AddressPlan = .standard) -> FabricNamespace {
-    let fabric = FabricNamespace(name: "istbpf-\(uniqueName("d"))", plan: plan)
+    let fabric = FabricNamespace(name: "istbpf+\(uniqueName("d"))", plan: plan)
     atEnd { try? fabric.delete() }
     return fabric
   }
