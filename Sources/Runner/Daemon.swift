@@ -55,7 +55,7 @@ public enum Daemon {
       throw SystemError(.notPermitted, "run", "istbpfd", hint: "it must be root; use sudo")
     }
     let release = try KernelRelease.running()
-    guard release >= Runner.oldestKernel else { throw RunnerError.kernelTooOld(release) }
+    guard release >= .oldestSupported else { throw RunnerError.kernelTooOld(release) }
   }
 
   private static func makeDirectories(_ installation: Installation) throws {
