@@ -117,8 +117,9 @@ let package = Package(
     .testTarget(
       name: "FabricTests", dependencies: ["Fabric", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "DataplaneTests", dependencies: ["CDataplaneABI", "Dataplane", "TestSupport"],
-      swiftSettings: strict),
+      name: "DataplaneTests",
+      dependencies: ["CDataplaneABI", "CLibbpf", "Dataplane", "LinuxSystem", "TestSupport"],
+      swiftSettings: strict, plugins: ["CompileBPF"]),
     .testTarget(
       name: "ScenarioTests", dependencies: ["Dataplane", "Runner", "TestSupport"],
       swiftSettings: strict),

@@ -9,6 +9,7 @@
 #include "backstop.h"
 #include "connect.h"
 #include "denial.h"
+#include "errno_contract.h"
 #include "fabric.h"
 #include "listeners.h"
 #include "maps.h"
