@@ -227,11 +227,11 @@ int ist_switch(struct __sk_buff *skb)
 
 /* Run by the daemon when an instance ended, so that its bits are cleared atomically. */
 SEC("syscall")
-int ist_forget_listener(struct ist_listener_key *context)
+int ist_forget_listening(struct ist_listener_key *context)
 {
 	struct ist_listener_key key = *context;
 
-	forget_listener(&key);
+	forget_listening(&key);
 	return 0;
 }
 
