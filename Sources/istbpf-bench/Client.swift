@@ -34,7 +34,6 @@ struct Client {
 
   private func connected(for service: Service) throws(CallFailed) -> StreamSocket {
     let socket = try connected()
-    try socket.sendAtOnce()
     var byte = service.rawValue
     guard send(socket.descriptor, &byte, 1, Int32(MSG_NOSIGNAL)) == 1 else {
       throw CallFailed(call: "send")
@@ -86,6 +85,7 @@ struct Client {
   /// The median latency of one exchange.
   private func roundTrip(_ seconds: Double, _ bytes: Int) throws(CallFailed) -> Measurement {
     let socket = try connected(for: .echo)
+    try socket.sendAtOnce()
     let buffer = Self.buffer(bytes)
     defer { buffer.deallocate() }
     var latencies: [UInt32] = []
