@@ -102,6 +102,12 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(name: "istbpf", dependencies: ["Commands"], swiftSettings: strict),
 
+    // What Scripts/bench measures with: plain TCP, no part of the product.
+    .executableTarget(
+      name: "istbpf-bench",
+      dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: strict),
+
     .target(
       name: "TestSupport", dependencies: ["Fabric", "LinuxSystem", "Model"],
       path: "Tests/TestSupport", swiftSettings: strict),
