@@ -102,6 +102,12 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(name: "istbpf", dependencies: ["Commands"], swiftSettings: strict),
 
+    // What Scripts/bench measures with: plain TCP, no part of the product.
+    .executableTarget(
+      name: "istbpf-bench",
+      dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: strict),
+
     .target(
       name: "TestSupport", dependencies: ["Fabric", "LinuxSystem", "Model"],
       path: "Tests/TestSupport", exclude: ["Programs"], swiftSettings: strict),
@@ -117,8 +123,9 @@ let package = Package(
     .testTarget(
       name: "FabricTests", dependencies: ["Fabric", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "DataplaneTests", dependencies: ["CDataplaneABI", "Dataplane", "TestSupport"],
-      swiftSettings: strict),
+      name: "DataplaneTests",
+      dependencies: ["CDataplaneABI", "CLibbpf", "Dataplane", "LinuxSystem", "TestSupport"],
+      swiftSettings: strict, plugins: ["CompileBPF"]),
     .testTarget(
       name: "ScenarioTests", dependencies: ["LinuxSystem", "Model", "Runner", "TestSupport"],
       swiftSettings: strict),

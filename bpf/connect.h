@@ -5,7 +5,6 @@
 #include <linux/in.h>
 
 #include "addressing.h"
-#include "denial.h"
 #include "instance_selection.h"
 #include "maps.h"
 

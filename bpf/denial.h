@@ -1,30 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Denials: the errno that each reason means to a program, and the counters. */
+/* Denials are counted, by service and reason. */
 #pragma once
-
-#include <linux/errno.h>
 
 #include "addressing.h"
 #include "maps.h"
-
-/*
- * The errno contract: EPERM for policy (connect(2) documents it for a local firewall rule),
- * EHOSTUNREACH for an address of the range that is no declared service's, ECONNREFUSED for a
- * service that is declared but has no instance that could answer.
- */
-static __always_inline int errno_of(enum ist_reason reason)
-{
-	switch (reason) {
-	case IST_ALLOWED:
-		return 0;
-	case IST_NO_SERVICE:
-		return EHOSTUNREACH;
-	case IST_NO_INSTANCE:
-		return ECONNREFUSED;
-	default:
-		return EPERM;
-	}
-}
 
 /* Counts a denial. `identity` may be NULL. */
 static __noinline int count_denial(const struct ist_identity *identity, enum ist_reason reason)

@@ -9,6 +9,7 @@
 #include "backstop.h"
 #include "connect.h"
 #include "denial.h"
+#include "errno_contract.h"
 #include "fabric.h"
 #include "listeners.h"
 #include "maps.h"
@@ -226,11 +227,11 @@ int ist_switch(struct __sk_buff *skb)
 
 /* Run by the daemon when an instance ended, so that its bits are cleared atomically. */
 SEC("syscall")
-int ist_forget_listener(struct ist_listener_key *context)
+int ist_forget_listening(struct ist_listener_key *context)
 {
 	struct ist_listener_key key = *context;
 
-	forget_listener(&key);
+	forget_listening(&key);
 	return 0;
 }
 

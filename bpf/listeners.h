@@ -110,9 +110,13 @@ static __always_inline void count_listener(struct ist_identity *identity,
 	bpf_spin_unlock(&listener->lock);
 }
 
-/* Takes out what is left of an instance's port: of a listening socket that was passed to a process
- * outside, and so outlived the cgroup and its programs. */
-static __always_inline void forget_listener(const struct ist_listener_key *key)
+/*
+ * Clears an instance's bit of a port: for a listening socket that was passed to a process outside,
+ * and so outlived the cgroup and its programs. `listeners` is the caller's to change: this runs in a
+ * SEC("syscall") program, which may sleep, and Linux 6.1 lets no such program use a map that has a
+ * spin lock in it.
+ */
+static __always_inline void forget_listening(const struct ist_listener_key *key)
 {
 	struct ist_service_port at = {
 		.deployment = key->deployment,
@@ -121,7 +125,6 @@ static __always_inline void forget_listener(const struct ist_listener_key *key)
 	};
 	struct ist_listening *all = bpf_map_lookup_elem(&listening, &at);
 
-	bpf_map_delete_elem(&listeners, key);
 	if (!all)
 		return;
 	set_listening(all, octet_of(key->address), 0);

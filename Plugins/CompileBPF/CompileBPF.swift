@@ -2,7 +2,8 @@ import Foundation
 import PackagePlugin
 
 /// Compiles every `bpf/*.bpf.c` with the Swift toolchain's own clang and embeds the object in the
-/// target, so that `swift build` on a fresh clone is all there is to do.
+/// target, so that `swift build` on a fresh clone is all there is to do; those of `bpf/tests` in a
+/// target of tests.
 @main
 struct CompileBPF: BuildToolPlugin {
   func createBuildCommands(context: PluginContext, target: Target) throws -> [Command] {
@@ -13,7 +14,9 @@ struct CompileBPF: BuildToolPlugin {
 
     let headers =
       try files(in: bpf, endingIn: ".h") + files(in: abi, endingIn: ".h")
-    return try files(in: bpf, endingIn: ".bpf.c").map { source in
+    let isTest = (target as? SourceModuleTarget)?.kind == .test
+    let sources = isTest ? bpf.appending(path: "tests") : bpf
+    return try files(in: sources, endingIn: ".bpf.c").map { source in
       let stem = source.lastPathComponent.dropLast(".bpf.c".count)
       let swift = context.pluginWorkDirectoryURL.appending(path: "\(stem)Object.swift")
       let object = context.pluginWorkDirectoryURL.appending(path: "\(stem).bpf.o")

@@ -14,9 +14,11 @@ final class BPFObject: @unchecked Sendable {
   private let object: OpaquePointer
   private let programs: [String: Int32]
 
-  /// Loads the embedded object. Maps are pinned in `directory`, which must lie on bpffs.
-  init(pinnedIn directory: String, plan: AddressPlan) throws(DataplaneError) {
-    guard let bytes = Data(base64Encoded: istbpfObjectBase64) else {
+  /// Loads an embedded object. Maps are pinned in `directory`, which must lie on bpffs.
+  init(
+    base64: String = istbpfObjectBase64, pinnedIn directory: String, plan: AddressPlan
+  ) throws(DataplaneError) {
+    guard let bytes = Data(base64Encoded: base64) else {
       throw .loadFailed(errno: EINVAL, log: "the embedded object is damaged")
     }
     LibbpfLog.capture()

@@ -120,14 +120,16 @@ public final class Dataplane: Sendable {
     for key in try maps.listeners.keys()
     where key.deployment == UInt32(identity.deployment) && key.address == identity.address.rawValue
     {
-      try forgetListener(key)
+      // In this order: a daemon that is killed in between finds the key again.
+      try forgetListening(key)
+      try maps.listeners.remove(key)
     }
   }
 
   /// By a program, since only BPF can clear one instance's bit while others set theirs.
-  private func forgetListener(_ key: ist_listener_key) throws(DataplaneError) {
+  private func forgetListening(_ key: ist_listener_key) throws(DataplaneError) {
     var key = key
-    let program = try object.program("ist_forget_listener")
+    let program = try object.program("ist_forget_listening")
     let result = withUnsafeMutablePointer(to: &key) { key in
       var options = bpf_test_run_opts()
       options.sz = optionsSize(through: \bpf_test_run_opts.ctx_size_in)
@@ -135,7 +137,7 @@ public final class Dataplane: Sendable {
       options.ctx_size_in = UInt32(MemoryLayout<ist_listener_key>.size)
       return bpf_prog_test_run_opts(program, &options)
     }
-    guard result == 0 else { throw .failed("run", "ist_forget_listener", result) }
+    guard result == 0 else { throw .failed("run", "ist_forget_listening", result) }
   }
 
   // MARK: State of an earlier version

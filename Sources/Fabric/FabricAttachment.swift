@@ -66,6 +66,7 @@ extension FabricNamespace {
   private func setUpInstance(_ link: InstanceLink, _ socket: NetlinkSocket) throws {
     let ifindex = link.ifindex
     try socket.setUp(loopback, "lo")
+    try socket.allowLargeSegments(ifindex, InstanceLink.instanceEndName)
     try socket.addAddress(link.address, to: ifindex)
     // As long as the fabric's end is down it has no carrier, so nothing goes out yet.
     try socket.setUp(ifindex, InstanceLink.instanceEndName)
@@ -79,6 +80,8 @@ extension FabricNamespace {
   }
 
   private func setUpFabric(_ link: InstanceLink, _ socket: NetlinkSocket) throws {
+    // What the relay sends goes out here; what an instance sends is redirected past it.
+    try socket.allowLargeSegments(link.ifindex, link.name)
     // Neighbours of a link that is down would be forgotten, and a route over it refused.
     try socket.setUp(link.ifindex, link.name)
     try socket.addNeighbour(link.address, at: link.instanceHardwareAddress, on: link.ifindex)

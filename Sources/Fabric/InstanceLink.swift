@@ -26,6 +26,12 @@ public struct InstanceLink: Hashable, Sendable {
   /// What IPv4 packets over a veth can have at most, bytes.
   public static let mtu: UInt32 = 65535
 
+  /// What TCP may hand the link in one piece, bytes, where the kernel has BIG TCP for IPv4 (6.3).
+  ///
+  /// No wire is between the ends, so that a segment stays whole from sender to receiver. 512 KiB is
+  /// the kernel's own limit (GSO_MAX_SIZE, eight times 64 KiB less eight).
+  public static let largestSegment: UInt32 = 8 * 65535
+
   /// The hardware address of the fabric's end of every link. It is the same for all so that a frame
   /// which tc redirects from one link to another is addressed to the fabric either way.
   public static let fabricHardwareAddress = HardwareAddress([0x02, 0x69, 0x73, 0x74, 0x00, 0x01])

@@ -65,7 +65,7 @@ public enum Daemon {
 
   /// Throws `RunnerError.kernelTooOld` for a kernel that is not known to do what is needed.
   static func check(kernel release: KernelRelease) throws {
-    guard release >= Runner.oldestKernel else { throw RunnerError.kernelTooOld(release) }
+    guard release >= .oldestSupported else { throw RunnerError.kernelTooOld(release) }
   }
 
   private static func makeDirectories(_ installation: Installation) throws {

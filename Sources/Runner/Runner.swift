@@ -11,9 +11,6 @@ import Registry
 /// The kernel holds everything that the data path needs, so this may end at any point: the next one
 /// adopts what it finds (`Runner+Adoption.swift`).
 public actor Runner {
-  /// bpf_set_retval came with 5.18, and nothing before 6.1 was tried.
-  public static let oldestKernel = KernelRelease(6, 1)
-
   private let executor = KernelExecutor()
   /// A thread of its own, see `KernelExecutor`.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {

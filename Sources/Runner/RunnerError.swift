@@ -1,3 +1,4 @@
+import Dataplane
 import LinuxSystem
 import Model
 
@@ -18,7 +19,7 @@ public enum RunnerError: Error, CustomStringConvertible {
     case .alreadyRunning(let lockPath, let pid):
       "istbpfd runs already\(pid.map { ", with pid \($0)" } ?? "") and holds \(lockPath)"
     case .kernelTooOld(let release):
-      "Linux \(release) is too old: \(Runner.oldestKernel) or later is needed"
+      "Linux \(release) is too old: \(KernelRelease.oldestSupported) or later is needed"
     case .unknownInstances(let cgroups):
       """
       processes run in \(cgroups.joined(separator: ", ")), but the registry knows no such instances: \

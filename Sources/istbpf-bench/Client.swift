@@ -1,0 +1,131 @@
+import Glibc
+
+/// Measures against one server.
+struct Client {
+  private let endpoint: Endpoint
+
+  /// A client of the server at `address`, dotted, and `port`.
+  init(address: String, port: UInt16) throws(CallFailed) {
+    var parsed = in_addr()
+    guard inet_pton(AF_INET, address, &parsed) == 1 else {
+      errno = EINVAL
+      throw CallFailed(call: "parse \(address)")
+    }
+    endpoint = Endpoint(address: parsed, port: port)
+  }
+
+  /// Takes one measurement.
+  func measure(_ order: Order) throws(CallFailed) -> Measurement {
+    switch order {
+    case .bulk(let seconds, let bytes): try bulk(seconds, bytes)
+    case .roundTrip(let seconds, let bytes): try roundTrip(seconds, bytes)
+    case .connect(let seconds): try connections(seconds)
+    }
+  }
+
+  private func connected() throws(CallFailed) -> StreamSocket {
+    let socket = try StreamSocket()
+    let descriptor = socket.descriptor
+    guard endpoint.call({ connect(descriptor, $0, $1) }) == 0 else {
+      throw CallFailed(call: "connect")
+    }
+    return socket
+  }
+
+  private func connected(for service: Service) throws(CallFailed) -> StreamSocket {
+    let socket = try connected()
+    var byte = service.rawValue
+    guard send(socket.descriptor, &byte, 1, Int32(MSG_NOSIGNAL)) == 1 else {
+      throw CallFailed(call: "send")
+    }
+    return socket
+  }
+
+  private static func buffer(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 4096)
+    buffer.initializeMemory(as: UInt8.self, repeating: 0x5a)
+    return buffer
+  }
+
+  /// Bytes a second, from the first write until the server has read all and said so.
+  private func bulk(_ seconds: Double, _ bytes: Int) throws(CallFailed) -> Measurement {
+    let socket = try connected(for: .discard)
+    let buffer = Self.buffer(bytes)
+    defer { buffer.deallocate() }
+    // The clock is looked at once in a mebibyte, so that it costs a small write nothing.
+    let writes = max(1, (1 << 20) / bytes)
+    let start = nanoseconds()
+    let end = start + UInt64(seconds * 1e9)
+    repeat {
+      for _ in 0..<writes { try socket.sendAll(buffer) }
+    } while nanoseconds() < end
+    shutdown(socket.descriptor, Int32(SHUT_WR))
+    var total: UInt64 = 0
+    let answered = try withAnswer(&total) { answer throws(CallFailed) in
+      try socket.receiveAll(answer)
+    }
+    let elapsed = nanoseconds() - start
+    guard answered else { throw CallFailed(call: "await the server's count") }
+    return Measurement(
+      name: "bulk", value: Double(total) / Double(elapsed), unit: "GB/s", count: Int(total),
+      nanoseconds: elapsed)
+  }
+
+  private func withAnswer(
+    _ total: inout UInt64,
+    _ body: (UnsafeMutableRawBufferPointer) throws(CallFailed) -> Bool
+  ) throws(CallFailed) -> Bool {
+    let answer = Self.buffer(MemoryLayout<UInt64>.size)
+    defer { answer.deallocate() }
+    guard try body(answer) else { return false }
+    total = answer.load(as: UInt64.self)
+    return true
+  }
+
+  /// The median latency of one exchange.
+  private func roundTrip(_ seconds: Double, _ bytes: Int) throws(CallFailed) -> Measurement {
+    let socket = try connected(for: .echo)
+    try socket.sendAtOnce()
+    let buffer = Self.buffer(bytes)
+    defer { buffer.deallocate() }
+    var latencies: [UInt32] = []
+    latencies.reserveCapacity(Int(seconds * 1e6))
+    let start = nanoseconds()
+    let end = start + UInt64(seconds * 1e9)
+    var before = start
+    repeat {
+      try socket.sendAll(buffer)
+      guard try socket.receiveAll(buffer) else { throw CallFailed(call: "await the echo") }
+      let after = nanoseconds()
+      latencies.append(UInt32(clamping: after - before))
+      before = after
+    } while before < end
+    let elapsed = before - start
+    latencies.sort()
+    let percentiles = [50, 90, 99].map { ($0, latencies[latencies.count * $0 / 100]) }
+    return Measurement(
+      name: "round-trip", value: Double(percentiles[0].1) / 1000, unit: "us",
+      count: latencies.count, nanoseconds: elapsed, percentiles: percentiles)
+  }
+
+  /// Connections a second: connect, ask for the close, await it, close.
+  ///
+  /// The server closes first, so that TIME_WAIT is its, and the client does not run out of ports.
+  private func connections(_ seconds: Double) throws(CallFailed) -> Measurement {
+    let buffer = Self.buffer(1)
+    defer { buffer.deallocate() }
+    var count = 0
+    let start = nanoseconds()
+    let end = start + UInt64(seconds * 1e9)
+    var now: UInt64
+    repeat {
+      let socket = try connected(for: .close)
+      _ = try socket.receive(buffer)
+      count += 1
+      now = nanoseconds()
+    } while now < end
+    return Measurement(
+      name: "connect", value: Double(count) / Double(now - start) * 1e9, unit: "1/s",
+      count: count, nanoseconds: now - start)
+  }
+}

@@ -1,0 +1,53 @@
+/// What to measure; the text of it is one line of standard input.
+enum Order {
+  /// Writes of so many bytes, as many as go.
+  case bulk(seconds: Double, bytes: Int)
+  /// So many bytes there and back, one exchange after the other.
+  case roundTrip(seconds: Double, bytes: Int)
+  /// Connections, one after the other.
+  case connect(seconds: Double)
+
+  /// Parses a line; nil where it is none.
+  init?(_ line: String) {
+    let words = line.split(separator: " ")
+    guard words.count >= 2, let seconds = Double(words[1]), seconds > 0 else { return nil }
+    let bytes = words.count == 3 ? Int(words[2]).flatMap { $0 > 0 ? $0 : nil } : nil
+    switch (words[0], bytes, words.count) {
+    case ("bulk", let bytes?, 3): self = .bulk(seconds: seconds, bytes: bytes)
+    case ("round-trip", let bytes?, 3): self = .roundTrip(seconds: seconds, bytes: bytes)
+    case ("connect", nil, 2): self = .connect(seconds: seconds)
+    default: return nil
+    }
+  }
+}
+
+/// The first byte of a connection says what the server does with it; one that says nothing is closed.
+enum Service: UInt8 {
+  /// Reads to the end, then answers with the number of bytes, eight in host byte order.
+  case discard = 0x64
+  /// Sends back what comes.
+  case echo = 0x65
+  /// Closes at once.
+  case close = 0x63
+}
+
+/// What was measured.
+struct Measurement {
+  let name: String
+  let value: Double
+  let unit: String
+  /// What the value was computed from: bytes, exchanges or connections, and how long they took.
+  let count: Int
+  let nanoseconds: UInt64
+  /// Latencies at these percentiles, nanoseconds; empty where there are none.
+  var percentiles: [(percent: Int, nanoseconds: UInt32)] = []
+
+  var json: String {
+    let percentiles = percentiles.map { "\"\($0.percent)\": \($0.nanoseconds)" }
+      .joined(separator: ", ")
+    return """
+      {"measurement": "\(name)", "value": \(value), "unit": "\(unit)", "count": \(count), \
+      "nanoseconds": \(nanoseconds), "percentiles": {\(percentiles)}}
+      """
+  }
+}
