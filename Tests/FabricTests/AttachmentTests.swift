@@ -87,8 +87,9 @@ struct AttachmentTests {
     try NamespaceLaboratory.with { laboratory in
       let fabric = try laboratory.fabric()
       let (name, netns) = try laboratory.namespace()
-      try laboratory.run(
-        in: name, "ip", "link", "add", "eth0", "index", "70007", "type", "dummy")
+      let added = try laboratory.run(
+        in: name, "ip", "link", "add", "eth0", "index", "70007", "type", "veth")
+      #expect(added.status == 0, "\(added.errors)")
       let link = InstanceLink(name: "app.2", ifindex: 70_007, address: IPv4Address(0xc612_0102))
       let error = #expect(throws: SystemError.self) { try fabric.attach(link, netns: netns) }
       #expect(error?.description.contains("has a link with number 70007 already") == true)

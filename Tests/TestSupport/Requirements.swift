@@ -13,3 +13,8 @@ public func requireRoot() throws {
       description: "this test makes namespaces and needs root: run sudo ./Scripts/test")
   }
 }
+
+/// How many times slower than a machine of its own this one is, as Scripts/vm-test says where it
+/// emulates one: what a test measures may take that much longer.
+public let slowness =
+  ProcessInfo.processInfo.environment["ISTBPF_TEST_SLOWNESS"].flatMap(Int.init) ?? 1
