@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("What a command refuses, it names", .timeLimit(.minutes(2)))
+@Suite("What a command refuses, it names", .timeLimit(.minutes(10)))
 struct BadArgumentTests {
   /// Expects that a command fails with `message` on standard error.
   private func refuses(
@@ -15,8 +15,8 @@ struct BadArgumentTests {
   }
 
   @Test("Undeclared deployments and services, with what there is and what was meant")
-  func undeclared() throws {
-    try RunnerLaboratory.with { runner in
+  func undeclared() async throws {
+    try await RunnerLaboratory.with { runner in
       try refuses(
         runner, ["run", "-d", "shop", "-s", "app", "--", "true"],
         "deployment \"shop\" is not declared; there are no deployments yet")
@@ -35,8 +35,8 @@ struct BadArgumentTests {
   }
 
   @Test("Illegal, empty, overlong and colliding names")
-  func names() throws {
-    try RunnerLaboratory.with { runner in
+  func names() async throws {
+    try await RunnerLaboratory.with { runner in
       let long = String(repeating: "n", count: 300)
       try refuses(runner, ["deploy", "-d", "", "-s", "app"], "\"\" is no name for a deployment")
       try refuses(runner, ["deploy", "-d", "a/b", "-s", "app"], "\"a/b\" is no name")
@@ -59,8 +59,8 @@ struct BadArgumentTests {
   }
 
   @Test("Ports that are none")
-  func ports() throws {
-    try RunnerLaboratory.with { runner in
+  func ports() async throws {
+    try await RunnerLaboratory.with { runner in
       for port in ["", "0", "65536", "-1", "http", "1.5", "0080"] {
         try refuses(
           runner, ["deploy", "-d", "shop", "-s", "app:\(port)"], "\"\(port)\" is no port")
@@ -70,8 +70,8 @@ struct BadArgumentTests {
   }
 
   @Test("The 511th service and the 254th instance")
-  func limits() throws {
-    try RunnerLaboratory.with { runner in
+  func limits() async throws {
+    try await RunnerLaboratory.with { runner in
       let services = (1...511).flatMap { ["--service", "s\($0)"] }
       try refuses(
         runner, ["deploy", "-d", "shop"] + services, "shop would have 511 services; 510 is the most"
@@ -99,8 +99,8 @@ struct BadArgumentTests {
   }
 
   @Test("Commands that do not exist or are not executable, with a shell's status, leave nothing")
-  func commands() throws {
-    try RunnerLaboratory.with { runner in
+  func commands() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let run = ["run", "-d", "shop", "-s", "app", "--"]
       try refuses(runner, run + ["no-such-thing"], "no command no-such-thing in PATH", status: 127)
@@ -119,8 +119,8 @@ struct BadArgumentTests {
   }
 
   @Test("A service that is not written as deployment/service")
-  func references() throws {
-    try RunnerLaboratory.with { runner in
+  func references() async throws {
+    try await RunnerLaboratory.with { runner in
       for reference in ["shop", "/app", "shop/", ""] {
         try refuses(runner, ["env", reference], "service", status: 64)
       }

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("A machine that is not as it should be", .timeLimit(.minutes(2)))
+@Suite("A machine that is not as it should be", .timeLimit(.minutes(10)))
 struct BadMachineTests {
   /// A wrapper for a command: a mount namespace of its own where `script` was done before.
   private func machine(_ script: String) -> [String] {
@@ -17,8 +17,8 @@ struct BadMachineTests {
   }
 
   @Test("A bpffs that is read-only is named; one that is missing is mounted")
-  func bpffs() throws {
-    try RunnerLaboratory.withoutDaemon { runner in
+  func bpffs() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
       let readOnly = try runner.refusedDaemon(
         wrapper: machine("mount -o remount,ro,bind /sys/fs/bpf"))
       #expect(readOnly.status == 1)
@@ -35,8 +35,8 @@ struct BadMachineTests {
   }
 
   @Test("Without cgroup2 the daemon says what to mount")
-  func cgroup2() throws {
-    try RunnerLaboratory.withoutDaemon { runner in
+  func cgroup2() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
       let result = try runner.refusedDaemon(
         wrapper: machine(
           "awk '$3 == \"cgroup2\" { print $2 }' /proc/self/mounts | xargs -r umount -l"))
@@ -46,8 +46,8 @@ struct BadMachineTests {
   }
 
   @Test("A registry that is none, another program's or damaged is named and left as it is")
-  func registry() throws {
-    try RunnerLaboratory.withoutDaemon { runner in
+  func registry() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
       let path = runner.installation.registryPath
       try writeRegistry(runner, Data("this is no database, whatever its name says".utf8))
       let none = try runner.refusedDaemon()
@@ -75,8 +75,8 @@ struct BadMachineTests {
   }
 
   @Test("A registry that was lost is not made anew while instances run that it would not know")
-  func lostRegistry() throws {
-    try RunnerLaboratory.with { runner in
+  func lostRegistry() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       try app.listen(8080)
@@ -93,8 +93,8 @@ struct BadMachineTests {
   }
 
   @Test("A full disk refuses what is new, keeps what was there and is named")
-  func diskFull() throws {
-    try RunnerLaboratory.withoutDaemon { runner in
+  func diskFull() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
       let directory = runner.installation.stateDirectory
       let disk = "mkdir -p \(directory); mount -t tmpfs -o size=512k tmpfs \(directory)"
       let fill = "dd if=/dev/zero of=\(directory)/filler bs=4k 2>/dev/null || true"
@@ -119,8 +119,8 @@ struct BadMachineTests {
   }
 
   @Test("A full map refuses an instance, of which nothing is left, and names itself")
-  func mapFull() throws {
-    try RunnerLaboratory.with { runner in
+  func mapFull() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       try app.listen(8080)

@@ -2,11 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("What the commands print and do", .timeLimit(.minutes(2)))
+@Suite("What the commands print and do", .timeLimit(.minutes(10)))
 struct CommandTests {
   @Test("env prints the variables for a shell, for --env-file and as JSON")
-  func env() throws {
-    try RunnerLaboratory.withoutDaemon { runner in
+  func env() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
       try runner.startDaemon(options: ["--runner-name", "left"])
       try runner.deploy("shop", "app", "my-db:5432")
       let shell = try runner.istbpf("env", "shop/my-db")
@@ -30,8 +30,8 @@ struct CommandTests {
   }
 
   @Test("ps lists instances with addresses and processes, of one deployment if asked")
-  func ps() throws {
-    try RunnerLaboratory.with { runner in
+  func ps() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       try runner.deploy("other", "app")
       let (app, other) = (try runner.instance(of: "shop/app"), try runner.instance(of: "other/app"))
@@ -47,8 +47,8 @@ struct CommandTests {
   }
 
   @Test("status names what the kernel does not run, and fails")
-  func statusOfDetached() throws {
-    try RunnerLaboratory.with { runner in
+  func statusOfDetached() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       #expect(try runner.istbpf("status").status == 0)
@@ -78,8 +78,8 @@ struct CommandTests {
   }
 
   @Test("A restart of the daemon puts back what was detached")
-  func repair() throws {
-    try RunnerLaboratory.with { runner in
+  func repair() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       let fabric = "\(runner.installation.fabricPrefix)shop"
@@ -96,8 +96,8 @@ struct CommandTests {
   }
 
   @Test("inspect decodes every map while the daemon is down")
-  func inspect() throws {
-    try RunnerLaboratory.with { runner in
+  func inspect() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let db = try runner.instance(of: "shop/db")
       try db.listen(3211)
@@ -119,8 +119,8 @@ struct CommandTests {
   }
 
   @Test("uninstall refuses while the daemon or an instance runs, and then leaves nothing")
-  func uninstall() throws {
-    try RunnerLaboratory.with { runner in
+  func uninstall() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       let daemonRuns = try runner.istbpf("uninstall", "--force")

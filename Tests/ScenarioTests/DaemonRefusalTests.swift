@@ -5,15 +5,15 @@ import Testing
 
 @testable import Runner
 
-@Suite("What the daemon refuses, it names", .timeLimit(.minutes(2)))
+@Suite("What the daemon refuses, it names", .timeLimit(.minutes(10)))
 struct DaemonRefusalTests {
   private static let nobody = [
     "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--",
   ]
 
   @Test("Whoever is not root is told so by the daemon and by each command")
-  func notRoot() throws {
-    try RunnerLaboratory.with { runner in
+  func notRoot() async throws {
+    try await RunnerLaboratory.with { runner in
       let daemon = try runner.refusedDaemon(wrapper: Self.nobody)
       #expect(daemon.status == 1 && daemon.errors.contains("it must be root"), "\(daemon.errors)")
       try runner.deploy("shop", "app")
@@ -31,8 +31,8 @@ struct DaemonRefusalTests {
   }
 
   @Test("Without a daemon the commands that need it say so")
-  func notRunning() throws {
-    try RunnerLaboratory.withoutDaemon { runner in
+  func notRunning() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
       for arguments in [
         ["deploy", "-d", "shop", "-s", "app"], ["run", "-d", "shop", "-s", "app", "--", "true"],
         ["env", "shop/app"], ["ps"], ["status"],
@@ -47,8 +47,8 @@ struct DaemonRefusalTests {
   }
 
   @Test("A second daemon is told the first one's process, which goes on")
-  func second() throws {
-    try RunnerLaboratory.with { runner in
+  func second() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let second = try runner.refusedDaemon()
       #expect(second.status == 1)
@@ -69,8 +69,8 @@ struct DaemonRefusalTests {
   }
 
   @Test("A range that is no /15, and a log level that is none")
-  func options() throws {
-    try RunnerLaboratory.withoutDaemon { runner in
+  func options() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
       let range = try runner.refusedDaemon(options: ["--range", "10.0.0.0/8"])
       #expect(range.status != 0 && range.errors.contains("'10.0.0.0/8' is no range"))
       let level = try runner.refusedDaemon(options: ["--log-level", "loud"])
@@ -79,8 +79,8 @@ struct DaemonRefusalTests {
   }
 
   @Test("Another range is used throughout")
-  func otherRange() throws {
-    try RunnerLaboratory.withoutDaemon { runner in
+  func otherRange() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
       try runner.startDaemon(options: ["--range", "10.66.0.0/15"])
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))

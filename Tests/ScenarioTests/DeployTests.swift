@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Declaring services", .timeLimit(.minutes(2)))
+@Suite("Declaring services", .timeLimit(.minutes(10)))
 struct DeployTests {
   /// A directory for one test, with a `warp.config.json` in each subdirectory of `files`.
   private func directory(
@@ -19,8 +19,8 @@ struct DeployTests {
   }
 
   @Test("Files and directories declare services, and an unknown key is warned of")
-  func files() throws {
-    try RunnerLaboratory.with { runner in
+  func files() async throws {
+    try await RunnerLaboratory.with { runner in
       let directory = try directory(
         runner,
         [
@@ -44,8 +44,8 @@ struct DeployTests {
   }
 
   @Test("--replace removes what is not named, keeps addresses, and not what still runs")
-  func replace() throws {
-    try RunnerLaboratory.with { runner in
+  func replace() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "a", "b", "c")
       let b = try runner.instance(of: "shop/b")
       let refused = try runner.istbpf("deploy", "-d", "shop", "--replace", "-s", "c:1")
@@ -69,8 +69,8 @@ struct DeployTests {
   }
 
   @Test("What a file has wrong is named with the file and the key")
-  func badFiles() throws {
-    try RunnerLaboratory.with { runner in
+  func badFiles() async throws {
+    try await RunnerLaboratory.with { runner in
       let directory = try directory(
         runner,
         [

@@ -1,11 +1,11 @@
 import TestSupport
 import Testing
 
-@Suite("What a program is told when it may not connect", .timeLimit(.minutes(2)))
+@Suite("What a program is told when it may not connect", .timeLimit(.minutes(10)))
 struct ErrnoContractTests {
   @Test("TCP: EPERM outside, EHOSTUNREACH undeclared, ECONNREFUSED where nobody answers")
-  func tcp() throws {
-    try RunnerLaboratory.with { runner in
+  func tcp() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db", "cache")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(3211)
@@ -31,8 +31,8 @@ struct ErrnoContractTests {
   }
 
   @Test("UDP: EPERM from connect() and sendto(), on loopback too")
-  func udp() throws {
-    try RunnerLaboratory.with { runner in
+  func udp() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(53)
@@ -45,8 +45,8 @@ struct ErrnoContractTests {
   }
 
   @Test("Raw, packet, vsock, SCTP, UDP-Lite and ping sockets do not come into being")
-  func otherSockets() throws {
-    try RunnerLaboratory.with { runner in
+  func otherSockets() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       let (stream, datagram, raw) = (1, 2, 3)
@@ -69,8 +69,8 @@ struct ErrnoContractTests {
   }
 
   @Test("MPTCP reaches the service, or does not exist; it does not get out")
-  func mptcp() throws {
-    try RunnerLaboratory.with { runner in
+  func mptcp() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(3211)

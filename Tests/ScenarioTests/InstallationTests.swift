@@ -2,13 +2,12 @@ import LinuxSystem
 import TestSupport
 import Testing
 
-@Suite("Several installations on one machine", .timeLimit(.minutes(2)))
+@Suite("Several installations on one machine", .timeLimit(.minutes(10)))
 struct InstallationTests {
   @Test("Neither the start nor the removal of one touches the other, whatever their names")
-  func sideBySide() throws {
-    try RunnerLaboratory.with { second in
-      try RunnerLaboratory.withoutDaemon(installation: "\(second.installation.name)-x") { first in
-        try first.startDaemon()
+  func sideBySide() async throws {
+    try await RunnerLaboratory.with { second in
+      try second.withNeighbour { first in
         for runner in [first, second] { try runner.deploy("shop", "app", "db") }
         let (app, db) = (try first.instance(of: "shop/app"), try first.instance(of: "shop/db"))
         try db.listen(3211)

@@ -2,11 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("The life of an instance", .timeLimit(.minutes(2)))
+@Suite("The life of an instance", .timeLimit(.minutes(10)))
 struct InstanceLifeTests {
   @Test("The exit status of the command is that of istbpf run")
-  func exitStatus() throws {
-    try RunnerLaboratory.with { runner in
+  func exitStatus() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       for status in [0, 1, 7, 255] {
         #expect(try runner.runInstance("shop/app", "sh", "-c", "exit \(status)").status == status)
@@ -17,8 +17,8 @@ struct InstanceLifeTests {
   }
 
   @Test("Signals reach the command, which may answer them")
-  func signals() throws {
-    try RunnerLaboratory.with { runner in
+  func signals() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let command = try runner.start(
         "shop/app", "sh", "-c", "trap 'exit 42' TERM; echo ready; while :; do sleep 0.05; done")
@@ -33,8 +33,8 @@ struct InstanceLifeTests {
   }
 
   @Test("An instance ends with kill -9 of its only process")
-  func killed() throws {
-    try RunnerLaboratory.with { runner in
+  func killed() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       let listed = try runner.listedInstances()
@@ -47,8 +47,8 @@ struct InstanceLifeTests {
   }
 
   @Test("A child in the background keeps the instance until it ends")
-  func backgroundChild() throws {
-    try RunnerLaboratory.with { runner in
+  func backgroundChild() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       #expect(
         try runner.runInstance("shop/app", "sh", "-c", "setsid sleep 600 & exit 3").status == 3)
@@ -62,8 +62,8 @@ struct InstanceLifeTests {
   }
 
   @Test("An instance address is not given to the next instance")
-  func numbers() throws {
-    try RunnerLaboratory.with { runner in
+  func numbers() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       var addresses: [String] = []
       for _ in 1...3 {

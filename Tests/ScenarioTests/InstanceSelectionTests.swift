@@ -1,11 +1,11 @@
 import TestSupport
 import Testing
 
-@Suite("Which instance of a service answers", .timeLimit(.minutes(2)))
+@Suite("Which instance of a service answers", .timeLimit(.minutes(10)))
 struct InstanceSelectionTests {
   @Test("Connections spread over all instances that listen")
-  func spread() throws {
-    try RunnerLaboratory.with { runner in
+  func spread() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let dbs = try (1...3).map { _ in try runner.instance(of: "shop/db") }
       for db in dbs { try db.listen(3211) }
@@ -17,8 +17,8 @@ struct InstanceSelectionTests {
   }
 
   @Test("An instance that does not listen yet is avoided as long as another does")
-  func starting() throws {
-    try RunnerLaboratory.with { runner in
+  func starting() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (first, second) = (try runner.instance(of: "shop/db"), try runner.instance(of: "shop/db"))
       try first.listen(3211)
@@ -32,8 +32,8 @@ struct InstanceSelectionTests {
   }
 
   @Test("An instance that listens with several SO_REUSEPORT sockets listens until the last closes")
-  func reusedPort() throws {
-    try RunnerLaboratory.with { runner in
+  func reusedPort() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (first, second) = (try runner.instance(of: "shop/db"), try runner.instance(of: "shop/db"))
       try first.listen(3211, times: 3)
@@ -50,8 +50,8 @@ struct InstanceSelectionTests {
   }
 
   @Test("An instance that listens on loopback only is not taken for one that can be reached")
-  func loopbackOnly() throws {
-    try RunnerLaboratory.with { runner in
+  func loopbackOnly() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (first, second) = (try runner.instance(of: "shop/db"), try runner.instance(of: "shop/db"))
       try first.listen(3211, on: "127.0.0.1")
@@ -62,8 +62,8 @@ struct InstanceSelectionTests {
   }
 
   @Test("An instance that has ended is asked no more, and its listening sockets are forgotten")
-  func ended() throws {
-    try RunnerLaboratory.with { runner in
+  func ended() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (first, second) = (try runner.instance(of: "shop/db"), try runner.instance(of: "shop/db"))
       for db in [first, second] { try db.listen(3211) }

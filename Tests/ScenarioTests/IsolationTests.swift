@@ -1,11 +1,11 @@
 import TestSupport
 import Testing
 
-@Suite("Nobody else reaches a deployment", .timeLimit(.minutes(2)))
+@Suite("Nobody else reaches a deployment", .timeLimit(.minutes(10)))
 struct IsolationTests {
   @Test("The same address and port are another service's in a second deployment, or nobody's")
-  func secondDeployment() throws {
-    try RunnerLaboratory.with { runner in
+  func secondDeployment() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       try runner.deploy("other", "app", "db")
       try runner.deploy("third", "app")
@@ -29,8 +29,8 @@ struct IsolationTests {
   }
 
   @Test("The host has no way in, although it could enter the namespaces")
-  func host() throws {
-    try RunnerLaboratory.with { runner in
+  func host() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       try runner.instance(of: "shop/db").listen(3211)
       // What answers there instead is the network's affair: some have a proxy that takes anything.
@@ -45,8 +45,8 @@ struct IsolationTests {
   }
 
   @Test("Another interface of the container is no way out and no way in")
-  func otherInterface() throws {
-    try RunnerLaboratory.with { runner in
+  func otherInterface() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       try app.listen(8080)
@@ -73,8 +73,8 @@ struct IsolationTests {
   }
 
   @Test("A socket from before its process was in the cgroup is bounded by the fabric")
-  func olderSocket() throws {
-    try RunnerLaboratory.with { runner in
+  func olderSocket() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(3211)
@@ -99,8 +99,8 @@ struct IsolationTests {
   }
 
   @Test("Of frames from packet sockets only an instance's own TCP passes, and the rest is counted")
-  func frames() throws {
-    try RunnerLaboratory.with { runner in
+  func frames() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(3211)

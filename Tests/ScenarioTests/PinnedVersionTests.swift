@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("State that an other version or configuration pinned", .timeLimit(.minutes(2)))
+@Suite("State that an other version or configuration pinned", .timeLimit(.minutes(10)))
 struct PinnedVersionTests {
   /// Makes what is pinned look as if version 99 had pinned it.
   private func setVersion(_ runner: RunnerLaboratory) throws {
@@ -14,8 +14,8 @@ struct PinnedVersionTests {
   }
 
   @Test("Another layout is refused while an instance lives, and replaced when none does")
-  func layout() throws {
-    try RunnerLaboratory.with { runner in
+  func layout() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       try app.listen(8080)
@@ -40,8 +40,8 @@ struct PinnedVersionTests {
   }
 
   @Test("Another range is refused while an instance lives, and taken when none does")
-  func range() throws {
-    try RunnerLaboratory.with { runner in
+  func range() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       runner.killDaemon()

@@ -1,11 +1,11 @@
 import TestSupport
 import Testing
 
-@Suite("Services of a deployment reach each other", .timeLimit(.minutes(2)))
+@Suite("Services of a deployment reach each other", .timeLimit(.minutes(10)))
 struct ReachabilityTests {
   @Test("Two instances of app reach db through its variable and its name, on any port")
-  func everyWay() throws {
-    try RunnerLaboratory.with { runner in
+  func everyWay() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db:3211")
       let db = try runner.instance(of: "shop/db")
       for port in [3211, 1, 65535] { try db.listen(port) }
@@ -20,8 +20,8 @@ struct ReachabilityTests {
   }
 
   @Test("getpeername() shows the address that was asked for")
-  func peer() throws {
-    try RunnerLaboratory.with { runner in
+  func peer() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let db = try runner.instance(of: "shop/db")
       try db.listen(3211)
@@ -32,8 +32,8 @@ struct ReachabilityTests {
   }
 
   @Test("An IPv6 socket reaches a v4-mapped address where the kernel has IPv6")
-  func mapped() throws {
-    try RunnerLaboratory.with { runner in
+  func mapped() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(3211)
@@ -51,8 +51,8 @@ struct ReachabilityTests {
   }
 
   @Test("An instance's own address, its own service and loopback can be connected to")
-  func directly() throws {
-    try RunnerLaboratory.with { runner in
+  func directly() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let dbs = try (1...2).map { _ in try runner.instance(of: "shop/db") }
       for db in dbs { try db.listen(3211) }

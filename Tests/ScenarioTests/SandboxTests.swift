@@ -2,11 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("What istbpf run makes of a command", .timeLimit(.minutes(2)))
+@Suite("What istbpf run makes of a command", .timeLimit(.minutes(10)))
 struct SandboxTests {
   @Test("The environment names every service and who the instance is")
-  func environment() throws {
-    try RunnerLaboratory.withoutDaemon { runner in
+  func environment() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
       try runner.startDaemon(options: ["--runner-name", "left"])
       try runner.deploy("shop", "app:9000", "my-db")
       let app = try runner.instance(of: "shop/app", options: ["--env", "A=b=c", "--env", "EMPTY="])
@@ -25,8 +25,8 @@ struct SandboxTests {
   }
 
   @Test("With --user the command is that user, with its groups and home and no capability")
-  func user() throws {
-    try RunnerLaboratory.with { runner in
+  func user() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app", options: ["--user", "nobody"])
       #expect(try app.tell("status", "Uid") == "65534 65534 65534 65534")
@@ -42,8 +42,8 @@ struct SandboxTests {
   }
 
   @Test("Root of an instance has a container's capabilities, without the network's, under seccomp")
-  func root() throws {
-    try RunnerLaboratory.with { runner in
+  func root() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       for set in ["CapEff", "CapPrm", "CapBnd"] {
@@ -57,8 +57,8 @@ struct SandboxTests {
   }
 
   @Test("Control socket, registry, bpffs and cgroupfs are out of reach from inside")
-  func walls() throws {
-    try RunnerLaboratory.with { runner in
+  func walls() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       let installation = runner.installation
@@ -79,8 +79,8 @@ struct SandboxTests {
   }
 
   @Test("A descriptor of the host is not inherited")
-  func descriptors() throws {
-    try RunnerLaboratory.with { runner in
+  func descriptors() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let command = try runner.commandLine(
         ["run", "-d", "shop", "-s", "app", "--", "ls", "/proc/self/fd"])

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("The data path does not need the daemon", .timeLimit(.minutes(5)))
+@Suite("The data path does not need the daemon", .timeLimit(.minutes(10)))
 struct SurvivalTests {
   /// `ISTBPF_SURVIVAL_REQUESTS`: how many requests a load has, one every 10 ms.
   private static var requests: Int {
@@ -10,8 +10,8 @@ struct SurvivalTests {
   }
 
   @Test("With the daemon killed, connections go on, new ones work and the walls stand")
-  func killed() throws {
-    try RunnerLaboratory.with { runner in
+  func killed() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       try runner.deploy("other", "app")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
@@ -33,8 +33,8 @@ struct SurvivalTests {
   }
 
   @Test("Not one request fails while the daemon is killed and started again, several times")
-  func restartedUnderLoad() throws {
-    try RunnerLaboratory.with { runner in
+  func restartedUnderLoad() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(3211)
@@ -57,8 +57,8 @@ struct SurvivalTests {
   }
 
   @Test("A daemon that starts adopts what runs, with its programs and its numbers")
-  func adoption() throws {
-    try RunnerLaboratory.with { runner in
+  func adoption() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(3211)
@@ -76,8 +76,8 @@ struct SurvivalTests {
   }
 
   @Test("An instance that ended while there was no daemon is cleaned up by the next one")
-  func endedMeanwhile() throws {
-    try RunnerLaboratory.with { runner in
+  func endedMeanwhile() async throws {
+    try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(3211)

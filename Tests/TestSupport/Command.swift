@@ -14,8 +14,7 @@ public struct CommandResult: Sendable {
 
 /// Runs the command `arguments`, found on PATH, to its end.
 ///
-/// Blocks the calling thread. Do not call it inside `NetworkNamespace.perform`: Foundation starts
-/// threads. To run a command in a namespace, see `NamespaceLaboratory.run`.
+/// Blocks the calling thread. To run a command in a namespace, see `NamespaceLaboratory.run`.
 @discardableResult
 public func run(_ arguments: String...) throws -> CommandResult { try run(arguments) }
 

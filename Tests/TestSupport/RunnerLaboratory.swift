@@ -14,31 +14,37 @@ public final class RunnerLaboratory: @unchecked Sendable {
   /// The running daemon, or the last one.
   public private(set) var daemon: RunnerDaemon?
 
-  private init(_ laboratory: NamespaceLaboratory, _ name: String?) throws {
+  private init(_ laboratory: NamespaceLaboratory, _ name: String) throws {
     self.laboratory = laboratory
-    installation = try Installation(name ?? "ist" + laboratory.uniqueName("r"))
+    installation = try Installation(name)
   }
 
-  /// Runs `body` with a runner of its own, whose daemon runs; requires root. The installation's
-  /// name, where it is given, must be one that nothing else has.
-  public static func with(
-    installation: String? = nil, _ body: (RunnerLaboratory) throws -> Void
-  ) throws {
-    try withoutDaemon(installation: installation) { runner in
+  /// Runs `body` with a runner of its own, whose daemon runs; requires root.
+  public static func with(_ body: (RunnerLaboratory) throws -> Void) async throws {
+    try await withoutDaemon { runner in
       try runner.startDaemon()
       try body(runner)
     }
   }
 
   /// Runs `body` with a runner of its own, whose daemon has not been started; requires root.
-  public static func withoutDaemon(
-    installation: String? = nil, _ body: (RunnerLaboratory) throws -> Void
-  ) throws {
-    try NamespaceLaboratory.with { laboratory in
-      let runner = try RunnerLaboratory(laboratory, installation)
-      defer { runner.remove() }
-      try body(runner)
+  public static func withoutDaemon(_ body: (RunnerLaboratory) throws -> Void) async throws {
+    try await withTaskExecutorPreference(BlockingExecutor.shared) {
+      try NamespaceLaboratory.with { laboratory in
+        let runner = try RunnerLaboratory(laboratory, "ist" + laboratory.uniqueName("r"))
+        defer { runner.remove() }
+        try body(runner)
+      }
     }
+  }
+
+  /// Runs `body` with another runner on the same machine, whose installation's name begins as this
+  /// one's does.
+  public func withNeighbour(_ body: (RunnerLaboratory) throws -> Void) throws {
+    let neighbour = try RunnerLaboratory(laboratory, installation.name + "-x")
+    defer { neighbour.remove() }
+    try neighbour.startDaemon()
+    try body(neighbour)
   }
 
   // MARK: The daemon
