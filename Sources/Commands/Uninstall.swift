@@ -28,7 +28,10 @@ struct Uninstall: ParsableCommand {
       try endInstances(in: cgroups)
       try removeFabrics(installation)
       if cgroups.exists {
-        try removed("cgroup \(cgroups.path)") { try cgroups.removeRecursively() }
+        // What was killed takes a while to be gone on a busy machine.
+        try removed("cgroup \(cgroups.path)") {
+          try cgroups.removeRecursively(patience: .seconds(20))
+        }
       }
       for directory in [
         installation.pinDirectory, installation.runtimeDirectory, installation.stateDirectory,
