@@ -29,11 +29,14 @@ resolve(const struct ist_identity *identity, struct connect_request *request)
 	if (!service)
 		return IST_NO_SERVICE;
 	if (octet == IST_SERVICE_OCTET) {
-		__u32 instance = select_instance(service, &key, request->port);
+		__u32 instance = select_local_instance(service, &key, request->port);
 
-		if (!instance)
+		if (instance)
+			request->address = (request->address & ~0xffu) | instance;
+		/* On other runners alone: the address stays, and the daemon, which the switch asks,
+		 * tries one instance after the other. */
+		else if (is_empty(service->remote))
 			return IST_NO_INSTANCE;
-		request->address = (request->address & ~0xffu) | instance;
 		return IST_ALLOWED;
 	}
 	if (!is_instance_octet(octet))

@@ -71,15 +71,10 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 	return IST_ALLOWED;
 }
 
-/*
- * Another instance of this runner: straight into its ist0. Any other address of the range is
- * local to the fabric's own stack (AnyIP), where nobody listens: it answers with RST.
- */
-static __always_inline int forward(const struct ist_identity *sender, __u32 destination)
+/* The link of an instance of this runner, or 0. */
+static __always_inline __u32 local_link(const struct ist_identity *sender, __u32 destination)
 {
 	__u32 ifindex = IST_IFINDEX(sender->deployment, destination);
 
-	if (bpf_map_lookup_elem(&fabric_links, &ifindex))
-		return bpf_redirect_peer(ifindex, 0);
-	return TC_ACT_OK;
+	return bpf_map_lookup_elem(&fabric_links, &ifindex) ? ifindex : 0;
 }

@@ -53,6 +53,11 @@ static __always_inline __u32 random_instance(const __u64 *set, const __u64 *mask
 	return 0;
 }
 
+static __always_inline int is_empty(const __u64 *set)
+{
+	return !(set[0] | set[1] | set[2] | set[3]);
+}
+
 static __always_inline int has_instance(const __u64 *set, __u32 instance)
 {
 	__u32 word = instance / 64;
@@ -61,11 +66,11 @@ static __always_inline int has_instance(const __u64 *set, __u32 instance)
 }
 
 /*
- * The instance for a connection to `port`, or 0. Local before remote; and of the local ones, one
- * that is seen to listen, so that an instance which is still starting is not asked. Where none is
- * seen to, any: a socket that began to listen before its process was in the cgroup is not seen.
+ * The local instance for a connection to `port`, or 0: one that is seen to listen, so that an
+ * instance which is still starting is not asked. Where none is seen to, any: a socket that began to
+ * listen before its process was in the cgroup is not seen.
  */
-static __always_inline __u32 select_instance(const struct ist_service *service,
+static __always_inline __u32 select_local_instance(const struct ist_service *service,
 					     const struct ist_service_key *key, __u16 port)
 {
 	struct ist_service_port at = {
@@ -80,7 +85,5 @@ static __always_inline __u32 select_instance(const struct ist_service *service,
 		instance = random_instance(service->local, known->instances);
 	if (!instance)
 		instance = random_instance(service->local, NULL);
-	if (!instance)
-		instance = random_instance(service->remote, NULL);
 	return instance;
 }

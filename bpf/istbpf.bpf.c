@@ -11,6 +11,7 @@
 #include "denial.h"
 #include "errno_contract.h"
 #include "fabric.h"
+#include "held_connect.h"
 #include "listeners.h"
 #include "maps.h"
 #include "socket_constants.h"
@@ -219,10 +220,22 @@ int ist_switch(struct __sk_buff *skb)
 
 	if (sender)
 		reason = check_frame(skb, sender, &destination);
-	if (reason == IST_ALLOWED)
-		return forward(sender, destination);
-	count_denial(sender, reason);
-	return TC_ACT_SHOT;
+	if (reason != IST_ALLOWED) {
+		count_denial(sender, reason);
+		return TC_ACT_SHOT;
+	}
+	ifindex = local_link(sender, destination);
+	if (ifindex)
+		return bpf_redirect_peer(ifindex, 0);
+	/* Any other address of the range is local to the fabric's own stack (AnyIP): the relay's, or
+	 * nobody's, and then answered with RST. */
+	return forward_remote(skb, sender, destination);
+}
+
+SEC("tc")
+int ist_replay(struct __sk_buff *skb)
+{
+	return replay(skb);
 }
 
 /* Run by the daemon when an instance ended, so that its bits are cleared atomically. */

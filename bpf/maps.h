@@ -91,6 +91,31 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } listeners SEC(".maps");
 
+/* Connections to other runners between SYN and accept. tc makes entries, the daemon decides and
+ * removes them; LRU, so that what a daemon that died left behind gives way. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct ist_flow);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} flows SEC(".maps");
+
+/* SYNs that wait for the daemon's word. tc writes, the daemon reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 * 1024 * 1024);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} held_syns SEC(".maps");
+
+/* How many SYNs each link has had held, by ifindex. tc alone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct ist_hold_rate);
+} hold_rate SEC(".maps");
+
 /* Denials since the service was declared. Every program writes, inspect and status read. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

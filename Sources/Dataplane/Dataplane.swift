@@ -7,7 +7,7 @@ import Model
 /// The data path of one runner: programs loaded, maps pinned. What it sets up goes on without it.
 public final class Dataplane: Sendable {
   private let object: BPFObject
-  private let maps: MapSet
+  let maps: MapSet
   private let cgroupPrograms: CgroupPrograms
   private let switchProgram: SwitchProgram
 
@@ -99,14 +99,23 @@ public final class Dataplane: Sendable {
 
   /// Tells the programs of a guarded cgroup who is calling, and the switch whose the link is.
   public func identify(_ identity: Identity, cgroup: UInt64) throws(DataplaneError) {
-    let value = identity.abi(cgroup: cgroup)
-    try maps.fabricLinks.set(value, at: UInt32(identity.ifindex))
-    try maps.cgroupIdentity.set(value, at: cgroup)
+    try admit(identity, cgroup: cgroup)
+    try maps.cgroupIdentity.set(identity.abi(cgroup: cgroup), at: cgroup)
+  }
+
+  /// Tells the switch whose the link is: without it, the link gets nothing through.
+  package func admit(_ identity: Identity, cgroup: UInt64 = 0) throws(DataplaneError) {
+    try maps.fabricLinks.set(identity.abi(cgroup: cgroup), at: UInt32(identity.ifindex))
   }
 
   /// Puts the switch on a link of the calling thread's network namespace.
   public func attachSwitch(to ifindex: Int32) throws(DataplaneError) {
     try switchProgram.attach(to: ifindex)
+  }
+
+  /// Puts the program for held frames on a link of the calling thread's network namespace.
+  public func attachReplay(to ifindex: Int32) throws(DataplaneError) {
+    try SwitchProgram(object: object, program: "ist_replay").attach(to: ifindex)
   }
 
   /// The instances that the fabric's switch knows.

@@ -14,6 +14,7 @@ final class MapSet: Sendable {
   let listening: BPFMap<ist_service_port, ist_listening>
   let listeners: BPFMap<ist_listener_key, ist_listener>
   let denials: BPFMap<ist_denial_key, UInt64>
+  let flows: BPFMap<ist_flow, UInt32>
 
   /// Opens the maps pinned in `directory`, once their layout is seen to be this version's.
   init(pinnedIn directory: String) throws(DataplaneError) {
@@ -30,12 +31,14 @@ final class MapSet: Sendable {
     listening = try Self.open("listening", in: directory)
     listeners = try Self.open("listeners", in: directory)
     denials = try Self.open("denials", in: directory)
+    flows = try Self.open("flows", in: directory)
   }
 
   deinit {
     for descriptor in [
       layout.descriptor, cgroupIdentity.descriptor, deployments.descriptor, services.descriptor,
       fabricLinks.descriptor, listening.descriptor, listeners.descriptor, denials.descriptor,
+      flows.descriptor,
     ] { close(descriptor) }
   }
 

@@ -4,6 +4,8 @@ import Glibc
 /// The fabric's switch on one link: tc ingress, held by the link itself.
 struct SwitchProgram: Sendable {
   let object: BPFObject
+  /// The program's name: `ist_switch`, or `ist_replay` for the link of held frames.
+  var program = "ist_switch"
 
   /// One filter a link, always at the same place, so that a later daemon replaces it in one step.
   private static let handle: UInt32 = 1
@@ -18,7 +20,7 @@ struct SwitchProgram: Sendable {
       throw .failed("make the tc hook of", "link \(ifindex)", made)
     }
     var options = Self.options()
-    options.prog_fd = try object.program("ist_switch")
+    options.prog_fd = try object.program(program)
     options.flags = UInt32(BPF_TC_F_REPLACE.rawValue)
     let result = bpf_tc_attach(&hook, &options)
     guard result == 0 else { throw .failed("attach the switch to", "link \(ifindex)", result) }

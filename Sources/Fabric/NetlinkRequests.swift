@@ -7,26 +7,30 @@ import SystemPackage
 /// What the fabric asks the kernel for. All throws `SystemError` with the kernel's errno.
 extension NetlinkSocket {
   /// Creates a veth pair whose fabric end is here and whose other end in `namespace`, both down.
-  ///
-  /// The kernel could not set the other end up: opening a veth needs its peer, which comes last
-  /// (ENOTCONN of veth_open).
   func addLink(_ link: InstanceLink, into namespace: NetworkNamespace) throws {
+    try addPair(
+      VethEnd(link.name, link.ifindex, InstanceLink.fabricHardwareAddress),
+      VethEnd(InstanceLink.instanceEndName, link.ifindex, link.instanceHardwareAddress),
+      into: namespace)
+  }
+
+  /// Creates a veth pair with `near` here and `far` in `namespace`, or here too, both down.
+  ///
+  /// The kernel could not set the far end up: opening a veth needs its peer, which comes last
+  /// (ENOTCONN of veth_open).
+  func addPair(_ near: VethEnd, _ far: VethEnd, into namespace: NetworkNamespace? = nil) throws {
     let pair = try NetlinkObject(rtnl_link_veth_alloc(), rtnl_link_veth_release)
     let peer = try NetlinkObject(rtnl_link_veth_get_peer(pair.pointer), rtnl_link_put)
-    let ends = [
-      (pair.pointer, link.name, link.ifindex, InstanceLink.fabricHardwareAddress),
-      (peer.pointer, InstanceLink.instanceEndName, link.ifindex, link.instanceHardwareAddress),
-    ]
-    for (end, name, ifindex, hardwareAddress) in ends {
-      rtnl_link_set_name(end, name)
+    for (link, end) in [(pair.pointer, near), (peer.pointer, far)] {
+      rtnl_link_set_name(link, end.name)
       // In the header of RTM_NEWLINK: the kernel heeds the peer's only if the first end has one.
-      rtnl_link_set_ifindex(end, ifindex)
-      rtnl_link_set_mtu(end, InstanceLink.mtu)
-      let address = try hardwareAddress.netlinkAddress()
-      rtnl_link_set_addr(end, address.pointer)
+      rtnl_link_set_ifindex(link, end.ifindex)
+      rtnl_link_set_mtu(link, InstanceLink.mtu)
+      let address = try end.hardwareAddress.netlinkAddress()
+      rtnl_link_set_addr(link, address.pointer)
     }
-    rtnl_link_set_ns_fd(peer.pointer, namespace.fileDescriptor)
-    try request("add link", link.name) {
+    if let namespace { rtnl_link_set_ns_fd(peer.pointer, namespace.fileDescriptor) }
+    try request("add link", near.name) {
       rtnl_link_add($0, pair.pointer, NLM_F_CREATE | NLM_F_EXCL)
     }
   }
@@ -110,5 +114,16 @@ extension NetlinkSocket {
           isUp: flags & UInt32(IFF_UP) != 0))
     }
     return links.sorted { $0.ifindex < $1.ifindex }
+  }
+}
+
+/// One end of a veth pair that is to be made.
+struct VethEnd {
+  let name: String
+  let ifindex: Int32
+  let hardwareAddress: HardwareAddress
+
+  init(_ name: String, _ ifindex: Int32, _ hardwareAddress: HardwareAddress) {
+    (self.name, self.ifindex, self.hardwareAddress) = (name, ifindex, hardwareAddress)
   }
 }

@@ -98,6 +98,45 @@ struct ist_listener {
 	__u32 loopback;		/* bound to an address that only the instance itself reaches */
 };
 
+/* The relay listens on the gateway's address and this port in every fabric. No instance can reach
+ * the port by itself: the switch drops frames to the fabric's own block. */
+#define IST_RELAY_PORT 15001
+
+/* A SYN with more than this is not held: only data of TCP fast open makes one so long, and the
+ * caller's kernel sends it again without. */
+#define IST_HELD_FRAME_SIZE 124
+
+/* SYNs that are held for one link in a second; more are dropped, and sent again by the caller. */
+#define IST_HELD_PER_SECOND 4096
+
+/* A connection to another runner that is not accepted yet. */
+struct ist_flow {
+	__u32 deployment;
+	__u32 source;
+	__u32 destination;
+	__u16 source_port;
+	__u16 destination_port;
+};
+
+/* What became of it: values of the map `flows`. */
+enum ist_flow_outcome {
+	IST_FLOW_PENDING = 0,
+	IST_FLOW_ACCEPTED = 1,
+};
+
+/* A record of the ring buffer `held_syns`. */
+struct ist_held_syn {
+	struct ist_flow flow;
+	__u32 length;		/* of the frame */
+	__u8 frame[IST_HELD_FRAME_SIZE];	/* from the Ethernet header on; TCP checksum partial */
+};
+
+struct ist_hold_rate {
+	__u64 since;		/* CLOCK_MONOTONIC, ns */
+	__u32 held;		/* since then */
+	__u32 reserved;
+};
+
 /* Why something was denied. Sources/Dataplane/Reason.swift has the words for people. */
 enum ist_reason {
 	IST_ALLOWED = 0,
@@ -141,5 +180,8 @@ IST_SAME_LAYOUT(struct ist_listening, 32);
 IST_SAME_LAYOUT(struct ist_listener_key, 12);
 IST_SAME_LAYOUT(struct ist_listener, 12);
 IST_SAME_LAYOUT(struct ist_denial_key, 12);
+IST_SAME_LAYOUT(struct ist_flow, 16);
+IST_SAME_LAYOUT(struct ist_held_syn, 144);
+IST_SAME_LAYOUT(struct ist_hold_rate, 16);
 _Static_assert(__builtin_offsetof(struct ist_service, name) == 72, "ist_service.name moved");
 _Static_assert(__builtin_offsetof(struct ist_listener, lock) == 0, "ist_listener.lock moved");

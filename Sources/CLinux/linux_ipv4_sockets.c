@@ -1,0 +1,77 @@
+#define _GNU_SOURCE
+#include "linux_ipv4_sockets.h"
+
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int linux_packet_socket(void) { return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); }
+
+ssize_t linux_packet_send(int fd, int ifindex, const void *frame, size_t length)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = ifindex };
+
+	return sendto(fd, frame, length, 0, (struct sockaddr *)&to, sizeof(to));
+}
+
+int linux_transparent_socket(void)
+{
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd >= 0 && (setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) ||
+			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+			setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static struct sockaddr_in ipv4(uint32_t address, uint16_t port)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(address),
+	};
+}
+
+int linux_bind(int fd, uint32_t address, uint16_t port)
+{
+	struct sockaddr_in to = ipv4(address, port);
+
+	return bind(fd, (struct sockaddr *)&to, sizeof(to));
+}
+
+int linux_listen(int fd) { return listen(fd, 65535); }
+
+int linux_connect(int fd, uint32_t address, uint16_t port)
+{
+	struct sockaddr_in to = ipv4(address, port);
+
+	return connect(fd, (struct sockaddr *)&to, sizeof(to));
+}
+
+static int address_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *), uint32_t *address,
+		      uint16_t *port)
+{
+	struct sockaddr_in of = { 0 };
+	socklen_t length = sizeof(of);
+	int result = ask(fd, (struct sockaddr *)&of, &length);
+
+	*address = ntohl(of.sin_addr.s_addr);
+	*port = ntohs(of.sin_port);
+	return result;
+}
+
+int linux_local_address(int fd, uint32_t *address, uint16_t *port)
+{
+	return address_of(fd, getsockname, address, port);
+}
+
+int linux_peer_address(int fd, uint32_t *address, uint16_t *port)
+{
+	return address_of(fd, getpeername, address, port);
+}

@@ -1,0 +1,67 @@
+import CLinux
+import LinuxSystem
+import Model
+import SystemPackage
+
+/// Sockets of the relay inside a fabric, with addresses that belong to others (IP_TRANSPARENT):
+/// non-blocking, IPv4, TCP.
+public enum TransparentSocket {
+  /// A socket that listens on the fabric's own address, to which the switch gives connections to any
+  /// address of the range. Throws `SystemError`, EADDRINUSE where another daemon has one.
+  public static func listening(in fabric: FabricNamespace, port: UInt16) throws -> OwnedDescriptor {
+    try fabric.open().perform {
+      let socket = try make(in: fabric)
+      guard linux_bind(socket.rawValue, fabric.plan.gateway.rawValue, port) == 0,
+        linux_listen(socket.rawValue) == 0
+      else { throw SystemError(.last, "listen on port \(port) of", fabric.name) }
+      return socket
+    }
+  }
+
+  /// A socket that is about to connect as `source`, an instance of another runner. Throws
+  /// `SystemError`.
+  public static func dialing(
+    in fabric: FabricNamespace, as source: IPv4Address
+  ) throws -> OwnedDescriptor {
+    try fabric.open().perform {
+      let socket = try make(in: fabric)
+      guard linux_bind(socket.rawValue, source.rawValue, 0) == 0 else {
+        throw SystemError(.last, "bind to \(source) in", fabric.name)
+      }
+      return socket
+    }
+  }
+
+  /// A connection that a listening socket took.
+  public struct Accepted: ~Copyable {
+    /// The socket, non-blocking.
+    public let socket: OwnedDescriptor
+    /// Its own address: the one that the caller connected to.
+    public let local: (address: IPv4Address, port: UInt16)
+    /// The caller's address.
+    public let peer: (address: IPv4Address, port: UInt16)
+
+    /// Gives the socket away.
+    public consuming func release() -> OwnedDescriptor { socket }
+  }
+
+  /// The next connection that waits at `listener`; nil where there is none.
+  public static func accept(on listener: Int32) -> Accepted? {
+    let socket = linux_accept(listener, nil, nil)
+    guard socket >= 0 else { return nil }
+    let owned = OwnedDescriptor(owning: socket)
+    var (local, localPort) = (UInt32(0), UInt16(0))
+    var (peer, peerPort) = (UInt32(0), UInt16(0))
+    guard linux_local_address(socket, &local, &localPort) == 0,
+      linux_peer_address(socket, &peer, &peerPort) == 0
+    else { return nil }
+    return Accepted(
+      socket: owned, local: (IPv4Address(local), localPort), peer: (IPv4Address(peer), peerPort))
+  }
+
+  private static func make(in fabric: FabricNamespace) throws -> OwnedDescriptor {
+    let socket = linux_transparent_socket()
+    guard socket >= 0 else { throw SystemError(.last, "make a socket in", fabric.name) }
+    return OwnedDescriptor(owning: socket)
+  }
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A true connect to another runner: connect() must not succeed before the far service has accepted.
+ *
+ * The switch holds the SYN: it drops it and hands a copy to the daemon, which dials through a tunnel,
+ * records the outcome for the flow and plays the SYN again into a link of its own in the fabric
+ * (`ist_replay`). Accepted, it goes to the relay's listening socket; refused, to the stack, where
+ * nobody listens, so that the kernel answers RST. A retransmitted SYN finds the flow pending and is
+ * dropped, so nothing is dialled twice.
+ */
+#pragma once
+
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_endian.h>
+
+#include "fabric.h"
+#include "maps.h"
+
+#define SECOND 1000000000ull
+
+/* The relay's listening socket in this namespace, or NULL: then the daemon is down, or alone. */
+static __always_inline struct bpf_sock *relay_listener(struct __sk_buff *skb)
+{
+	struct bpf_sock_tuple to = {
+		.ipv4.daddr = bpf_htonl(range_base + 1),
+		.ipv4.dport = bpf_htons(IST_RELAY_PORT),
+	};
+
+	return bpf_skc_lookup_tcp(skb, &to, sizeof(to.ipv4), BPF_F_CURRENT_NETNS, 0);
+}
+
+/* Gives the SYN to the relay's listener, whatever its destination. */
+static __always_inline int assign_to_relay(struct __sk_buff *skb, struct bpf_sock *listener)
+{
+	return bpf_sk_assign(skb, listener, 0) ? TC_ACT_SHOT : TC_ACT_OK;
+}
+
+/* Whether the link may have one more SYN held in this second: a flood is its own instance's. */
+static __always_inline int may_hold(__u32 ifindex)
+{
+	struct ist_hold_rate fresh = { .since = bpf_ktime_get_ns() };
+	struct ist_hold_rate *rate = bpf_map_lookup_elem(&hold_rate, &ifindex);
+
+	if (!rate) {
+		bpf_map_update_elem(&hold_rate, &ifindex, &fresh, BPF_NOEXIST);
+		return 1;
+	}
+	if (fresh.since - rate->since > SECOND) {
+		rate->since = fresh.since;
+		rate->held = 0;
+	}
+	return __sync_fetch_and_add(&rate->held, 1) < IST_HELD_PER_SECOND;
+}
+
+/* Hands the SYN to the daemon. Where that cannot be, the kernel of the caller sends it again. */
+static __always_inline void hold(struct __sk_buff *skb, const struct ist_flow *flow)
+{
+	__u32 outcome = IST_FLOW_PENDING, length = skb->len;
+	struct ist_held_syn *syn;
+
+	if (length < sizeof(struct frame) || length > IST_HELD_FRAME_SIZE || !may_hold(skb->ifindex))
+		return;
+	if (bpf_map_update_elem(&flows, flow, &outcome, BPF_NOEXIST))
+		return;
+	syn = bpf_ringbuf_reserve(&held_syns, sizeof(*syn), 0);
+	if (!syn)
+		goto forget;
+	syn->flow = *flow;
+	syn->length = length;
+	if (bpf_skb_load_bytes(skb, 0, syn->frame, length)) {
+		bpf_ringbuf_discard(syn, 0);
+		goto forget;
+	}
+	bpf_ringbuf_submit(syn, 0);
+	return;
+forget:
+	bpf_map_delete_elem(&flows, flow);
+}
+
+static __always_inline int is_first(const struct frame *frame)
+{
+	return frame->tcp.syn && !frame->tcp.ack;
+}
+
+/* Whether the relay has a socket for the frame's flow already: a late SYN is its socket's to answer. */
+static __always_inline int is_known(struct __sk_buff *skb, const struct frame *frame)
+{
+	struct bpf_sock_tuple flow = {
+		.ipv4.saddr = frame->ip.saddr,
+		.ipv4.daddr = frame->ip.daddr,
+		.ipv4.sport = frame->tcp.source,
+		.ipv4.dport = frame->tcp.dest,
+	};
+	struct bpf_sock *socket =
+		bpf_skc_lookup_tcp(skb, &flow, sizeof(flow.ipv4), BPF_F_CURRENT_NETNS, 0);
+
+	if (!socket)
+		return 0;
+	bpf_sk_release(socket);
+	return 1;
+}
+
+/* A frame to an instance of another runner, or to a service address that no program rewrote. */
+static __always_inline int forward_remote(struct __sk_buff *skb, const struct ist_identity *sender,
+					  __u32 destination)
+{
+	const struct frame *frame = headers_of(skb, sizeof(*frame));
+	struct ist_flow flow = {
+		.deployment = sender->deployment,
+		.source = sender->address,
+		.destination = destination,
+	};
+	struct bpf_sock *listener;
+
+	if (!frame)
+		return TC_ACT_SHOT;
+	if (!is_first(frame) || is_known(skb, frame))
+		return TC_ACT_OK;
+	flow.source_port = bpf_ntohs(frame->tcp.source);
+	flow.destination_port = bpf_ntohs(frame->tcp.dest);
+	listener = relay_listener(skb);
+	if (!listener)
+		return TC_ACT_OK;
+	bpf_sk_release(listener);
+	hold(skb, &flow);
+	return TC_ACT_SHOT;
+}
+
+/* A SYN that the daemon plays again, on its own link. */
+static __always_inline int replay(struct __sk_buff *skb)
+{
+	const struct frame *frame = headers_of(skb, sizeof(*frame));
+	/* The link's number names the deployment, as an instance's does. */
+	struct ist_flow flow = { .deployment = skb->ifindex >> IST_OFFSET_BITS };
+	struct bpf_sock *listener;
+	const __u32 *outcome;
+	int action;
+
+	if (!frame || skb->protocol != bpf_htons(ETH_P_IP) || !is_first(frame))
+		return TC_ACT_SHOT;
+	flow.source = bpf_ntohl(frame->ip.saddr);
+	flow.destination = bpf_ntohl(frame->ip.daddr);
+	flow.source_port = bpf_ntohs(frame->tcp.source);
+	flow.destination_port = bpf_ntohs(frame->tcp.dest);
+	outcome = bpf_map_lookup_elem(&flows, &flow);
+	if (!outcome || *outcome != IST_FLOW_ACCEPTED)
+		return TC_ACT_OK;
+	listener = relay_listener(skb);
+	if (!listener)
+		return TC_ACT_OK;
+	action = assign_to_relay(skb, listener);
+	bpf_sk_release(listener);
+	return action;
+}
