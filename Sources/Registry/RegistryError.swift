@@ -40,6 +40,27 @@ public enum RegistryError: Error, Hashable, Sendable {
 
   /// The file could not be opened or used for any other reason.
   case unavailable(file: String, detail: String)
+
+  /// None of the registry's servers answered in time; `detail` is the last failure of each.
+  case unreachable(endpoints: [String], detail: String)
+
+  /// The registry's server knows this runner, or does not, and refuses what was asked.
+  case denied(endpoints: [String], detail: String)
+
+  /// Another runner with the name is there, at `address`.
+  case runnerNameTaken(String, address: String)
+
+  /// What was asked is for the runner `named`, and only `here` can be changed from here.
+  case otherRunner(named: String, here: String)
+
+  /// A runner that is there cannot be forgotten.
+  case runnerIsThere(String, address: String)
+
+  /// Others kept changing the same thing, so that no attempt of this runner's got through.
+  case contended(what: String)
+
+  /// A record of the registry that cannot be read: damaged, or of a later istbpf.
+  case unreadable(key: String, detail: String)
 }
 
 extension RegistryError: CustomStringConvertible {
@@ -80,6 +101,24 @@ extension RegistryError: CustomStringConvertible {
       "the registry \(file) is locked: another process has been writing to it for seconds"
     case .unavailable(let file, let detail):
       "the registry \(file) cannot be used: \(detail)"
+    case .unreachable(let endpoints, let detail):
+      "the registry cannot be reached at \(Self.list(endpoints)): \(detail). What runs goes on; "
+        + "nothing can be declared or started until it answers"
+    case .denied(let endpoints, let detail):
+      "the registry at \(Self.list(endpoints)) refuses this runner: \(detail)"
+    case .runnerNameTaken(let name, let address):
+      "another runner is named \(quoted(name))\(address.isEmpty ? "" : ", at \(address)"): give this "
+        + "one another name. If this is that machine and its state directory was lost, wait until its "
+        + "lease ends, and start again"
+    case .otherRunner(let named, let here):
+      "the instance would be on runner \(quoted(named)), and this is \(quoted(here))"
+    case .runnerIsThere(let name, let address):
+      "runner \(quoted(name)) is there\(address.isEmpty ? "" : ", at \(address)"), so its instances "
+        + "may run; stop istbpfd on it first"
+    case .contended(let what):
+      "\(what) was changed by others again and again, so that this change found no moment; try again"
+    case .unreadable(let key, let detail):
+      "the registry's record \(quoted(key)) cannot be read: \(detail); nothing was changed"
     }
   }
 
