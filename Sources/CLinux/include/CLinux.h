@@ -4,7 +4,12 @@
  * it failed. */
 #pragma once
 #include "linux_credentials.h"
+#include "linux_events.h"
 #include "linux_files.h"
+#include "linux_ipv4_sockets.h"
 #include "linux_mounts.h"
 #include "linux_namespaces.h"
+#include "linux_pipes.h"
 #include "linux_processes.h"
+#include "linux_sockets.h"
+#include "linux_tls.h"

@@ -1,0 +1,34 @@
+/* TCP sockets: what is behind _GNU_SOURCE, and options of which several are set at once. */
+#pragma once
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* A new TCP socket of `family`, close-on-exec and non-blocking. */
+int linux_tcp_socket(int family);
+
+/* A TCP socket that listens on the numeric address `host`, IPv4 or IPv6, close-on-exec and
+ * non-blocking. */
+int linux_tcp_listener(const char *host, uint16_t port);
+
+/* accept4(2), close-on-exec and non-blocking. */
+int linux_accept(int fd, struct sockaddr_storage *address, socklen_t *length);
+
+/* Sends small writes at once (TCP_NODELAY). */
+int linux_tcp_no_delay(int fd);
+
+/* Has the kernel notice a peer that is gone: keepalive probes after `idle_seconds` and then every
+ * `interval_seconds`, and an end of the connection when data or probes went unanswered for
+ * `timeout_milliseconds` (TCP_USER_TIMEOUT). */
+int linux_tcp_keep_alive(int fd, int idle_seconds, int interval_seconds, int timeout_milliseconds);
+
+/* Has close(2) send RST instead of FIN (SO_LINGER with 0 seconds). */
+int linux_reset_on_close(int fd);
+
+/* The socket's pending error (SO_ERROR), which reading clears; -1 where it cannot be read. */
+int linux_socket_error(int fd);
+
+/* send(2) that neither blocks nor raises SIGPIPE; `more` keeps the segment or record open. */
+int64_t linux_send(int fd, const void *bytes, uint64_t count, int more);
+
+/* recv(2) that does not block; `peek` leaves the bytes there. */
+int64_t linux_receive(int fd, void *bytes, uint64_t count, int peek);

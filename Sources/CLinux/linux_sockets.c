@@ -1,0 +1,74 @@
+#define _GNU_SOURCE
+#include "linux_sockets.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+int linux_tcp_socket(int family) {
+  return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+}
+
+int linux_accept(int fd, struct sockaddr_storage *address, socklen_t *length) {
+  return accept4(fd, (struct sockaddr *)address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static int set(int fd, int level, int option, int value) {
+  return setsockopt(fd, level, option, &value, sizeof value);
+}
+
+int linux_tcp_no_delay(int fd) { return set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+int linux_tcp_keep_alive(int fd, int idle_seconds, int interval_seconds, int timeout_milliseconds) {
+  if (set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) || set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_seconds) ||
+      set(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_seconds))
+    return -1;
+  return set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout_milliseconds);
+}
+
+int linux_reset_on_close(int fd) {
+  struct linger linger = {.l_onoff = 1, .l_linger = 0};
+  return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+int linux_socket_error(int fd) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) ? -1 : error;
+}
+
+int64_t linux_send(int fd, const void *bytes, uint64_t count, int more) {
+  return send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+}
+
+int64_t linux_receive(int fd, void *bytes, uint64_t count, int peek) {
+  return recv(fd, bytes, count, MSG_DONTWAIT | (peek ? MSG_PEEK : 0));
+}
+
+int linux_tcp_listener(const char *host, uint16_t port)
+{
+	struct sockaddr_in ipv4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in6 ipv6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	int is_ipv4 = inet_pton(AF_INET, host, &ipv4.sin_addr) == 1, on = 1, fd;
+
+	if (!is_ipv4 && inet_pton(AF_INET6, host, &ipv6.sin6_addr) != 1) {
+		errno = EINVAL;
+		return -1;
+	}
+	fd = linux_tcp_socket(is_ipv4 ? AF_INET : AF_INET6);
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	    bind(fd, is_ipv4 ? (struct sockaddr *)&ipv4 : (struct sockaddr *)&ipv6,
+		 is_ipv4 ? sizeof(ipv4) : sizeof(ipv6)) ||
+	    listen(fd, 4096)) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}

@@ -1,0 +1,24 @@
+/* Settings of an SSL_CTX and an SSL that are macros. */
+#pragma once
+#include <openssl/ssl.h>
+
+/* TLS 1.3 and nothing else; 1 on success. */
+static inline int openssl_only_tls13(SSL_CTX *context) {
+  return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) &&
+         SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION);
+}
+
+/* No session is kept: every tunnel is authenticated by itself. */
+static inline void openssl_no_sessions(SSL_CTX *context) {
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+}
+
+/* A write may be of several records, its buffer may move, and an idle tunnel holds no buffers. */
+static inline void openssl_modes(SSL_CTX *context) {
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS);
+}
+
+static inline int openssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
+  return (int)SSL_CTX_add1_chain_cert(context, certificate);
+}

@@ -1,0 +1,23 @@
+import CLinux
+import LinuxSystem
+import Synchronization
+
+/// A descriptor on its way to another thread: whoever takes it first owns it.
+final class DescriptorHandoff: Sendable {
+  private let descriptor: Mutex<OwnedDescriptor?>
+
+  init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = Mutex(descriptor) }
+
+  func take() -> OwnedDescriptor? { descriptor.withLock { $0.take() } }
+
+  /// Closes it so that the peer gets an RST.
+  func reset() {
+    if let descriptor = take() { linux_reset_on_close(descriptor.rawValue) }
+  }
+}
+
+/// Something that belongs to one event loop, on its way to another: the first must not touch it any
+/// more, which is why this is safe.
+struct LoopHandoff<Value>: @unchecked Sendable {
+  let value: Value
+}

@@ -1,0 +1,83 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import SystemPackage
+import Tunnel
+
+/// A tunnel to another runner that is being made: connect, then handshake.
+final class OutgoingTunnel: EventSource {
+  private unowned let loop: EventLoop
+  private let pool: PeerPool
+  private let descriptor: Int32
+  private let handshake: TunnelHandshake
+  private var isConnected = false
+  private var deadline: Deadline?
+
+  /// Begins; throws `TunnelError` where it cannot even begin.
+  init(_ loop: EventLoop, for pool: PeerPool) throws {
+    let (peer, configuration) = (pool.peer, loop.shared.configuration)
+    let name = "\(peer.runner.name) at \(peer.address)"
+    descriptor = linux_tcp_socket(peer.address.family)
+    guard descriptor >= 0 else { throw TunnelError.system(.last, peer: name, "make a socket") }
+    let socket = OwnedDescriptor(owning: descriptor)
+    linux_tcp_no_delay(descriptor)
+    if peer.address.connect(descriptor) != 0, Errno.last != .nowInProgress {
+      throw TunnelError.system(.last, peer: name, "connect")
+    }
+    handshake = try TunnelHandshake(
+      .client(expected: peer.runner), on: socket, peer: name,
+      identities: loop.shared.identities, allowsKernel: configuration.usesKernelTLS)
+    (self.loop, self.pool) = (loop, pool)
+    super.init()
+    guard loop.watch(self, descriptor) else {
+      throw TunnelError.system(.last, peer: name, "watch a socket")
+    }
+    deadline = loop.after(configuration.handshakeTimeout.nanoseconds) { [weak self] in
+      self?.fail(.ended(.timedOut, peer: name, "the connection or the handshake took too long"))
+    }
+  }
+
+  override func handle(_ events: UInt32) {
+    if !isConnected {
+      // A socket that is not connected yet reports EPOLLHUP too when it is registered.
+      guard events & (linux_epoll_out | linux_epoll_error) != 0 else { return }
+      let code = linux_socket_error(descriptor)
+      guard code == 0 else {
+        let name = "\(pool.peer.runner.name) at \(pool.peer.address)"
+        return fail(.system(Errno(rawValue: code < 0 ? EBADF : code), peer: name, "connect"))
+      }
+      // EPOLLOUT comes before the connection is there, as EPOLLOUT | EPOLLHUP.
+      if events & linux_epoll_hangup != 0 { return }
+      isConnected = true
+    }
+    switch handshake.advance() {
+    case .waiting: break
+    case .failed(let error): fail(error)
+    case .done(let channel):
+      finish()
+      if let tunnel = loop.addTunnel(channel, pool: pool, insteadOf: self) {
+        pool.dialSucceeded(tunnel)
+      } else {
+        pool.dialFailed(.system(.noMemory, peer: pool.peer.runner.name, "keep the tunnel"))
+      }
+    }
+  }
+
+  private func finish() {
+    loop.cancel(deadline)
+    loop.dialing[ObjectIdentifier(self)] = nil
+  }
+
+  private func fail(_ error: TunnelError) {
+    loop.counters.handshakesFailed.add(1)
+    loop.shared.observe(.handshakeFailed(error, incoming: false))
+    close()
+    pool.dialFailed(error)
+  }
+
+  /// Ends it; its socket closes with it.
+  func close() {
+    finish()
+    loop.forget(self)
+  }
+}

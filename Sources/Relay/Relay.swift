@@ -1,0 +1,155 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Synchronization
+import SystemPackage
+import Tunnel
+
+/// What all loops of a relay share, none of which changes.
+struct RelayShared: Sendable {
+  let configuration: RelayConfiguration
+  let identities: TunnelIdentities
+  let authorize: StreamAuthorizer
+  let observe: @Sendable (RelayEvent) -> Void
+}
+
+/// Carries connections between this runner's sockets and other runners, on threads of its own.
+///
+/// In this process a connection holds at most about 300 KiB: in user space, for each direction, one
+/// batch of 64 KiB sealed and OpenSSL's of 80 KiB, or in the kernel two pipes of 128 KiB; and
+/// nothing of it while no byte waits. What the kernel's socket buffers hold is bounded by tcp_rmem
+/// and tcp_wmem.
+public final class Relay: Sendable {
+  private let loops: [EventLoop]
+  private let shared: RelayShared
+  private let next = Atomic(0)
+  private let threads: Mutex<[pthread_t]>
+
+  /// Starts the event loops. Their sockets to other runners are in the network namespace of the
+  /// calling thread, which the new threads inherit.
+  ///
+  /// Throws `SystemError` where descriptors or threads are missing.
+  public init(
+    configuration: RelayConfiguration = RelayConfiguration(), identities: TunnelIdentities,
+    authorize: @escaping StreamAuthorizer,
+    observe: @escaping @Sendable (RelayEvent) -> Void = { _ in }
+  ) throws {
+    let shared = RelayShared(
+      configuration: configuration, identities: identities, authorize: authorize, observe: observe)
+    let loops = try (0..<max(1, min(configuration.loops, 1024))).map {
+      try EventLoop(index: $0, shared: shared)
+    }
+    for loop in loops { loop.siblings = loops }
+    (self.loops, self.shared) = (loops, shared)
+    var started: [pthread_t] = []
+    do {
+      for loop in loops { started.append(try loop.start()) }
+    } catch {
+      for loop in loops { loop.post { $0.stop(grace: 0) } }
+      for thread in started { pthread_join(thread, nil) }
+      for loop in loops { loop.siblings = [] }
+      throw error
+    }
+    threads = Mutex(started)
+  }
+
+  deinit { shutdown(grace: .zero) }
+
+  /// Accepts tunnels on `listener`, which is taken over: a TCP socket that listens, non-blocking.
+  public func listen(on listener: consuming OwnedDescriptor) {
+    let handoff = DescriptorHandoff(listener)
+    loops[0].post { loop in
+      if let socket = handoff.take() { loop.listen(on: socket) }
+    }
+  }
+
+  /// Asks `peer` for a connection: on a tunnel that is ready, else on a new one.
+  ///
+  /// `completion` is called once, on an event loop's thread, at the latest after `timeout`: with an
+  /// accepted stream to `join`, or with the errno that connect() shall return: what the other runner
+  /// answered, ETIMEDOUT, or EHOSTUNREACH where there is no tunnel to be had.
+  public func open(
+    _ request: StreamRequest, to peer: TunnelPeer, timeout: Duration = .seconds(10),
+    completion: @escaping @Sendable (Result<RelayStream, StreamRefusal>) -> Void
+  ) {
+    let turn = next.wrappingAdd(1, ordering: .relaxed).oldValue
+    loops[(turn & Int.max) % loops.count].post { loop in
+      loop.open(
+        PendingOpen(.open(request, completion), to: peer), timeout: timeout)
+    }
+  }
+
+  /// Moves bytes between `local` and `stream` until both directions have ended. Takes over `local`, a
+  /// connected TCP socket, which is closed then; it is reset where the stream is gone already.
+  public func join(_ local: consuming OwnedDescriptor, to stream: RelayStream) {
+    let handoff = DescriptorHandoff(local)
+    guard stream.take() else { return handoff.reset() }
+    let id = stream.id
+    stream.loop.post { loop in loop.join(handoff, to: id) }
+  }
+
+  /// Ends all tunnels whose certificate is on the deny list now, with the streams on them.
+  public func enforceDenyList() {
+    let denied = shared.identities.denied
+    killTunnels { denied.contains($0.serial) }
+  }
+
+  /// Ends all tunnels with `runner`, and the streams on them: their programs get an RST.
+  public func killTunnels(with runner: RunnerIdentifier) { killTunnels { $0.runner == runner } }
+
+  private func killTunnels(where isMeant: @escaping @Sendable (PeerCertificate) -> Bool) {
+    for loop in loops { loop.post { $0.killTunnels(where: isMeant) } }
+  }
+
+  /// The counters of all loops.
+  public var counters: RelayCounters {
+    var sum = RelayCounters()
+    for loop in loops { loop.counters.add(to: &sum) }
+    return sum
+  }
+
+  /// Accepts and opens no more, waits up to `grace` for the streams to end, resets those that are
+  /// left, and ends the threads. Blocks until then; not to be called on an event loop's thread.
+  public func shutdown(grace: Duration) {
+    let threads = threads.withLock { threads in
+      defer { threads = [] }
+      return threads
+    }
+    guard !threads.isEmpty else { return }
+    let nanoseconds = grace.nanoseconds
+    for loop in loops { loop.post { $0.stop(grace: nanoseconds) } }
+    for thread in threads { pthread_join(thread, nil) }
+    for loop in loops { loop.siblings = [] }
+  }
+}
+
+/// A stream that the other runner has accepted. One that is let go without `Relay.join` is reset.
+public final class RelayStream: Sendable {
+  let id: UInt64
+  let loop: EventLoop
+  private let isTaken = Atomic(false)
+
+  init(id: UInt64, loop: EventLoop) { (self.id, self.loop) = (id, loop) }
+
+  deinit {
+    let id = id
+    if take() { loop.post { $0.abandon(id) } }
+  }
+
+  /// True the first time.
+  func take() -> Bool { !isTaken.exchange(true, ordering: .relaxed) }
+}
+
+/// Why a stream was not opened.
+public struct StreamRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What connect() shall fail with.
+  public let errno: Int32
+  /// The cause in words.
+  public let cause: String
+
+  /// A refusal from its parts.
+  public init(errno: Int32, cause: String) { (self.errno, self.cause) = (errno, cause) }
+
+  /// The errno and its cause.
+  public var description: String { "\(Errno(rawValue: errno)): \(cause)" }
+}

@@ -1,0 +1,40 @@
+import Tunnel
+
+/// How a relay behaves. All durations are those of a monotonic clock.
+public struct RelayConfiguration: Sendable {
+  /// The event loops, each a thread; normally one per core.
+  public var loops = 2
+  /// Whether the kernel may encrypt. Without, or where it cannot, OpenSSL does.
+  public var usesKernelTLS = true
+  /// How long a TLS handshake may take, on either side.
+  public var handshakeTimeout = Duration.seconds(5)
+  /// The most handshakes of incoming tunnels that may be under way. One more ends the oldest, and
+  /// one address never has more than a quarter, so that it does not drive out the others.
+  public var maximumHalfOpen = 1024
+  /// The most tunnels, incoming and outgoing together.
+  public var maximumTunnels = 32_768
+  /// The most tunnels to one peer that are being made at a time, per loop.
+  public var maximumDialsPerPeer = 32
+  /// How long the other runner may take from a preface's first byte to its last, and to dial.
+  public var answerTimeout = Duration.seconds(10)
+  /// How long an outgoing tunnel may be idle before it is closed.
+  public var idleTimeout = Duration.seconds(60)
+  /// The silence after which a peer is probed; it is given up after `peerTimeout` without an answer.
+  public var keepAlive = Duration.seconds(10)
+  /// How long sent bytes may go unacknowledged before the tunnel and its stream are given up.
+  public var peerTimeout = Duration.seconds(30)
+  /// How much one key may seal.
+  public var keyUsage = KeyUsageLimit.standard
+
+  /// The standard configuration.
+  public init() {}
+}
+
+extension Duration {
+  /// The duration in nanoseconds, 0 where it is negative.
+  var nanoseconds: UInt64 {
+    let (seconds, attoseconds) = components
+    guard seconds >= 0, attoseconds >= 0 else { return 0 }
+    return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+  }
+}

@@ -1,0 +1,168 @@
+import CLinux
+import Glibc
+import SystemPackage
+import Tunnel
+
+/// From the tunnel to the program's socket.
+extension Stream {
+  /// Moves bytes and frames in; whether there may be more to move at once.
+  func pumpIn() -> Bool {
+    for _ in 0..<Self.turns {
+      guard deliver() else { return false }
+      if isShutdownDue {
+        isShutdownDue = false
+        if let local { shutdown(local.descriptor, Int32(SHUT_WR)) }
+      }
+      if switchIncoming() { continue }
+      // What follows both ends is not of this stream any more, but the next one's preface.
+      guard !move.awaitsNext, !(hasReceivedEnd && hasSentEnd && !move.isUnderWay),
+        incoming.isReadable
+      else { return false }
+      if incoming.channel.receiveMode == .kernel, !discards { gatherSpliced() } else { gather() }
+      if isOver { return false }
+    }
+    return true
+  }
+
+  /// Takes the frames of the tunnel, and puts their payload into memory until a batch is full.
+  private func gather() {
+    var filled = 0
+    while filled < TunnelChannel.batch, incoming.isReadable {
+      if frameLeft == 0 {
+        guard takeFrame() else { break }
+        continue
+      }
+      switch incoming.channel.receive(
+        into: loop.scratch + filled, min(frameLeft, TunnelChannel.batch - filled))
+      {
+      case .bytes(let count):
+        frameLeft -= count
+        filled += count
+      case .blocked: incoming.isReadable = false
+      case .ended(let error): return fail(error)
+      }
+    }
+    guard filled > 0, !isOver, !discards else { return }
+    loop.counters.bytesReceived.add(filled)
+    send(UnsafeRawBufferPointer(start: loop.scratch, count: filled))
+  }
+
+  /// The same through a pipe.
+  private func gatherSpliced() {
+    guard let pipe = inPipe ?? loop.pipes.take() else { return shortOfDescriptors() }
+    inPipe = pipe
+    while pipe.count < Pipe.capacity, incoming.isReadable {
+      if frameLeft == 0 {
+        guard takeFrame() else { break }
+        continue
+      }
+      switch incoming.channel.splice(into: pipe.input, min(frameLeft, Pipe.capacity - pipe.count)) {
+      case .bytes(let count):
+        frameLeft -= count
+        pipe.count += count
+        loop.counters.bytesReceived.add(count)
+        continue
+      case .blocked:
+        // Or the pipe is full of small pieces: with bytes in it, that is tried first.
+        if pipe.count == 0 { incoming.isReadable = false }
+      case .ended(let error): return fail(error)
+      }
+      break
+    }
+    if pipe.count == 0, inPipe != nil {
+      inPipe = nil
+      loop.pipes.put(pipe)
+    }
+  }
+
+  /// Takes the next frame's header; whether payload or another frame may follow at once.
+  private func takeFrame() -> Bool {
+    switch incoming.reader.next(from: incoming.channel) {
+    case .blocked:
+      incoming.isReadable = false
+      return false
+    case .ended(let error, _):
+      fail(error)
+      return false
+    case .frame(let frame): return take(frame)
+    case .message:
+      violated("it sent a message in a stream")
+      return false
+    }
+  }
+
+  private func take(_ frame: Frame) -> Bool {
+    switch frame {
+    case .data(let count) where !hasReceivedEnd:
+      frameLeft = count
+      return true
+    case .end where !hasReceivedEnd:
+      hasReceivedEnd = true
+      isShutdownDue = local != nil
+    case .reset(let errno): received(reset: errno)
+    case .move where !move.hasReceivedMove && (isOpener ? move.isUnderWay : move.next != nil):
+      move.hasReceivedMove = true
+    case .wish where isOpener:
+      incoming.isSpent = true
+      requestMove()
+    default: violated("it sent \(frame) out of place")
+    }
+    return false
+  }
+
+  private func violated(_ cause: String) {
+    loop.shared.observe(.protocolViolation(peer, cause))
+    fail(.ended(.protocolViolation, peer: peer.runner.name, cause))
+  }
+
+  // MARK: - Delivering
+
+  /// Gives the socket what waits for it; whether that is all.
+  private func deliver() -> Bool {
+    if held.isEmpty, inPipe == nil { return true }
+    guard let local, local.isWritable else { return local == nil }
+    if let pipe = inPipe { return drain(pipe, into: local) }
+    let sent = linux_send(local.descriptor, held.bytes.baseAddress, UInt64(held.bytes.count), 0)
+    guard sent >= 0 else { return explainWrite() }
+    held.drop(Int(sent))
+    if !held.isEmpty { local.isWritable = false }
+    return held.isEmpty
+  }
+
+  private func send(_ bytes: UnsafeRawBufferPointer) {
+    guard let local else { return }
+    var sent = linux_send(local.descriptor, bytes.baseAddress, UInt64(bytes.count), 0)
+    if sent < 0 {
+      let error = Errno.last
+      guard error == .resourceTemporarilyUnavailable || error == .interrupted else {
+        return localBroke(error.rawValue)
+      }
+      sent = 0
+    }
+    guard sent < bytes.count else { return }
+    held.hold(UnsafeRawBufferPointer(rebasing: bytes[Int(sent)...]))
+    local.isWritable = false
+    // What an interrupted call did not send would be waited for in vain.
+    if sent == 0, Errno.last == .interrupted { local.isWritable = true }
+  }
+
+  private func explainWrite() -> Bool {
+    switch Errno.last {
+    case .resourceTemporarilyUnavailable: local?.isWritable = false
+    case .interrupted: loop.schedule(self)
+    case let error: localBroke(error.rawValue)
+    }
+    return false
+  }
+
+  private func drain(_ pipe: Pipe, into local: LocalSocket) -> Bool {
+    while pipe.count > 0 {
+      let moved = linux_splice(pipe.output, local.descriptor, UInt64(pipe.count))
+      guard moved > 0 else { return explainWrite() }
+      pipe.count -= Int(moved)
+    }
+    inPipe = nil
+    loop.pipes.put(pipe)
+    return true
+  }
+}

@@ -1,0 +1,147 @@
+import CLinux
+import Glibc
+import SystemPackage
+import Tunnel
+
+/// From the program's socket into the tunnel.
+extension Stream {
+  /// Batches that a stream moves before the others have their turn.
+  static let turns = 16
+
+  /// Moves bytes and frames out; whether there may be more to move at once.
+  func pumpOut() -> Bool {
+    for _ in 0..<Self.turns {
+      guard flushOut(), drainOutPipe() else { return false }
+      if sendFrames() { continue }
+      if isOver { return false }
+      guard let local, !hasSentEnd else { return false }
+      if mustMoveFirst() { return false }
+      guard local.isReadable else { return false }
+      let moved = out.channel.sendMode == .kernel ? spliceOut(local) : sealOut(local)
+      if isOver { return false }
+      // What a read ended with may have to be sent.
+      if !moved, resetDue == nil, out.channel.isFlushed { return false }
+    }
+    return true
+  }
+
+  /// Whether everything appended has been sent.
+  private func flushOut() -> Bool {
+    if out.channel.isFlushed { return true }
+    guard out.isWritable else { return false }
+    switch out.channel.flush() {
+    case .done: return true
+    case .blocked: out.isWritable = false
+    case .failed(let errno): fail(.system(errno, peer: peer.runner.name, "send"))
+    }
+    return false
+  }
+
+  /// Appends the next frame without payload that is due, if one is.
+  private func sendFrames() -> Bool {
+    if let errno = resetDue {
+      resetDue = nil
+      (hasSentEnd, hasSentReset) = (true, true)
+      return append(.reset(errno))
+    }
+    return sendMoveFrames()
+  }
+
+  func append(_ frame: Frame) -> Bool {
+    if out.channel.append(frame.bytes) { return true }
+    fail(.ended(.closed, peer: peer.runner.name, "the tunnel takes no frame"))
+    return false
+  }
+
+  private func finishOut() -> Bool {
+    hasSentEnd = true
+    return append(.end)
+  }
+
+  // MARK: - In user space
+
+  /// Reads a batch, and seals it with its header as one frame of full records.
+  private func sealOut(_ local: LocalSocket) -> Bool {
+    let (header, room) = (Frame.headerSize, TunnelChannel.batch - Frame.headerSize)
+    let count = linux_receive(local.descriptor, loop.scratch + header, UInt64(room), 0)
+    guard count > 0 else { return count == 0 ? finishOut() : explainRead() }
+    // A stream socket that gave less than was asked for is empty (epoll(7)).
+    if count < room, !local.hasEnd { local.isReadable = false }
+    loop.scratch.storeBytes(of: Frame.data(Int(count)).header.bigEndian, as: UInt32.self)
+    let bytes = UnsafeRawBufferPointer(start: loop.scratch, count: header + Int(count))
+    guard out.channel.append(bytes) else {
+      fail(.ended(.closed, peer: peer.runner.name, "the tunnel cannot seal"))
+      return false
+    }
+    loop.counters.bytesSent.add(Int(count))
+    return true
+  }
+
+  private func explainRead() -> Bool {
+    switch Errno.last {
+    case .resourceTemporarilyUnavailable: local?.isReadable = false
+    case .interrupted: return true
+    case let error: localBroke(error.rawValue)
+    }
+    return false
+  }
+
+  // MARK: - With kernel TLS
+
+  /// Moves what the socket has into a pipe: the payload of the next frame.
+  private func spliceOut(_ local: LocalSocket) -> Bool {
+    guard let pipe = loop.pipes.take() else {
+      shortOfDescriptors()
+      return false
+    }
+    let count = linux_splice(local.descriptor, pipe.input, UInt64(Pipe.capacity))
+    guard count > 0 else {
+      let isEnd = count == 0
+      let more = isEnd ? finishOut() : explainRead()
+      loop.pipes.put(pipe)
+      return more
+    }
+    pipe.count = Int(count)
+    (outPipe, isHeaderDue) = (pipe, true)
+    loop.counters.bytesSent.add(Int(count))
+    return true
+  }
+
+  /// Sends the frame whose payload is in the pipe; whether that is done.
+  private func drainOutPipe() -> Bool {
+    guard let pipe = outPipe else { return true }
+    guard out.isWritable else { return false }
+    if isHeaderDue {
+      switch out.channel.sendHeader(Frame.data(pipe.count).bytes) {
+      case .done: isHeaderDue = false
+      case .blocked:
+        out.isWritable = false
+        return false
+      case .failed(let errno):
+        fail(.system(errno, peer: peer.runner.name, "send"))
+        return false
+      }
+    }
+    while pipe.count > 0 {
+      do {
+        let moved = try out.channel.splice(from: pipe.output, pipe.count)
+        if moved == 0 {
+          out.isWritable = false
+          return false
+        }
+        pipe.count -= moved
+      } catch {
+        fail(.system(error, peer: peer.runner.name, "send"))
+        return false
+      }
+    }
+    outPipe = nil
+    loop.pipes.put(pipe)
+    return true
+  }
+
+  /// Tries again when others may have closed theirs.
+  func shortOfDescriptors() {
+    _ = loop.after(50_000_000) { [weak self] in self?.run() }
+  }
+}

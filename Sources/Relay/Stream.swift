@@ -1,0 +1,190 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import SystemPackage
+import Tunnel
+
+/// One connection: a socket of this runner and the tunnel that carries it, or while it moves, two.
+///
+/// Each direction ends by itself, with END or RESET in the tunnel and FIN or RST at the socket; the
+/// stream is over when both have ended and everything is delivered.
+final class Stream {
+  unowned let loop: EventLoop
+  let token: StreamToken
+  /// Whether this runner asked for it, and so is the one that makes tunnels for it.
+  let isOpener: Bool
+  let peer: PeerCertificate
+  private(set) var local: LocalSocket?
+  private(set) var isOver = false
+  var isScheduled = false
+
+  // From the socket into the tunnel.
+  /// The tunnel that is sent into.
+  var out: TunnelConnection
+  /// Whether END or RESET has been appended.
+  var hasSentEnd = false
+  /// The RESET that is to be sent at the next boundary of frames, even after an END.
+  var resetDue: Int32?
+  var hasSentReset = false
+  /// With kernel TLS, the payload of the frame that is being sent.
+  var outPipe: Pipe?
+  var isHeaderDue = false
+
+  // From the tunnel to the socket.
+  /// The tunnel that is read from.
+  var incoming: TunnelConnection
+  /// What has not come yet of a frame's payload.
+  var frameLeft = 0
+  /// Whether END or RESET has come.
+  var hasReceivedEnd = false
+  /// Whether the socket gets a FIN when all is delivered.
+  var isShutdownDue = false
+  /// In user space, what the socket has not taken.
+  var held = HeldBytes()
+  /// With kernel TLS, the same.
+  var inPipe: Pipe?
+
+  var move = StreamMove()
+
+  init(token: StreamToken, on tunnel: TunnelConnection, isOpener: Bool) {
+    (self.token, self.isOpener, loop) = (token, isOpener, tunnel.loop)
+    (out, incoming, peer) = (tunnel, tunnel, tunnel.channel.peer)
+    loop.streams[ObjectIdentifier(self)] = self
+    loop.counters.streamsLive.add(1)
+    if !isOpener { loop.accepted[token] = self }
+  }
+
+  /// Begins to move bytes between the tunnel and `socket`.
+  func join(_ socket: consuming OwnedDescriptor) {
+    let local = LocalSocket(socket, in: loop)
+    guard local.watch() else {
+      local.reset()
+      return abandon()
+    }
+    join(local)
+  }
+
+  /// Begins to move bytes between the tunnel and `local`, which is watched already.
+  func join(_ local: LocalSocket) {
+    guard !isOver else { return local.reset() }
+    self.local = local
+    local.stream = self
+    run()
+  }
+
+  /// Nobody wants it any more: the far program gets an RST.
+  func abandon() {
+    guard !isOver else { return }
+    resetDue = ECONNRESET
+    isJoinless = true
+    run()
+  }
+
+  private var isJoinless = false
+
+  /// Whether what comes is thrown away, the program being gone.
+  var discards: Bool { local == nil }
+
+  /// Moves what can be moved now.
+  func run() {
+    // Before `join` what comes waits in the tunnel's socket.
+    guard !isOver, local != nil || isJoinless else { return }
+    if let local, local.isBroken, resetDue == nil, !hasSentReset { localBroke(nil) }
+    let hasMoreOut = pumpOut()
+    guard !isOver else { return }
+    let hasMoreIn = pumpIn()
+    guard !isOver else { return }
+    // What came in may have given reason to send: the answer to a RESET, the end of a move.
+    let hasMoreAgain = hasWorkOut ? pumpOut() : false
+    guard !isOver else { return }
+    if finishIfDone() { return }
+    if hasMoreOut || hasMoreIn || hasMoreAgain { loop.schedule(self) }
+  }
+
+  /// Whether there are frames to send that are not the socket's bytes.
+  private var hasWorkOut: Bool {
+    resetDue != nil || move.next != nil && !move.hasSentMove
+  }
+
+  /// The program's socket broke: `errno`, or its pending error.
+  func localBroke(_ errno: Int32?) {
+    guard let local else { return }
+    let code = errno ?? linux_socket_error(local.descriptor)
+    local.reset()
+    dropLocal()
+    guard !hasSentReset, !(hasSentEnd && hasReceivedEnd) else { return }
+    resetDue = code == ETIMEDOUT ? code : ECONNRESET
+  }
+
+  /// The far program's connection was reset: so is this one, and the far runner is answered.
+  func received(reset errno: Int32) {
+    hasReceivedEnd = true
+    isShutdownDue = false
+    local?.reset()
+    dropLocal()
+    if !hasSentEnd { resetDue = errno }
+  }
+
+  private func dropLocal() {
+    local = nil
+    isJoinless = true
+    held.clear()
+    if let pipe = inPipe.take() { loop.pipes.put(pipe) }
+    isShutdownDue = false
+  }
+
+  // MARK: - The end
+
+  /// Ends it where everything is done: the tunnel is free then.
+  private func finishIfDone() -> Bool {
+    guard hasSentEnd, resetDue == nil, hasReceivedEnd, out.channel.isFlushed, outPipe == nil,
+      held.isEmpty, inPipe == nil, !isShutdownDue, !move.isUnderWay
+    else { return false }
+    end()
+    out.release()
+    return true
+  }
+
+  /// A tunnel ended early or is broken: the program gets an RST, not a FIN that would pass for the
+  /// end of what was sent.
+  func fail(_ error: TunnelError) {
+    guard !isOver else { return }
+    loop.counters.streamsTruncated.add(1)
+    loop.shared.observe(.streamTruncated(peer, error))
+    shutDown()
+  }
+
+  /// Resets the program's connection and closes the tunnels.
+  func shutDown() {
+    guard !isOver else { return }
+    local?.reset()
+    end()
+    closeTunnels()
+  }
+
+  /// The tunnel broke before the stream began.
+  func abandonBroken() {
+    guard !isOver else { return }
+    end()
+    closeTunnels()
+  }
+
+  private func closeTunnels() {
+    out.close()
+    incoming.close()
+    move.next?.close()
+    move.next = nil
+  }
+
+  private func end() {
+    isOver = true
+    local?.close()
+    local = nil
+    held.clear()
+    // A pipe with bytes in it is not put back.
+    for pipe in [outPipe.take(), inPipe.take()] { if let pipe { loop.pipes.put(pipe) } }
+    loop.streams[ObjectIdentifier(self)] = nil
+    loop.counters.streamsLive.add(-1)
+    if !isOpener { loop.accepted[token] = nil }
+  }
+}

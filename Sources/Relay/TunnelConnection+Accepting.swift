@@ -1,0 +1,152 @@
+import Glibc
+import LinuxSystem
+import SystemPackage
+import Tunnel
+
+/// Answering another runner that asks for a stream.
+extension TunnelConnection {
+  func continueAwaiting() {
+    _ = channel.flush()
+    while isReadable {
+      switch reader.next(from: channel) {
+      case .blocked:
+        isReadable = false
+        if reader.isInside, deadline == nil { limitPreface() }
+      case .frame(.reset): continue  // of the stream before
+      case .frame(.preface(let count)):
+        guard (1...StreamPreface.maximumSize).contains(count) else {
+          return refuse(EMSGSIZE, "it sent a preface of \(count) bytes", closes: true)
+        }
+        reader.expectMessage(count)
+      case .message(let bytes):
+        loop.cancel(deadline)
+        deadline = nil
+        return take(bytes)
+      case .frame(let frame): return violated("it began a stream with \(frame)")
+      case .ended: return close()
+      }
+    }
+  }
+
+  private func limitPreface() {
+    deadline = loop.after(loop.shared.configuration.answerTimeout.nanoseconds) { [weak self] in
+      self?.violated("its preface did not come to an end in time")
+    }
+  }
+
+  private func take(_ bytes: [UInt8]) {
+    do {
+      switch try StreamPreface(decoding: bytes) {
+      case .open(let request): decide(IncomingStream(runner: channel.peer.runner, request: request))
+      case .resume(let token): resume(token)
+      }
+    } catch {
+      refuse(error.errno, error.cause, closes: error.errno != EPROTONOSUPPORT)
+    }
+  }
+
+  /// Answers with `errno`; the tunnel can carry the next stream, unless it `closes`.
+  func refuse(_ errno: Int32, _ cause: String? = nil, closes: Bool = false) {
+    loop.counters.streamsRefused.add(1)
+    if let cause { loop.shared.observe(.protocolViolation(channel.peer, cause)) }
+    guard answer(StreamAnswer(errno: errno)) else { return }
+    if closes { return closeAfterFlush() }
+    use = .awaiting
+    dispatch()
+  }
+
+  /// Sends the answer; false where the tunnel is broken, and closed.
+  private func answer(_ answer: StreamAnswer) -> Bool {
+    guard let frame = try? answer.frame(), channel.append(frame) else {
+      close()
+      return false
+    }
+    if case .failed = channel.flush() {
+      close()
+      return false
+    }
+    return true
+  }
+
+  // MARK: - A new stream
+
+  private func decide(_ stream: IncomingStream) {
+    use = .deciding(stream)
+    deadline = loop.after(loop.shared.configuration.answerTimeout.nanoseconds) { [weak self] in
+      guard let self, case .deciding = use else { return }
+      deadline = nil
+      dial?.close()
+      dial = nil
+      refuse(ETIMEDOUT)
+    }
+    // The reply may come late, when this tunnel carries another stream.
+    let (id, loop, question) = (id, loop, deadline.map { ObjectIdentifier($0) })
+    loop.shared.authorize(stream) { decision in
+      loop.post { loop in
+        guard let tunnel = loop.tunnels[id], case .deciding = tunnel.use, tunnel.dial == nil,
+          tunnel.deadline.map({ ObjectIdentifier($0) }) == question
+        else { return }
+        tunnel.follow(decision)
+      }
+    }
+  }
+
+  private func follow(_ decision: StreamDecision) {
+    switch decision {
+    case .refuse(let errno): decided(errno == 0 ? ECONNREFUSED : errno)
+    case .dial(let instruction):
+      guard let socket = instruction.takeSocket() else { return decided(EIO) }
+      let local = LocalSocket(socket, in: loop)
+      dial = local
+      local.connect(to: instruction.destination, port: instruction.port) { [weak self] errno in
+        self?.decided(errno)
+      }
+    }
+  }
+
+  private func decided(_ errno: Int32) {
+    guard case .deciding = use else { return }
+    loop.cancel(deadline)
+    deadline = nil
+    guard errno == 0, let local = dial.take() else {
+      dial?.close()
+      dial = nil
+      return refuse(errno == 0 ? EIO : errno)
+    }
+    let stream = Stream(token: StreamToken(loop: UInt16(loop.index)), on: self, isOpener: false)
+    use = .stream(stream)
+    // The answer may fail and close this tunnel, which the stream then finds.
+    if answer(StreamAnswer(errno: 0, token: stream.token)) {
+      loop.counters.streamsAccepted.add(1)
+      stream.join(local)
+    } else {
+      local.reset()
+      stream.abandonBroken()
+    }
+  }
+
+  // MARK: - A stream that goes on here
+
+  private func resume(_ token: StreamToken) {
+    guard token.loop < loop.siblings.count else { return refuse(ESRCH) }
+    if token.loop == loop.index { return resumeHere(token) }
+    // The stream is another loop's, and so becomes this tunnel, with the peer it belongs to.
+    let handoff = LoopHandoff(value: channel)
+    use = .closed
+    loop.forget(self, living: channel.descriptor)
+    loop.drop(self)
+    loop.siblings[token.loop].post { loop in
+      let tunnel = TunnelConnection(handoff.value, in: loop, pool: nil)
+      guard loop.watch(tunnel, handoff.value.descriptor) else { return }
+      loop.adopt(tunnel)
+      tunnel.resumeHere(token)
+    }
+  }
+
+  private func resumeHere(_ token: StreamToken) {
+    guard let stream = loop.accepted[token], stream.mayMove(to: self) else { return refuse(ESRCH) }
+    guard answer(StreamAnswer(errno: 0, token: token)) else { return }
+    use = .stream(stream)
+    stream.moveAccepted(self)
+  }
+}

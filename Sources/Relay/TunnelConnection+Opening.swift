@@ -1,0 +1,87 @@
+import Glibc
+import SystemPackage
+import Tunnel
+
+/// Asking the other runner for a stream.
+extension TunnelConnection {
+  /// Asks for the stream of `open`.
+  func begin(_ open: PendingOpen) {
+    use = .opening(open)
+    open.tunnel = self
+    guard let frame = try? open.preface.frame(), channel.append(frame) else {
+      return broken(open, .ended(.closed, peer: channel.peer.runner.name, "it takes no preface"))
+    }
+    if case .failed(let errno) = channel.flush() { return broken(open, whySendFailed(errno)) }
+    if isReadable { dispatch() }
+  }
+
+  func continueOpening(_ open: PendingOpen) {
+    if case .failed(let errno) = channel.flush() { return broken(open, whySendFailed(errno)) }
+    while isReadable {
+      switch reader.next(from: channel) {
+      case .blocked: isReadable = false
+      case .frame(.reset): continue  // of the stream before
+      case .frame(.wish): isSpent = true
+      case .frame(.answer(let count)) where (1...StreamPreface.maximumSize).contains(count):
+        reader.expectMessage(count)
+      case .message(let bytes):
+        do { return answered(open, try StreamAnswer(decoding: bytes)) } catch {
+          return misbehaved(open, error.cause)
+        }
+      case .frame(let frame): return misbehaved(open, "it answered a preface with \(frame)")
+      case .ended(let error, _): return broken(open, error)
+      }
+    }
+  }
+
+  /// The tunnel ended before the answer. One that was idle may have ended before it was asked, so
+  /// that the next is tried; what a fresh one cannot, another could not either.
+  private func broken(_ open: PendingOpen, _ error: TunnelError) {
+    close()
+    if open.isReuse, let pool, !open.isOver { return pool.request(open) }
+    open.fail(EHOSTUNREACH, error.description, in: loop)
+  }
+
+  /// The peer refuses a certificate after this side's handshake has ended (TLS 1.3), so that the
+  /// first to notice may be a send that meets its RST. Why it refused is there to be read still.
+  private func whySendFailed(_ errno: Errno) -> TunnelError {
+    if case .ended(let error, _) = reader.next(from: channel), error.kind == .handshake {
+      return error
+    }
+    return .system(errno, peer: channel.peer.runner.name, "send")
+  }
+
+  private func misbehaved(_ open: PendingOpen, _ cause: String) {
+    violated(cause)
+    open.fail(EPROTO, cause, in: loop)
+  }
+
+  private func answered(_ open: PendingOpen, _ answer: StreamAnswer) {
+    guard answer.errno == 0, let token = answer.token else {
+      let cause = "\(channel.peer.runner.name) answered with errno \(answer.errno)"
+      becomeFree()
+      return open.fail(answer.errno, cause, in: loop)
+    }
+    guard open.end(in: loop) else { return close() }
+    switch open.purpose {
+    case .move(let stream):
+      use = .stream(stream)
+      stream.moveAccepted(self)
+    case .open(_, let completion):
+      let stream = Stream(token: token, on: self, isOpener: true)
+      use = .stream(stream)
+      loop.counters.streamsOpened.add(1)
+      // A tunnel may carry another stream later: what is on it now goes by a number of its own.
+      let handle = loop.makeID()
+      loop.unjoined[handle] = stream
+      completion(.success(RelayStream(id: handle, loop: loop)))
+    }
+  }
+
+  /// The stream was refused: the tunnel is free for the next.
+  private func becomeFree() {
+    use = .idle
+    if isSpent || loop.shared.configuration.keyUsage.isNear(channel.recordsSent) { return close() }
+    pool?.put(self)
+  }
+}

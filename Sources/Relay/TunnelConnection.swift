@@ -1,0 +1,166 @@
+import CLinux
+import Glibc
+import SystemPackage
+import Tunnel
+
+/// A tunnel in its loop: idle, being asked for a stream, or carrying one.
+final class TunnelConnection: EventSource {
+  /// What the tunnel is doing.
+  enum Use {
+    /// Made by this runner and in its pool.
+    case idle
+    /// Asked for a stream; the answer is to come.
+    case opening(PendingOpen)
+    /// Made by the peer, which may ask for a stream.
+    case awaiting
+    /// The peer has asked for a stream, and the authorizer or the service is yet to answer.
+    case deciding(IncomingStream)
+    /// Carries a stream, or part of one that moves.
+    case stream(Stream)
+    /// Says its last and waits for the peer to close, so that what it said is not lost to an RST.
+    case closing
+    /// Closed.
+    case closed
+  }
+
+  let channel: TunnelChannel
+  let id: UInt64
+  unowned let loop: EventLoop
+  /// Where it belongs to, if this runner made it.
+  let pool: PeerPool?
+  var use: Use
+  /// Whether the socket may have bytes to read, or an end or error to tell.
+  var isReadable = true
+  /// Whether the socket may take bytes.
+  var isWritable = true
+  /// Whether the peer asked for no more streams on it, its key being used up.
+  var isSpent = false
+  var reader = FrameReader()
+  var deadline: Deadline?
+  /// The socket that the service is being dialled by.
+  var dial: LocalSocket?
+
+  init(_ channel: TunnelChannel, in loop: EventLoop, pool: PeerPool?) {
+    (self.channel, self.loop, self.pool) = (channel, loop, pool)
+    id = loop.makeID()
+    use = pool == nil ? .awaiting : .idle
+  }
+
+  var isKernel: Bool { channel.sendMode == .kernel && channel.receiveMode == .kernel }
+
+  override func handle(_ events: UInt32) {
+    if events & ~linux_epoll_out != 0 { isReadable = true }
+    if events & ~(linux_epoll_in | linux_epoll_read_hangup) != 0 { isWritable = true }
+    dispatch()
+  }
+
+  /// Does what its use has to do now.
+  func dispatch() {
+    switch use {
+    case .stream(let stream): stream.run()
+    case .idle: checkIdle()
+    case .opening(let open): continueOpening(open)
+    case .awaiting: continueAwaiting()
+    case .deciding: checkDeciding()
+    case .closing: drain()
+    case .closed: break
+    }
+  }
+
+  private func checkIdle() {
+    guard isReadable else { return }
+    // The last stream's reset may have crossed its end.
+    while true {
+      switch reader.next(from: channel) {
+      case .frame(.reset): continue
+      case .frame(.wish): isSpent = true
+      case .blocked where !reader.isInside && !isSpent:
+        isReadable = false
+        return
+      case .frame, .message, .blocked, .ended:
+        pool?.remove(self)
+        return close()
+      }
+    }
+  }
+
+  private func checkDeciding() {
+    _ = channel.flush()
+    // The peer says nothing before the answer: what comes is its end.
+    guard isReadable, !channel.isQuiet else { return }
+    loop.counters.streamsRefused.add(1)
+    close()
+  }
+
+  // MARK: - Between streams
+
+  /// Takes it back when its stream has ended in both directions.
+  func release() {
+    guard case .stream = use else { return }
+    let limit = loop.shared.configuration.keyUsage
+    guard let pool else {
+      use = .awaiting
+      return dispatch()
+    }
+    use = .idle
+    if isSpent || limit.isNear(channel.recordsSent) { return close() }
+    pool.put(self)
+    // Its end may have been told while the stream still ran.
+    if case .idle = use, isReadable { checkIdle() }
+  }
+
+  // MARK: - The end
+
+  /// Closes it. A stream on it has to be told first.
+  func close() {
+    if case .closed = use { return }
+    if case .opening(let open) = use { open.tunnel = nil }
+    use = .closed
+    dial?.close()
+    dial = nil
+    loop.cancel(deadline)
+    channel.close()
+    loop.forget(self, living: channel.descriptor)
+    loop.drop(self)
+    shutdown(channel.descriptor, Int32(SHUT_RDWR))
+  }
+
+  /// Ends it and whatever is on it.
+  func kill() {
+    switch use {
+    case .stream(let stream):
+      stream.fail(.ended(.revoked, peer: channel.peer.runner.name, "killed"))
+    case .opening(let open):
+      close()
+      open.fail(EHOSTUNREACH, "the tunnel was ended: its certificate was revoked", in: loop)
+    default:
+      pool?.remove(self)
+      close()
+    }
+  }
+
+  /// Says what has been appended, then nothing more, and closes when the peer has.
+  func closeAfterFlush() {
+    use = .closing
+    loop.cancel(deadline)
+    deadline = loop.after(2_000_000_000) { [weak self] in self?.close() }
+    dispatch()
+  }
+
+  private func drain() {
+    guard channel.flush() == .done else { return }
+    shutdown(channel.descriptor, Int32(SHUT_WR))
+    // Not more than a batch at a time; what a peer sends without end, the deadline ends.
+    for _ in 0..<16 {
+      let count = recv(channel.descriptor, loop.scratch, TunnelChannel.batch, 0)
+      if count == 0 || count < 0 && Errno.last != .resourceTemporarilyUnavailable { return close() }
+      if count < 0 { return }
+    }
+  }
+
+  /// The peer broke the protocol.
+  func violated(_ cause: String) {
+    loop.shared.observe(.protocolViolation(channel.peer, cause))
+    close()
+  }
+}

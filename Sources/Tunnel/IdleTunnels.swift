@@ -1,0 +1,34 @@
+/// The tunnels to one peer that carry nothing now, ready for the next stream.
+///
+/// The last that came back is the first to be taken, so that what demand does not need grows old and
+/// is let go.
+package struct IdleTunnels<Tunnel: AnyObject> {
+  private var entries: [(tunnel: Tunnel, since: UInt64)] = []
+
+  package init() {}
+
+  /// How many there are.
+  package var count: Int { entries.count }
+
+  /// Takes the one that was used last.
+  package mutating func take() -> Tunnel? { entries.popLast()?.tunnel }
+
+  /// Puts `tunnel` back at the time `now`, in nanoseconds of any clock that does not go back.
+  package mutating func put(_ tunnel: Tunnel, now: UInt64) { entries.append((tunnel, now)) }
+
+  /// Takes `tunnel` out, wherever it is.
+  package mutating func remove(_ tunnel: Tunnel) { entries.removeAll { $0.tunnel === tunnel } }
+
+  /// Takes all out that have been idle since before `time`, in nanoseconds.
+  package mutating func takeIdle(since time: UInt64) -> [Tunnel] {
+    let old = entries.prefix { $0.since < time }.map(\.tunnel)
+    entries.removeFirst(old.count)
+    return old
+  }
+
+  /// Takes all out.
+  package mutating func takeAll() -> [Tunnel] {
+    defer { entries = [] }
+    return entries.map(\.tunnel)
+  }
+}

@@ -1,0 +1,105 @@
+import CLinux
+import COpenSSL
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// Where one direction of a tunnel is encrypted.
+public enum TunnelMode: Hashable, Sendable {
+  /// In the kernel: bytes are spliced and never come into this process.
+  case kernel
+  /// In this process, by OpenSSL.
+  case userSpace
+}
+
+/// Whether this machine's kernel encrypts TLS.
+public enum KernelTLS: Hashable, Sendable {
+  /// It does, in both directions.
+  case available
+  /// It does not, for this reason.
+  case unavailable(String)
+
+  /// Tries it on a connection of its own over loopback, which loads the kernel's modules where the
+  /// caller has CAP_NET_ADMIN. Each tunnel tries again and falls back by itself, so that this is
+  /// for `status` and `doctor`.
+  public static func probe() -> KernelTLS {
+    do {
+      let pair = try LoopbackPair()
+      return attach(pair.client.rawValue)
+    } catch {
+      return .unavailable("it cannot be tried: \(error)")
+    }
+  }
+
+  private static func attach(_ descriptor: Int32) -> KernelTLS {
+    guard linux_tls_attach(descriptor) == 0 else {
+      return .unavailable(
+        Errno.last == .noSuchFileOrDirectory
+          ? "the kernel has no module 'tls' (CONFIG_TLS)" : "the kernel refuses it: \(Errno.last)")
+    }
+    var keys = linux_tls_keys()
+    keys.key_length = 16
+    guard linux_tls_send_with(descriptor, &keys) == 0,
+      linux_tls_receive_with(descriptor, &keys) == 0
+    else {
+      return .unavailable(
+        Errno.last == .noSuchFileOrDirectory
+          ? "the kernel has no gcm(aes) (modules gcm, ctr, ghash)"
+          : "the kernel refuses the keys: \(Errno.last)")
+    }
+    return .available
+  }
+
+  /// Gives the kernel the keys of both directions of a handshake that has just ended. What it does
+  /// not take stays with OpenSSL.
+  static func install(
+    _ connection: OpaquePointer, _ descriptor: Int32, _ secrets: TrafficSecrets, isServer: Bool
+  ) -> (send: TunnelMode, receive: TunnelMode) {
+    defer { secrets.erase() }
+    guard let cipher = SSL_get_current_cipher(connection),
+      // Bytes that OpenSSL has decrypted already cannot be given back.
+      SSL_has_pending(connection) == 0, linux_tls_attach(descriptor) == 0
+    else { return (.userSpace, .userSpace) }
+    let keyLength = Int(SSL_CIPHER_get_bits(cipher, nil)) / 8
+    func install(
+      _ side: TrafficSecrets.Side,
+      _ call: (Int32, UnsafePointer<linux_tls_keys>) -> Int32
+    ) -> TunnelMode {
+      secrets.withKeys(of: side, keyLength: keyLength) { call(descriptor, $0) } == 0
+        ? .kernel : .userSpace
+    }
+    let send = install(isServer ? .server : .client) { linux_tls_send_with($0, $1) }
+    let receive = install(isServer ? .client : .server) { linux_tls_receive_with($0, $1) }
+    return (send, receive)
+  }
+}
+
+/// Two ends of a TCP connection over the loopback of the calling thread's namespace.
+private struct LoopbackPair: ~Copyable {
+  let client: OwnedDescriptor
+  private let server: OwnedDescriptor
+
+  init() throws {
+    func made(_ descriptor: Int32, _ operation: String) throws -> OwnedDescriptor {
+      guard descriptor >= 0 else { throw SystemError(.last, operation, "a TCP socket") }
+      return OwnedDescriptor(owning: descriptor)
+    }
+    let stream = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+    let listener = try made(socket(AF_INET, stream, 0), "create")
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let client = try made(socket(AF_INET, stream, 0), "create")
+    try withUnsafeMutablePointer(to: &address) { pointer in
+      try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name in
+        guard bind(listener.rawValue, name, length) == 0, listen(listener.rawValue, 1) == 0,
+          getsockname(listener.rawValue, name, &length) == 0,
+          Glibc.connect(client.rawValue, name, length) == 0
+        else { throw SystemError(.last, "connect", "to loopback") }
+      }
+    }
+    server = try made(accept(listener.rawValue, nil, nil), "accept")
+    self.client = client
+  }
+}

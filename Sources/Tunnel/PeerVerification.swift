@@ -1,0 +1,68 @@
+import COpenSSL
+import Glibc
+
+/// What a handshake demands of the peer's certificate beyond a chain to the authority.
+final class PeerVerification {
+  private let cluster: String
+  private let expected: RunnerIdentifier?
+  private let identities: TunnelIdentities
+  /// The peer, once its certificate has been found good.
+  private(set) var peer: PeerCertificate?
+  /// Why it was refused.
+  private(set) var failure: (kind: TunnelError.Kind, certificate: String, cause: String)?
+
+  /// For a peer of `cluster`, and where `expected` is given for that runner alone.
+  init(cluster: String, expected: RunnerIdentifier?, identities: TunnelIdentities) {
+    (self.cluster, self.expected, self.identities) = (cluster, expected, identities)
+  }
+
+  /// OpenSSL's verification callback: it is called for each certificate of the chain and each fault.
+  static let callback: @convention(c) (Int32, OpaquePointer?) -> Int32 = { isGood, store in
+    guard let store,
+      let connection = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
+      let handshake = HandshakeState.of(OpaquePointer(connection))
+    else { return 0 }
+    return handshake.verification.check(store, isGood: isGood == 1) ? 1 : 0
+  }
+
+  private func check(_ store: OpaquePointer, isGood: Bool) -> Bool {
+    let certificate = X509_STORE_CTX_get_current_cert(store)
+    guard isGood else {
+      let code = X509_STORE_CTX_get_error(store)
+      let text = X509_verify_cert_error_string(Int(code)).map { String(cString: $0) }
+      failure = (.untrusted, Self.describe(certificate), text ?? "error \(code)")
+      return false
+    }
+    guard X509_STORE_CTX_get_error_depth(store) == 0 else { return true }
+    guard let certificate else { return false }
+    guard let fault = fault(of: certificate) else { return true }
+    failure = (fault.kind, Self.describe(certificate), fault.cause)
+    X509_STORE_CTX_set_error(
+      store, fault.kind == .revoked ? X509_V_ERR_CERT_REVOKED : X509_V_ERR_APPLICATION_VERIFICATION)
+    return false
+  }
+
+  private func fault(of certificate: OpaquePointer) -> (kind: TunnelError.Kind, cause: String)? {
+    let peer: PeerCertificate
+    do { peer = try PeerCertificate(reading: certificate, cluster: cluster) } catch {
+      return (.wrongName, error.description)
+    }
+    if let expected, peer.runner != expected {
+      return (.wrongName, "it is that of \(peer.runner), and \(expected) should be there")
+    }
+    if identities.isDenied(peer.serial) { return (.revoked, "it has been revoked") }
+    self.peer = peer
+    return nil
+  }
+
+  /// The certificate's subject and serial number.
+  private static func describe(_ certificate: OpaquePointer?) -> String {
+    guard let certificate else { return "unknown" }
+    let serial = CertificateSerial(of: certificate)?.hexadecimal ?? "unknown"
+    guard let text = X509_NAME_oneline(X509_get_subject_name(certificate), nil, 0) else {
+      return "with serial number \(serial)"
+    }
+    defer { CRYPTO_free(text, "", 0) }
+    return "\(String(String(cString: text).prefix(200))) with serial number \(serial)"
+  }
+}

@@ -1,0 +1,85 @@
+import CLinux
+import COpenSSL
+import Glibc
+import SystemPackage
+
+extension TunnelChannel {
+  /// What a call to receive has come to.
+  package enum ReceiveResult {
+    /// So many bytes, at least one.
+    case bytes(Int)
+    /// Nothing until the socket is readable.
+    case blocked
+    /// The tunnel has ended or is broken, for this reason.
+    case ended(TunnelError)
+  }
+
+  /// Receives up to `count` bytes; no call takes more from the tunnel than it returns.
+  package func receive(into bytes: UnsafeMutableRawPointer, _ count: Int) -> ReceiveResult {
+    switch receiveMode {
+    case .kernel:
+      let received = linux_receive(descriptor, bytes, UInt64(count), 0)
+      return received > 0 ? .bytes(Int(received)) : explainKernel(received)
+    case .userSpace:
+      ERR_clear_error()
+      errno = 0
+      let received = SSL_read(connection, bytes, Int32(count))
+      return received > 0 ? .bytes(Int(received)) : explain(received, Errno.last)
+    }
+  }
+
+  /// With kernel TLS, moves up to `count` bytes from the tunnel into the pipe.
+  package func splice(into pipe: Int32, _ count: Int) -> ReceiveResult {
+    let moved = linux_splice(descriptor, pipe, UInt64(count))
+    return moved > 0 ? .bytes(Int(moved)) : explainKernel(moved)
+  }
+
+  private func explainKernel(_ result: Int64) -> ReceiveResult {
+    guard result < 0 else { return end(.closed, "it closed the connection") }
+    let error = Errno.last
+    switch error {
+    case .resourceTemporarilyUnavailable, .interrupted: return .blocked
+    // A record that is not data: EIO from recv(2), EINVAL from splice(2).
+    case .ioError, .invalidArgument: return explainControlRecord()
+    case .badMessage: return end(.protocolViolation, "a record was forged or damaged")
+    default: return end(.system(error), "the connection broke: \(error)")
+    }
+  }
+
+  /// Reads a record that is no data, which in a tunnel can only be its end.
+  private func explainControlRecord() -> ReceiveResult {
+    var type: UInt8 = 0
+    var bytes = [UInt8](repeating: 0, count: 64)
+    let received = linux_tls_receive(descriptor, &bytes, UInt64(bytes.count), &type)
+    guard received >= 0 else {
+      let error = Errno.last
+      return end(.system(error), "the connection broke: \(error)")
+    }
+    if received == 0 { return end(.closed, "it closed the connection") }
+    guard type == 21, received == 2 else {
+      return end(.protocolViolation, "it sent a record of type \(type)")
+    }
+    if bytes[1] == 0 { return end(.closed, "it closed the tunnel") }
+    let text = SSL_alert_desc_string_long(Int32(bytes[1])).map { String(cString: $0) }
+    return end(.handshake, "it refused the tunnel: \(text ?? "alert \(bytes[1])")")
+  }
+
+  private func explain(_ result: Int32, _ error: Errno) -> ReceiveResult {
+    switch SSL_get_error(connection, result) {
+    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .blocked
+    case SSL_ERROR_ZERO_RETURN: return end(.closed, "it closed the tunnel")
+    case SSL_ERROR_SYSCALL where error.rawValue == 0:
+      return end(.closed, "it closed the connection")
+    case SSL_ERROR_SYSCALL: return end(.system(error), "the connection broke: \(error)")
+    default:
+      let text = OpenSSLErrors.take("the tunnel broke")
+      if text == "unexpected eof while reading" { return end(.closed, "it closed the connection") }
+      return end(
+        text.contains("alert") ? .handshake : .protocolViolation, "it refused the tunnel: \(text)")
+    }
+  }
+
+  private func end(_ kind: TunnelError.Kind, _ cause: String) -> ReceiveResult {
+    .ended(.ended(kind, peer: peer.runner.name, cause))
+  }
+}

@@ -1,0 +1,168 @@
+import CLinux
+import COpenSSL
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// What OpenSSL's callbacks of one handshake need, found by its `SSL`.
+final class HandshakeState {
+  let verification: PeerVerification
+  let secrets = TrafficSecrets()
+
+  init(_ verification: PeerVerification) { self.verification = verification }
+
+  /// The state of `connection`'s handshake; nil when that has ended.
+  static func of(_ connection: OpaquePointer) -> HandshakeState? {
+    SSL_get_ex_data(connection, 0).map {
+      Unmanaged<HandshakeState>.fromOpaque($0).takeUnretainedValue()
+    }
+  }
+}
+
+/// A TLS handshake on a connected, non-blocking TCP socket.
+///
+/// For one thread: it is advanced whenever its socket is ready, and its owner gives it a deadline.
+package final class TunnelHandshake {
+  /// Which end this is.
+  package enum Role {
+    /// The end that connected, to this runner.
+    case client(expected: RunnerIdentifier)
+    /// The end that accepted.
+    case server
+  }
+
+  /// How far it has come.
+  package enum Progress {
+    /// It waits for the socket to become readable or writable.
+    case waiting
+    /// The tunnel is there. The handshake is over and not to be used any more.
+    case done(TunnelChannel)
+    /// It failed. The handshake is over.
+    case failed(TunnelError)
+  }
+
+  private let role: Role
+  /// The peer's address, for errors.
+  private let peer: String
+  private let state: HandshakeState
+  private let buffer: SendBuffer
+  private let allowsKernel: Bool
+  private var socket: OwnedDescriptor?
+  private var connection: OpaquePointer?
+  private let descriptor: Int32
+
+  /// Begins as `role` on `socket`. Without `allowsKernel` the tunnel stays in user space.
+  ///
+  /// Throws `TunnelError` where OpenSSL has no memory.
+  package init(
+    _ role: Role, on socket: consuming OwnedDescriptor, peer: String,
+    identities: TunnelIdentities, allowsKernel: Bool
+  ) throws {
+    let identity = identities.current
+    let expected: RunnerIdentifier? =
+      if case .client(let expected) = role { expected } else { nil }
+    descriptor = socket.rawValue
+    state = HandshakeState(
+      PeerVerification(
+        cluster: identity.certificate.runner.cluster, expected: expected, identities: identities))
+    buffer = SendBuffer(descriptor: descriptor)
+    (self.role, self.peer, self.allowsKernel) = (role, peer, allowsKernel)
+    self.socket = consume socket
+    ERR_clear_error()
+    guard let connection = SSL_new(identity.context) else {
+      throw TunnelError(.handshake, peer: peer, OpenSSLErrors.take("OpenSSL has no memory"))
+    }
+    self.connection = connection
+    guard let output = buffer.makeBIO(), let input = BIO_new_socket(descriptor, BIO_NOCLOSE) else {
+      throw TunnelError(.handshake, peer: peer, OpenSSLErrors.take("OpenSSL has no memory"))
+    }
+    SSL_set0_rbio(connection, input)
+    SSL_set0_wbio(connection, output)
+    SSL_set_ex_data(connection, 0, Unmanaged.passUnretained(state).toOpaque())
+    if expected == nil {
+      SSL_set_accept_state(connection)
+    } else {
+      SSL_set_connect_state(connection)
+    }
+  }
+
+  deinit { abandonConnection() }
+
+  private func abandonConnection() {
+    guard let connection else { return }
+    SSL_set_ex_data(connection, 0, nil)
+    SSL_free(connection)
+    self.connection = nil
+  }
+
+  /// Goes as far as the socket allows.
+  package func advance() -> Progress {
+    guard let connection else { return fail(.handshake, "it has ended already") }
+    guard buffer.flush() else {
+      return buffer.failure.map { fail(.system($0), "cannot send: \($0)") } ?? .waiting
+    }
+    ERR_clear_error()
+    errno = 0
+    let result = SSL_do_handshake(connection)
+    let error = Errno.last
+    if let failure = state.verification.failure {
+      // The alert that tells the peer why has been put into the buffer.
+      _ = buffer.flush()
+      let failed = TunnelError(
+        failure.kind, peer: peer, certificate: failure.certificate, failure.cause)
+      abandonConnection()
+      return .failed(failed)
+    }
+    guard result == 1 else { return explain(SSL_get_error(connection, result), error) }
+    return finish(connection)
+  }
+
+  private func explain(_ code: Int32, _ error: Errno) -> Progress {
+    switch code {
+    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE:
+      if let failure = buffer.failure { return fail(.system(failure), "cannot send: \(failure)") }
+      return .waiting
+    case SSL_ERROR_SYSCALL:
+      return error.rawValue == 0
+        ? fail(.closed, "it closed the connection during the handshake")
+        : fail(.system(error), "the connection broke during the handshake: \(error)")
+    case SSL_ERROR_ZERO_RETURN:
+      return fail(.closed, "it closed the connection during the handshake")
+    default:
+      _ = buffer.flush()
+      let text = OpenSSLErrors.take("the handshake failed")
+      // OpenSSL 3 reports an end of file so, and not as SSL_ERROR_SYSCALL.
+      return text == "unexpected eof while reading"
+        ? fail(.closed, "it closed the connection during the handshake")
+        : fail(.handshake, "the handshake failed: \(text)")
+    }
+  }
+
+  private func fail(_ kind: TunnelError.Kind, _ cause: String) -> Progress {
+    abandonConnection()
+    return .failed(TunnelError(kind, peer: peer, cause))
+  }
+
+  private func finish(_ connection: OpaquePointer) -> Progress {
+    guard buffer.flush() else {
+      // A client's last flight must be out before the kernel takes over; the next call goes on,
+      // since a handshake that is complete completes again.
+      return buffer.failure.map { fail(.system($0), "cannot send: \($0)") } ?? .waiting
+    }
+    guard let certificate = state.verification.peer, let socket = socket.take() else {
+      return fail(.handshake, "it showed no certificate")
+    }
+    let isServer = if case .server = role { true } else { false }
+    var modes = (send: TunnelMode.userSpace, receive: TunnelMode.userSpace)
+    if allowsKernel {
+      modes = KernelTLS.install(connection, descriptor, state.secrets, isServer: isServer)
+    }
+    state.secrets.erase()
+    SSL_set_ex_data(connection, 0, nil)
+    self.connection = nil
+    return .done(
+      TunnelChannel(
+        connection, socket: socket, buffer: buffer, peer: certificate, send: modes.send,
+        receive: modes.receive))
+  }
+}

@@ -1,0 +1,182 @@
+import CLinux
+import Foundation
+import LinuxSystem
+import Relay
+import Testing
+import Tunnel
+import TunnelTestSupport
+
+@Suite("Tunnels from one stream to the next", .timeLimit(.minutes(3)))
+struct ReuseTests {
+  private func exchange(_ laboratory: RelayLaboratory, _ listener: TestSocket, _ port: UInt16)
+    throws
+  {
+    let program = try laboratory.connect(port)
+    let service = try listener.accept()
+    try program.send(Array("ping".utf8))
+    program.finish()
+    #expect(try service.receiveAll() == Array("ping".utf8))
+    service.finish()
+    #expect(try program.receiveAll().isEmpty)
+  }
+
+  private func eventually(_ condition: () -> Bool) -> Bool {
+    for _ in 0..<500 {
+      if condition() { return true }
+      usleep(10_000)
+    }
+    return false
+  }
+
+  @Test("200 streams one after the other need no more than a few handshakes")
+  func reuse() throws {
+    var one = configuration(kernel: true)
+    one.loops = 1
+    let laboratory = try RelayLaboratory(a: one, b: one)
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    for _ in 0..<200 { try exchange(laboratory, listener, port) }
+    let counters = laboratory.a.counters
+    #expect(counters.streamsOpened == 200)
+    #expect(counters.handshakes <= 4)
+    #expect(counters.tunnelsReused >= 196)
+  }
+
+  @Test("Idle tunnels are closed after a while, on both sides")
+  func idle() throws {
+    var brief = configuration(kernel: true)
+    brief.idleTimeout = .milliseconds(200)
+    let laboratory = try RelayLaboratory(a: brief, b: configuration(kernel: true))
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    try exchange(laboratory, listener, port)
+    #expect(eventually { laboratory.a.counters.tunnelsLive == 0 })
+    #expect(eventually { laboratory.b.counters.tunnelsLive == 0 })
+    try exchange(laboratory, listener, port)
+  }
+
+  @Test("After a peer has ended all tunnels, the next stream makes a new one")
+  func peerRestarts() throws {
+    let laboratory = try RelayLaboratory()
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    try exchange(laboratory, listener, port)
+    for _ in 0..<3 {
+      laboratory.b.killTunnels(with: try #require(RunnerIdentifier(cluster: "test", name: "a")))
+      try exchange(laboratory, listener, port)
+    }
+  }
+
+  @Test("A stream longer than its keys' limit moves on without losing a byte", arguments: pairs)
+  func moves(pair: (a: Bool, b: Bool)) throws {
+    var (a, b) = (configuration(kernel: pair.a), configuration(kernel: pair.b))
+    a.keyUsage = KeyUsageLimit(records: 400)
+    b.keyUsage = KeyUsageLimit(records: 300)
+    let laboratory = try RelayLaboratory(a: a, b: b)
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    let program = try laboratory.connect(port)
+    let service = try listener.accept()
+    let size = Transfer.size(mebibytes: 24)
+    try concurrently(
+      { try Transfer.send(size, seed: 3, to: program) },
+      { try Transfer.send(size, seed: 4, to: service) },
+      { try Transfer.expect(size, seed: 3, from: service) },
+      { try Transfer.expect(size, seed: 4, from: program) })
+    // 24 MiB are 1536 full records and more small ones.
+    #expect(laboratory.a.counters.streamsMoved >= max(1, size / (8 << 20)))
+    #expect(eventually { laboratory.b.counters.streamsMoved == laboratory.a.counters.streamsMoved })
+    #expect(laboratory.a.counters.streamsTruncated == 0)
+  }
+
+  @Test("A stream in one direction only moves too, whichever it is", arguments: [true, false])
+  func movesOneWay(isUp: Bool) throws {
+    var small = configuration(kernel: true)
+    small.keyUsage = KeyUsageLimit(records: 100)
+    let laboratory = try RelayLaboratory(a: small, b: small)
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    let program = try laboratory.connect(port)
+    let service = try listener.accept()
+    let (from, to) = isUp ? (program, service) : (service, program)
+    to.finish()
+    try concurrently(
+      { try Transfer.send(8 << 20, seed: 5, to: from) },
+      { try Transfer.expect(8 << 20, seed: 5, from: to) })
+    #expect(laboratory.a.counters.streamsMoved >= 2)
+  }
+
+  @Test("A peer that stops reading stops the sender, and nothing is lost")
+  func backpressure() throws {
+    let laboratory = try RelayLaboratory()
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    let program = try laboratory.connect(port)
+    let service = try listener.accept()
+    _ = fcntl(program.descriptor, F_SETFL, O_NONBLOCK)
+    let block = [UInt8](repeating: 9, count: 1 << 20)
+    var (sent, stalls) = (0, 0)
+    while stalls < 30 {
+      let count = send(program.descriptor, block, block.count, Int32(MSG_NOSIGNAL))
+      if count > 0 { (sent, stalls) = (sent + count, 0) } else { stalls += 1; usleep(20_000) }
+    }
+    // Three connections' socket buffers, each at most tcp_wmem + tcp_rmem: some 10 MiB. What the
+    // process itself holds, relay-bench measures: other tests share this one's memory.
+    #expect(sent < 64 << 20)
+    _ = fcntl(program.descriptor, F_SETFL, 0)
+    program.finish()
+    var received = 0
+    while true {
+      let count = try service.receive(1 << 20).count
+      if count == 0 { break }
+      received += count
+    }
+    #expect(received == sent)
+  }
+
+  @Test("Streams at once, 200 of them, each get their own bytes, and leave no descriptor")
+  func many() throws {
+    func descriptors() -> Int {
+      (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+    }
+    let before = descriptors()
+    do {
+      let laboratory = try RelayLaboratory()
+      defer { laboratory.stop() }
+      let (listener, port) = try TestSocket.listener()
+      let serve: @Sendable () throws -> Void = {
+        for _ in 0..<200 {
+          let service = try listener.accept()
+          var thread = pthread_t()
+          pthread_create(
+            &thread, nil,
+            { argument in
+              guard let argument else { return nil }
+              let service = Unmanaged<TestSocket>.fromOpaque(argument).takeRetainedValue()
+              while let bytes = try? service.receive(), !bytes.isEmpty {
+                try? service.send(bytes)
+              }
+              return nil
+            }, Unmanaged.passRetained(service).toOpaque())
+          pthread_detach(thread)
+        }
+      }
+      let programs = (0..<8).map { worker in
+        { @Sendable () throws -> Void in
+          for number in 0..<25 {
+            let program = try laboratory.connect(port)
+            let bytes = [UInt8](repeating: UInt8(worker * 25 + number), count: 5000)
+            try program.send(bytes)
+            program.finish()
+            #expect(try program.receiveAll() == bytes)
+          }
+        }
+      }
+      try concurrently([serve] + programs)
+      #expect(laboratory.a.counters.streamsOpened == 200)
+      #expect(eventually { laboratory.a.counters.streamsLive == 0 })
+    }
+    // Other suites' descriptors come and go; hundreds would be ours.
+    #expect(eventually { descriptors() < before + 100 })
+  }
+}

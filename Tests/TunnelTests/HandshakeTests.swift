@@ -1,0 +1,138 @@
+import Testing
+import Tunnel
+import TunnelTestSupport
+
+@Suite("Handshakes", .timeLimit(.minutes(1)))
+struct HandshakeTests {
+  private let authority: TestAuthority
+  private let server: TunnelIdentities
+  private let client: TunnelIdentities
+
+  init() throws {
+    authority = try TestAuthority()
+    server = TunnelIdentities(try authority.identity("server", serial: 0x51))
+    client = TunnelIdentities(try authority.identity("client", serial: 0xc1))
+  }
+
+  private func identities(_ identity: TunnelIdentity) -> TunnelIdentities {
+    TunnelIdentities(identity)
+  }
+
+  @Test("Two runners of one authority know each other, and say the same mode as the kernel has")
+  func succeeds() throws {
+    let (near, far) = try HandshakePair.run(client: client, server: server)
+    let (a, b) = (try #require(near.channel), try #require(far.channel))
+    #expect(a.peer.runner.name == "server")
+    #expect(b.peer.runner.name == "client")
+    #expect(b.peer.serial == CertificateSerial("C1"))
+    let mode = KernelTLS.probe() == .available ? TunnelMode.kernel : .userSpace
+    for channel in [a, b] {
+      #expect(channel.sendMode == mode)
+      #expect(channel.receiveMode == mode)
+    }
+    #expect(a.append([1, 2, 3]) && a.flush() == .done)
+    var bytes: [UInt8] = [0, 0, 0, 0]
+    var count = 0
+    for _ in 0..<100 where count == 0 {
+      if case .bytes(let received) = b.receive(into: &bytes, 4) { count = received }
+    }
+    #expect(bytes == [1, 2, 3, 0])
+  }
+
+  @Test("A client of another authority is refused by name and cause")
+  func wrongAuthority() throws {
+    let stranger = identities(try TestAuthority().identity("client"))
+    let (near, far) = try HandshakePair.run(client: stranger, server: server)
+    // The client does not trust the server either, and says so first.
+    #expect(near.error?.kind == .untrusted)
+    #expect(far.error != nil)
+  }
+
+  /// A client whose certificate is the authority's, with something wrong.
+  private func serverRefuses(
+    _ identity: TunnelIdentity, _ kind: TunnelError.Kind, _ cause: String
+  ) throws {
+    let (_, far) = try HandshakePair.run(client: identities(identity), server: server)
+    let error = try #require(far.error)
+    #expect(error.kind == kind)
+    #expect(error.description.contains(cause), "\(error)")
+    #expect(error.certificate?.contains("serial number") == true)
+  }
+
+  @Test("An expired certificate is refused")
+  func expired() throws {
+    try serverRefuses(
+      authority.identity("client", from: -7200, to: -3600), .untrusted, "certificate has expired")
+  }
+
+  @Test("A certificate that is not valid yet is refused")
+  func early() throws {
+    try serverRefuses(
+      authority.identity("client", from: 3600, to: 7200), .untrusted, "not yet valid")
+  }
+
+  @Test("A server of another cluster is refused, though the authority is the same")
+  func otherCluster() throws {
+    let other = try TunnelIdentity(
+      cluster: "other", credentials: authority.issue(names: "URI:spiffe://other/runner/server"))
+    let (near, _) = try HandshakePair.run(client: client, server: identities(other))
+    #expect(near.error?.kind == .wrongName)
+    #expect(near.error?.cause.contains("of cluster 'other'") == true)
+  }
+
+  @Test(
+    "An identity whose certificate names no runner, or two, cannot be used",
+    arguments: [
+      "", "DNS:client", "URI:https://test/runner/client",
+      "URI:spiffe://test/runner/a,URI:spiffe://test/runner/b", "URI:spiffe://other/runner/client",
+    ])
+  func ownNames(names: String) throws {
+    let credentials = try authority.issue(names: names)
+    let error = #expect(throws: TunnelError.self) {
+      try TunnelIdentity(cluster: "test", credentials: credentials)
+    }
+    #expect(error?.kind == .ownIdentity)
+  }
+
+  @Test("Credentials that do not belong together cannot be used")
+  func ownFaults() throws {
+    let names = "URI:spiffe://test/runner/a"
+    let (one, two) = (try authority.issue(names: names), try authority.issue(names: names))
+    for credentials in [
+      TunnelCredentials(authorities: one.authorities, certificate: one.certificate, key: two.key),
+      TunnelCredentials(authorities: "", certificate: one.certificate, key: one.key),
+      TunnelCredentials(authorities: one.authorities, certificate: "none", key: one.key),
+      TunnelCredentials(authorities: one.authorities, certificate: one.certificate, key: ""),
+    ] {
+      #expect(throws: TunnelError.self) {
+        try TunnelIdentity(cluster: "test", credentials: credentials)
+      }
+    }
+  }
+
+  @Test("A server that is another runner than expected is refused")
+  func wrongRunner() throws {
+    let (near, far) = try HandshakePair.run(client: client, server: server, expected: "else")
+    #expect(near.error?.kind == .wrongName)
+    #expect(near.error?.cause.contains("spiffe://test/runner/else should be there") == true)
+    #expect(far.error?.kind == .handshake)
+  }
+
+  @Test("A revoked certificate is refused, on either side, from the next handshake on")
+  func revoked() throws {
+    server.deny([try #require(CertificateSerial("C1"))])
+    #expect(try HandshakePair.run(client: client, server: server).server.error?.kind == .revoked)
+    server.deny([])
+    client.deny([try #require(CertificateSerial("51"))])
+    #expect(try HandshakePair.run(client: client, server: server).client.error?.kind == .revoked)
+    client.deny([])
+    #expect(try HandshakePair.run(client: client, server: server).client.channel != nil)
+  }
+
+  @Test("A rotated identity is used by the next handshake")
+  func rotated() throws {
+    client.rotate(to: try authority.identity("client", serial: 0xc2))
+    let (_, far) = try HandshakePair.run(client: client, server: server)
+    #expect(far.channel?.peer.serial == CertificateSerial("C2"))
+  }
+}
