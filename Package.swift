@@ -6,7 +6,8 @@
 //      └── inspect, doctor, uninstall ──> Dataplane, Fabric, Registry <──┘
 //
 // Model does no I/O. Dataplane is the only user of libbpf, Fabric the only user of netlink, and
-// they know nothing of each other, of the registry or of gRPC.
+// they know nothing of each other, of the registry or of gRPC. Tunnel is the only user of OpenSSL;
+// Relay moves bytes between tunnels and sockets that others made, and knows no fabric.
 
 import PackageDescription
 
@@ -20,6 +21,10 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+    .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+    .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
@@ -39,6 +44,7 @@ let package = Package(
       name: "CLibnlRoute", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-route-3-dev"])]),
     .systemLibrary(
       name: "CLibseccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
     // Linux as Swift: no concept of this project in it.
     .target(
@@ -60,11 +66,46 @@ let package = Package(
     .executableTarget(name: "EmbedObject", path: "Plugins/EmbedObject", swiftSettings: strict),
     .plugin(name: "CompileBPF", capability: .buildTool(), dependencies: ["EmbedObject"]),
 
+    // Between runners: the encrypted connections, and the loop that moves bytes through them.
+    .target(
+      name: "Tunnel",
+      dependencies: [
+        "CLinux", "COpenSSL", "LinuxSystem", "Model",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      exclude: ["tunnel.proto"],
+      swiftSettings: strict),
+    .target(
+      name: "Relay", dependencies: ["CLinux", "LinuxSystem", "Model", "Tunnel"],
+      swiftSettings: strict),
+
     // Where runners keep what exists.
     .target(name: "Registry", dependencies: ["Model"], swiftSettings: strict),
     .target(
       name: "RegistrySQLite",
       dependencies: ["Model", "Registry", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: strict),
+    .target(
+      name: "RegistryEtcd",
+      dependencies: [
+        "Model", "Registry",
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
+        .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+        .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      exclude: ["Protocol"],
+      swiftSettings: strict),
+
+    // Who a runner is: the certificates of the installation's own authority.
+    .target(
+      name: "CertificateAuthority",
+      dependencies: [
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "SwiftASN1", package: "swift-asn1"),
+        .product(name: "X509", package: "swift-certificates"),
+      ],
       swiftSettings: strict),
 
     // The daemon, its API, and the commands.
@@ -82,7 +123,9 @@ let package = Package(
     .target(
       name: "Runner",
       dependencies: [
-        "ControlAPI", "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "RegistrySQLite",
+        "ControlAPI", "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "RegistryEtcd",
+        "RegistrySQLite", "Relay", "Tunnel",
+        .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -90,7 +133,7 @@ let package = Package(
     .target(
       name: "Commands",
       dependencies: [
-        "ControlAPI", "Dataplane", "Fabric", "LinuxSystem", "Model",
+        "CertificateAuthority", "ControlAPI", "Dataplane", "Fabric", "LinuxSystem", "Model",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -113,11 +156,16 @@ let package = Package(
       path: "Tests/TestSupport", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
     .testTarget(
+      name: "CertificateAuthorityTests", dependencies: ["CertificateAuthority", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
       name: "LinuxSystemTests", dependencies: ["LinuxSystem", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "RegistryTests",
       dependencies: [
-        "Model", "Registry", "RegistrySQLite", .product(name: "GRDB", package: "GRDB.swift"),
+        "Model", "Registry", "RegistryEtcd", "RegistrySQLite",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
     .testTarget(
@@ -126,8 +174,29 @@ let package = Package(
       name: "DataplaneTests",
       dependencies: ["CDataplaneABI", "CLibbpf", "Dataplane", "LinuxSystem", "TestSupport"],
       swiftSettings: strict, plugins: ["CompileBPF"]),
+    .target(
+      name: "TunnelTestSupport",
+      dependencies: ["CLinux", "COpenSSL", "LinuxSystem", "Model", "Relay", "Tunnel"],
+      path: "Tests/TunnelTestSupport", swiftSettings: strict),
     .testTarget(
-      name: "ScenarioTests", dependencies: ["LinuxSystem", "Model", "Runner", "TestSupport"],
+      name: "TunnelTests",
+      dependencies: [
+        "CLinux", "LinuxSystem", "Model", "TestSupport", "Tunnel", "TunnelTestSupport",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "RelayTests",
+      dependencies: [
+        "CLinux", "LinuxSystem", "Model", "Relay", "TestSupport", "Tunnel", "TunnelTestSupport",
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "relay-bench",
+      dependencies: ["CLinux", "LinuxSystem", "Model", "Relay", "Tunnel", "TunnelTestSupport"],
+      path: "Tests/RelayBench", swiftSettings: strict),
+    .testTarget(
+      name: "ScenarioTests",
+      dependencies: ["Dataplane", "Fabric", "LinuxSystem", "Model", "Runner", "TestSupport"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

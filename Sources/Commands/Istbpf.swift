@@ -18,7 +18,7 @@ public struct Istbpf: AsyncParsableCommand {
     version: istbpfVersion,
     subcommands: [
       Deploy.self, Run.self, Env.self, PS.self, Status.self, Inspect.self, Doctor.self,
-      Uninstall.self,
+      CA.self, Uninstall.self,
     ])
 
   /// For the argument parser.

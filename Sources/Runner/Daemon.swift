@@ -5,6 +5,8 @@ import Glibc
 import LinuxSystem
 import Logging
 import Model
+import Registry
+import RegistryEtcd
 import RegistrySQLite
 import ServiceLifecycle
 
@@ -20,16 +22,25 @@ public enum Daemon {
     try BPFFileSystem.mount()
     try FileManager.default.createDirectory(
       atPath: installation.pinDirectory, withIntermediateDirectories: true)
-    let registry = try SQLiteRegistry(path: installation.registryPath)
+    let registry = try await openRegistry(configuration, logger)
     let dataplane = try Dataplane(
       pinnedIn: installation.pinDirectory, plan: configuration.plan,
       mayHaveInstances: Self.isPopulated(cgroups.cgroup(installation.cgroupName)))
+    let member = try configuration.cluster.map {
+      try ClusterMember($0, plan: configuration.plan, dataplane: dataplane, logger: logger)
+    }
     let runner = try Runner(
       configuration: configuration, registry: registry, dataplane: dataplane, cgroups: cgroups,
-      logger: logger)
+      remote: member?.remote, logger: logger)
     try await runner.adopt()
+    try member?.start(dataplane, pinnedIn: installation.pinDirectory)
 
-    let services: [any ServiceLifecycle.Service] = [
+    var services: [any ServiceLifecycle.Service] = []
+    if let member {
+      services.append(ClusterMemberService(member: member))
+      services.append(ClusterViewService(runner: runner, registry: registry))
+    }
+    services += [
       InstanceWatchService(runner: runner),
       ControlServerService(
         server: ControlServer(
@@ -39,8 +50,27 @@ public enum Daemon {
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     try await group.run()
-    try registry.close()
+    member?.stop()
+    try await close(registry)
     _ = consume lock
+  }
+
+  /// SQLite on a runner that is alone, etcd for one of many.
+  private static func openRegistry(
+    _ configuration: RunnerConfiguration, _ logger: Logger
+  ) async throws -> any SharedRegistry {
+    guard let cluster = configuration.cluster else {
+      return try SQLiteRegistry(path: configuration.installation.registryPath)
+    }
+    return try await EtcdRegistry.open(cluster.etcd, logger: logger)
+  }
+
+  private static func close(_ registry: any Registry) async throws {
+    switch registry {
+    case let registry as SQLiteRegistry: try registry.close()
+    case let registry as EtcdRegistry: await registry.close()
+    default: break
+    }
   }
 
   private static func takeLock(_ installation: Installation) throws -> LockFile {
@@ -76,6 +106,26 @@ public enum Daemon {
       try FileManager.default.createDirectory(
         atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: mode])
     }
+  }
+}
+
+/// Keeps the identity of a cluster's runner as its files have it.
+private struct ClusterMemberService: ServiceLifecycle.Service {
+  let member: ClusterMember
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { await member.followFiles() }
+  }
+}
+
+/// Takes over what changes on other runners.
+private struct ClusterViewService: ServiceLifecycle.Service {
+  let runner: Runner
+  let registry: any SharedRegistry
+
+  func run() async throws {
+    let views = await registry.views()
+    await cancelWhenGracefulShutdown { await runner.follow(views) }
   }
 }
 

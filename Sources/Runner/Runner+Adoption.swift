@@ -14,8 +14,12 @@ extension Runner {
     let deployments = try await registry.deployments()
     let byName = Dictionary(uniqueKeysWithValues: deployments.map { ($0.name, $0) })
     var ended: [RunningInstance] = []
+    // A runner that is alone may have had another name before; one of many has only its own.
+    let isShared = configuration.cluster != nil
     for instance in try await registry.instances() {
-      guard let deployment = byName[instance.deployment] else { continue }
+      guard let deployment = byName[instance.deployment],
+        !isShared || instance.runner == configuration.runnerName
+      else { continue }
       let found = running(instance, of: deployment)
       running[instance.id] = found
       if (try? found.cgroup.isPopulated()) != true { ended.append(found) }
@@ -25,7 +29,11 @@ extension Runner {
     for found in running.values where !ended.contains(where: { $0.instance == found.instance }) {
       try readopt(found)
     }
-    for deployment in deployments { try await publish(deployment) }
+    for deployment in deployments {
+      try await publish(deployment)
+      let fabric = fabric(of: deployment.name)
+      if fabric.exists { try remote?.serve(deployment, fabric: fabric) }
+    }
     for found in ended { await end(found) }
     try await removeOrphans(of: deployments)
     logger.info("adopted \(running.count) instances of \(deployments.count) deployments")

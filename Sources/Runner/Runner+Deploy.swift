@@ -21,11 +21,7 @@ extension Runner {
         try writeHostsFile(of: instance, services: outcome.services)
       }
     } else if let before {
-      try dataplane.withdraw(deployment: before.id)
-      let fabric = fabric(of: name)
-      if fabric.exists { try fabric.delete() }
-      let cgroup = RunningInstance.deploymentCgroup(name, in: instancesRoot)
-      if cgroup.exists { try cgroup.removeRecursively() }
+      try withdraw(before)
     }
     logger.info(
       """
@@ -33,6 +29,16 @@ extension Runner {
       \(outcome.removed.count) removed
       """)
     return outcome
+  }
+
+  /// A deployment is no more: its fabric, its cgroup and all that the kernel knows of it go.
+  func withdraw(_ deployment: Deployment) throws {
+    try dataplane.withdraw(deployment: deployment.id)
+    remote?.withdraw(deployment)
+    let fabric = fabric(of: deployment.name)
+    if fabric.exists { try fabric.delete() }
+    let cgroup = RunningInstance.deploymentCgroup(deployment.name, in: instancesRoot)
+    if cgroup.exists { try cgroup.removeRecursively() }
   }
 
   /// The variables that an instance of a service gets.

@@ -29,7 +29,7 @@ extension Runner {
     let new = running(instance, of: deployment)
     running[instance.id] = new
     do {
-      try setUp(new, in: namespace)
+      try setUp(new, of: deployment, in: namespace)
       try writeHostsFile(of: new, services: services)
       try publish(service, of: deployment)
       try watch.add(new.cgroup, awaitingFirstProcess: true)
@@ -47,7 +47,9 @@ extension Runner {
 
   /// The walls first: the cgroup denies everything until it is identified, and the link is filtered
   /// before it is up.
-  private func setUp(_ new: RunningInstance, in namespace: NetworkNamespace) throws {
+  private func setUp(
+    _ new: RunningInstance, of deployment: Deployment, in namespace: NetworkNamespace
+  ) throws {
     try RunningInstance.deploymentCgroup(new.instance.deployment, in: instancesRoot).create()
     try new.cgroup.create()
     let descriptor = try new.cgroup.open()
@@ -55,6 +57,7 @@ extension Runner {
     try dataplane.identify(new.identity, cgroup: try new.cgroup.id())
     let fabric = fabric(of: new.instance.deployment)
     try fabric.create()
+    try remote?.serve(deployment, fabric: fabric)
     try fabric.attach(new.link, netns: namespace) { try dataplane.attachSwitch(to: $0) }
   }
 

@@ -25,17 +25,23 @@ public actor Runner {
   let logger: Logger
   let startedAt = Date()
 
+  /// Connections to other runners; nil on a runner that is alone.
+  let remote: RemoteConnects?
+  /// What is known of all runners; nil on a runner that is alone, and at the beginning.
+  var view: ClusterView?
+
   /// The instances that run here, by `Instance.id`.
   var running: [String: RunningInstance] = [:]
 
   /// A runner over what the kernel and the registry hold; `adopt` it before use.
-  public init(
+  init(
     configuration: RunnerConfiguration, registry: any Registry, dataplane: Dataplane,
-    cgroups: CgroupHierarchy, logger: Logger
+    cgroups: CgroupHierarchy, remote: RemoteConnects? = nil, logger: Logger
   ) throws {
     self.configuration = configuration
     self.registry = registry
     self.dataplane = dataplane
+    self.remote = remote
     self.logger = logger
     instancesRoot = cgroups.cgroup(configuration.installation.cgroupName)
     watch = try CgroupWatch()
@@ -66,7 +72,8 @@ public actor Runner {
   /// Makes a service and where its instances are known to connect().
   func publish(_ service: Service, of deployment: Deployment) throws {
     try dataplane.publish(
-      service: service, deployment: deployment.id, local: local(service), remote: [])
+      service: service, deployment: deployment.id, local: local(service),
+      remote: remoteInstances(of: service))
   }
 
   /// Ends instances as their last process ends, until the task is cancelled.

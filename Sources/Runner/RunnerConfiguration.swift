@@ -9,8 +9,15 @@ public struct RunnerConfiguration: Sendable {
   /// The runner's name, `WARP_RUNNER`.
   public var runnerName: String
 
+  /// The other runners; nil where this one is alone.
+  public var cluster: ClusterConfiguration?
+
   /// A configuration from its parts.
-  public init(installation: Installation, plan: AddressPlan, runnerName: String) {
+  public init(
+    installation: Installation, plan: AddressPlan, runnerName: String,
+    cluster: ClusterConfiguration? = nil
+  ) {
+    self.cluster = cluster
     self.installation = installation
     self.plan = plan
     self.runnerName = runnerName

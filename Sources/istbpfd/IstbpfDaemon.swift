@@ -30,6 +30,9 @@ struct IstbpfDaemon: AsyncParsableCommand {
       discussion: "Another name makes a second, separate installation on one machine."))
   var installation: String?
 
+  @Option(help: "The configuration, JSON; for a runner that shares its deployments with others.")
+  var config = "/etc/istbpf/config.json"
+
   @Option(help: "How much is logged: trace, debug, info, notice, warning, error.")
   var logLevel: String = "info"
 
@@ -40,7 +43,7 @@ struct IstbpfDaemon: AsyncParsableCommand {
         throw ValidationError("'\(logLevel)' is no log level")
       }
       logger.logLevel = level
-      try await Daemon.run(try configuration(), logger: logger)
+      try await Daemon.run(try await configuration(), logger: logger)
     } catch let error as ValidationError {
       throw error
     } catch {
@@ -49,13 +52,16 @@ struct IstbpfDaemon: AsyncParsableCommand {
     }
   }
 
-  private func configuration() throws -> RunnerConfiguration {
+  private func configuration() async throws -> RunnerConfiguration {
     guard let plan = AddressPlan(cidr: range) else {
       throw ValidationError(
         "'\(range)' is no range: a /15 on its boundary is needed, such as \(AddressPlan.standard)")
     }
+    let installation = try Installation.chosen(installation)
+    let runnerName = runnerName ?? ProcessInfo.processInfo.hostName
     return RunnerConfiguration(
-      installation: try Installation.chosen(installation), plan: plan,
-      runnerName: runnerName ?? ProcessInfo.processInfo.hostName)
+      installation: installation, plan: plan, runnerName: runnerName,
+      cluster: try await ClusterConfiguration.read(
+        file: config, runner: runnerName, installation: installation))
   }
 }

@@ -1,0 +1,117 @@
+import Configuration
+import Foundation
+import Model
+import Registry
+import RegistryEtcd
+import Relay
+import SystemPackage
+import Tunnel
+
+/// What a runner is told that shares its deployments with others: where etcd is, and who it is.
+public struct ClusterConfiguration: Sendable {
+  /// The registry that the runners share.
+  public var etcd: EtcdConfiguration
+  /// Where this runner takes tunnels, and what it tells the others.
+  public var tunnelAddress: TunnelAddress
+  /// The cluster and the runner, as its certificate must name them.
+  public var identity: RunnerIdentifier
+  /// The files that say so.
+  public var files: IdentityFiles
+
+  /// Where the PEM files of `istbpf ca issue` are, and the deny list of `istbpf ca revoke`.
+  public struct IdentityFiles: Hashable, Sendable {
+    /// This runner's certificate.
+    public var certificate: String
+    /// Its private key.
+    public var key: String
+    /// The authority's certificates.
+    public var authorities: String
+    /// The deny list; may be missing, then nothing is denied.
+    public var denied: String
+  }
+}
+
+/// What a configuration lacks or has wrong.
+public struct InvalidConfiguration: Error, CustomStringConvertible {
+  /// The key, as the file has it.
+  public let key: String
+  /// What is wrong with its value.
+  public let problem: String
+  /// What to tell people.
+  public var description: String { "configuration key \(key): \(problem)" }
+}
+
+extension ClusterConfiguration {
+  /// The variables of the environment begin with this; `etcd.endpoints` is `ISTBPF_ETCD_ENDPOINTS`.
+  public static let environmentPrefix = "istbpf"
+
+  /// Reads the file, JSON, over which the environment goes. Nil where neither names a cluster: then
+  /// this runner is alone, and SQLite is its registry.
+  ///
+  /// Throws `InvalidConfiguration`, or the error of a file that is there but no JSON.
+  public static func read(
+    file: String, runner: String, installation: Installation
+  ) async throws -> ClusterConfiguration? {
+    let reader = ConfigReader(providers: [
+      EnvironmentVariablesProvider().prefixKeys(with: "istbpf"),
+      try await FileProvider<JSONSnapshot>(filePath: FilePath(file), allowMissing: true),
+    ])
+    guard let cluster = reader.string(forKey: "cluster") else { return nil }
+    return try ClusterConfiguration(
+      reader, cluster: cluster, runner: runner, installation: installation)
+  }
+
+  private init(
+    _ reader: ConfigReader, cluster: String, runner: String, installation: Installation
+  ) throws {
+    func required(_ key: String) throws -> String {
+      guard let value = reader.string(forKey: ConfigKey(key)), !value.isEmpty else {
+        throw InvalidConfiguration(key: key, problem: "is missing, and a cluster needs it")
+      }
+      return value
+    }
+    guard let identity = RunnerIdentifier(cluster: cluster, name: runner) else {
+      throw InvalidConfiguration(
+        key: "cluster", problem: "\(cluster) and runner \(runner) cannot stand in a certificate")
+    }
+    let address = try required("tunnel.address")
+    guard let tunnelAddress = TunnelAddress(address) else {
+      throw InvalidConfiguration(
+        key: "tunnel.address",
+        problem: "\(address) is no IP address with a port, like 192.0.2.7:7443")
+    }
+    guard let endpoints = reader.stringArray(forKey: "etcd.endpoints"), !endpoints.isEmpty else {
+      throw InvalidConfiguration(
+        key: "etcd.endpoints", problem: "is missing, and a cluster needs it")
+    }
+    var etcd = EtcdConfiguration(
+      endpoints: endpoints, cluster: cluster, runner: runner, address: address,
+      stateDirectory: installation.stateDirectory)
+    etcd.tls.caFile = reader.string(forKey: "etcd.authorities")
+    etcd.tls.certificateFile = reader.string(forKey: "etcd.certificate")
+    etcd.tls.keyFile = reader.string(forKey: "etcd.key")
+    if let user = reader.string(forKey: "etcd.user") {
+      etcd.user = .init(
+        name: user, password: reader.string(forKey: "etcd.password", isSecret: true) ?? "")
+    }
+    self.etcd = etcd
+    self.tunnelAddress = tunnelAddress
+    self.identity = identity
+    files = IdentityFiles(
+      certificate: try required("tunnel.certificate"), key: try required("tunnel.key"),
+      authorities: try required("tunnel.authorities"),
+      denied: reader.string(forKey: "tunnel.denied") ?? "/etc/istbpf/denied")
+  }
+}
+
+extension TunnelAddress {
+  /// The address that `text` is, `192.0.2.7:7443` or `[2001:db8::7]:7443`; nil where it is none.
+  init?(_ text: String) {
+    guard let colon = text.lastIndex(of: ":"),
+      let port = UInt16(text[text.index(after: colon)...]), port > 0
+    else { return nil }
+    var host = text[..<colon]
+    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+    self.init(String(host), port: port)
+  }
+}

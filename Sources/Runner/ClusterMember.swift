@@ -1,0 +1,142 @@
+import Dataplane
+import Foundation
+import Glibc
+import LinuxSystem
+import Logging
+import Model
+import RegistryEtcd
+import Relay
+import Synchronization
+import Tunnel
+
+/// What a runner has beyond one that is alone: an identity, a relay with its tunnels, and the thread
+/// that reads the SYNs which the switches hold.
+final class ClusterMember: Sendable {
+  let remote: RemoteConnects
+  private let configuration: ClusterConfiguration
+  private let identities: TunnelIdentities
+  private let logger: Logger
+  private let running = Mutex<(relay: Relay, held: HeldConnects)?>(nil)
+
+  /// How often the identity's files are looked at.
+  private static let refresh = Duration.seconds(2)
+  /// How long streams may go on after the daemon was told to stop.
+  private static let grace = Duration.seconds(1)
+
+  /// Reads the identity. Throws `TunnelError` or `SystemError`.
+  init(
+    _ configuration: ClusterConfiguration, plan: AddressPlan, dataplane: Dataplane, logger: Logger
+  ) throws {
+    self.configuration = configuration
+    self.logger = logger
+    identities = TunnelIdentities(
+      try Self.identity(configuration), denied: try Self.denied(configuration.files))
+    let directory = InstanceDirectory(plan: plan, identity: configuration.identity)
+    remote = RemoteConnects(dataplane: dataplane, directory: directory, logger: logger)
+  }
+
+  /// Takes tunnels and held SYNs from now on. Throws `SystemError`, EADDRINUSE where the address is
+  /// taken.
+  func start(_ dataplane: Dataplane, pinnedIn directory: String) throws {
+    let relay = try Relay(
+      identities: identities,
+      authorize: { [remote] stream, reply in remote.authorize(stream, reply) },
+      observe: { [logger] event in Self.log(event, logger) })
+    relay.listen(on: try TunnelListener.make(at: configuration.tunnelAddress))
+    remote.use(relay)
+    // What an earlier daemon had not decided would be taken for pending for ever.
+    try dataplane.forgetFlows()
+    let held = try HeldConnects(pinnedIn: directory) { [remote] flow, frame in
+      remote.held(flow, frame)
+    }
+    running.withLock { $0 = (relay, held) }
+  }
+
+  /// Takes over a new certificate or deny list as the files change, until the task is cancelled. Live
+  /// tunnels go on with what they have, but those of a denied certificate end.
+  func followFiles() async {
+    var seen = Self.state(of: configuration.files)
+    while (try? await Task.sleep(for: Self.refresh)) != nil {
+      let now = Self.state(of: configuration.files)
+      guard now != seen else { continue }
+      do {
+        identities.rotate(to: try Self.identity(configuration))
+        identities.deny(try Self.denied(configuration.files))
+        running.withLock { $0?.relay.enforceDenyList() }
+        seen = now
+        logger.notice("took over the identity and the deny list as they are on disk now")
+      } catch {
+        // Half-written files: the next look finds them whole.
+        logger.error("the identity's files cannot be taken over: \(error)")
+      }
+    }
+  }
+
+  /// Ends the tunnels; the kernel goes on with what is on this runner.
+  func stop() {
+    let stopped = running.withLock { running in
+      defer { running = nil }
+      return running
+    }
+    stopped?.held.stop()
+    stopped?.relay.shutdown(grace: Self.grace)
+    remote.stop()
+  }
+
+  private static func identity(_ configuration: ClusterConfiguration) throws -> TunnelIdentity {
+    let files = configuration.files
+    let identity = try TunnelIdentity(
+      cluster: configuration.identity.cluster,
+      credentials: TunnelCredentials(
+        authoritiesAt: files.authorities, certificateAt: files.certificate, keyAt: files.key))
+    guard identity.certificate.runner == configuration.identity else {
+      throw InvalidConfiguration(
+        key: "tunnel.certificate",
+        problem: "is \(identity.certificate.runner.uri)'s, not \(configuration.identity.uri)'s")
+    }
+    return identity
+  }
+
+  private static func denied(
+    _ files: ClusterConfiguration.IdentityFiles
+  ) throws -> Set<CertificateSerial> {
+    guard SmallFile.exists(files.denied) else { return [] }
+    return Set(
+      try SmallFile.read(files.denied).split(whereSeparator: \.isNewline).map { line in
+        guard let serial = CertificateSerial(String(line)) else {
+          throw InvalidConfiguration(
+            key: "tunnel.denied", problem: "has a line that is no serial number: \(line.prefix(48))"
+          )
+        }
+        return serial
+      })
+  }
+
+  /// What changes when a file does: inode, size and time.
+  private static func state(of files: ClusterConfiguration.IdentityFiles) -> [String] {
+    [files.certificate, files.key, files.authorities, files.denied].map { file in
+      var status = stat()
+      guard stat(file, &status) == 0 else { return "" }
+      return "\(status.st_ino) \(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+    }
+  }
+
+  private static func log(_ event: RelayEvent, _ logger: Logger) {
+    switch event {
+    case .tunnelReady(let peer, let incoming, let send, let receive):
+      logger.debug(
+        "tunnel \(incoming ? "from" : "to") \(peer.runner.name) ready: send \(send), receive \(receive)"
+      )
+    case .handshakeFailed(let error, let incoming):
+      logger.warning("\(incoming ? "incoming" : "outgoing") tunnel failed: \(error)")
+    case .streamTruncated(let peer, let error):
+      logger.warning("a connection with \(peer.runner.name) was cut: \(error)")
+    case .protocolViolation(let peer, let problem):
+      logger.error("\(peer.runner.name) broke the protocol: \(problem)")
+    case .tunnelsKilled(let count):
+      logger.notice("ended \(count) tunnels")
+    case .acceptFailed(let errno):
+      logger.error("cannot accept tunnels: \(String(cString: strerror(errno)))")
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import Dataplane
+import Model
+import Registry
+import Relay
+import Synchronization
+import Tunnel
+
+/// Where every instance is, for the threads that decide about connections: one moment's whole,
+/// replaced as it changes.
+final class InstanceDirectory: Sendable {
+  /// An instance as a connection names it.
+  struct Place: Hashable, Sendable {
+    let deployment: DeploymentName
+    let address: IPv4Address
+  }
+
+  private struct State {
+    /// The runner of every instance.
+    var runners: [Place: String] = [:]
+    var deployments: [UInt16: DeploymentName] = [:]
+    var peers: [String: TunnelPeer] = [:]
+  }
+
+  private let plan: AddressPlan
+  private let cluster: String
+  private let state = Mutex(State())
+  /// This runner's name.
+  let own: String
+
+  init(plan: AddressPlan, identity: RunnerIdentifier) {
+    (self.plan, cluster, own) = (plan, identity.cluster, identity.name)
+  }
+
+  /// Takes over what is known of the cluster now.
+  func update(_ view: ClusterView) {
+    var new = State()
+    for instance in view.instances {
+      let address = plan.instanceAddress(instance.serviceNumber, instance.number)
+      new.runners[Place(deployment: instance.deployment, address: address)] = instance.runner
+    }
+    for deployment in view.deployments { new.deployments[deployment.id] = deployment.name }
+    for runner in view.runners {
+      guard let address = TunnelAddress(runner.address),
+        let identifier = RunnerIdentifier(cluster: cluster, name: runner.name)
+      else { continue }
+      new.peers[runner.name] = TunnelPeer(runner: identifier, address: address)
+    }
+    state.withLock { $0 = new }
+  }
+
+  /// An instance of another runner to try, and where that is; no peer where the runner is not there.
+  struct Candidate: Sendable {
+    let address: IPv4Address
+    let peer: TunnelPeer?
+  }
+
+  /// The deployment of a flow, and the instances of other runners that may take it, those whose
+  /// runner is there first, otherwise in random order.
+  func candidates(for flow: Flow) -> (deployment: DeploymentName, candidates: [Candidate])? {
+    state.withLock { state in
+      guard let deployment = state.deployments[flow.deployment] else { return nil }
+      func candidate(_ address: IPv4Address) -> Candidate? {
+        let place = Place(deployment: deployment, address: address)
+        guard let runner = state.runners[place], runner != own else { return nil }
+        return Candidate(address: address, peer: state.peers[runner])
+      }
+      let block = flow.destination.rawValue & ~0xff
+      let isService = flow.destination.rawValue & 0xff == 1
+      let addresses =
+        isService
+        ? AddressPlan.instanceNumbers.map { IPv4Address(block + UInt32($0)) } : [flow.destination]
+      let all = addresses.compactMap(candidate).shuffled()
+      return (deployment, all.filter { $0.peer != nil } + all.filter { $0.peer == nil })
+    }
+  }
+
+  /// What of an incoming stream's claim does not hold; nil where all of it does. A certificate alone
+  /// is not enough: the registry must place the source on the runner that the certificate names, and
+  /// the destination here, in one deployment.
+  func objection(to stream: IncomingStream) -> String? {
+    let request = stream.request
+    return state.withLock { state in
+      let source = Place(deployment: request.deployment, address: request.source)
+      let destination = Place(deployment: request.deployment, address: request.destination)
+      guard stream.runner.cluster == cluster else { return "it is of another cluster" }
+      guard state.runners[source] == stream.runner.name else {
+        return "\(request.source) of \(request.deployment) is not on \(stream.runner.name)"
+      }
+      guard state.runners[destination] == own else {
+        return "\(request.destination) of \(request.deployment) is not here"
+      }
+      return nil
+    }
+  }
+}

@@ -1,0 +1,213 @@
+import Dataplane
+import Dispatch
+import Fabric
+import Glibc
+import LinuxSystem
+import Logging
+import Model
+import Relay
+import Synchronization
+import Tunnel
+
+/// Connections between instances of this runner and of others.
+///
+/// Outgoing: the switch holds a SYN; this opens a stream to the runner that has the instance, and only
+/// when that has accepted lets the SYN through to the relay's socket, which is joined to the stream.
+/// Incoming: this decides whether the claim of a stream holds, and makes the socket that connects in
+/// the caller's name.
+final class RemoteConnects: Sendable {
+  private let dataplane: Dataplane
+  /// Where every instance is.
+  let directory: InstanceDirectory
+  private let logger: Logger
+  private let queue = DispatchQueue(label: "istbpf.accept")
+  private let dialing = DispatchQueue(label: "istbpf.dial", attributes: .concurrent)
+  private let state = Mutex(State())
+
+  private struct State {
+    var ports: [UInt16: FabricPort] = [:]
+    var portsByName: [DeploymentName: FabricPort] = [:]
+    var relay: Relay?
+    /// Accepted, and not yet connected here.
+    var pending: [Flow: RelayStream] = [:]
+    /// Held SYNs that are being decided, by caller.
+    var undecided: [IPv4Address: Int] = [:]
+  }
+
+  /// SYNs of one caller that may be undecided at once: further ones are sent again by its kernel.
+  private static let undecidedPerCaller = 1024
+  /// Instances that are tried for one connect.
+  private static let attempts = 4
+  /// How long one instance's runner may take.
+  private static let patience = Duration.seconds(5)
+  /// How long a far runner may know of an instance before this one does.
+  private static let propagation = (interval: 0.05, attempts: 20)
+
+  init(dataplane: Dataplane, directory: InstanceDirectory, logger: Logger) {
+    (self.dataplane, self.directory, self.logger) = (dataplane, directory, logger)
+  }
+
+  /// The relay that streams are opened on, once there is one: it needs this for its authorizer.
+  func use(_ relay: Relay) { state.withLock { $0.relay = relay } }
+
+  /// Takes up a deployment's fabric, once.
+  func serve(_ deployment: Deployment, fabric: FabricNamespace) throws {
+    guard state.withLock({ $0.ports[deployment.id] }) == nil else { return }
+    let port = try FabricPort(
+      of: deployment, fabric: fabric, dataplane: dataplane, queue: queue
+    ) { [weak self] socket, flow in self?.accepted(socket, flow) }
+    state.withLock {
+      $0.ports[deployment.id] = port
+      $0.portsByName[deployment.name] = port
+    }
+  }
+
+  /// Lets a deployment's fabric go.
+  func withdraw(_ deployment: Deployment) {
+    state.withLock {
+      $0.ports[deployment.id] = nil
+      $0.portsByName[deployment.name] = nil
+    }
+  }
+
+  /// Lets everything go.
+  func stop() {
+    state.withLock { $0 = State() }
+  }
+
+  // MARK: Outgoing
+
+  /// A SYN that a switch held, on the thread that reads them.
+  func held(_ flow: Flow, _ bytes: [UInt8]) {
+    guard var frame = HeldFrame(bytes) else { return }
+    frame.completeChecksum()
+    let isAdmitted = state.withLock { state in
+      guard state.undecided[flow.source, default: 0] < Self.undecidedPerCaller else { return false }
+      state.undecided[flow.source, default: 0] += 1
+      return true
+    }
+    guard isAdmitted else { return forget(flow) }
+    guard let (deployment, candidates) = directory.candidates(for: flow) else {
+      return refuse(flow, frame, ECONNREFUSED)
+    }
+    attempt(candidates.prefix(Self.attempts), flow, frame, deployment, ECONNREFUSED)
+  }
+
+  private func attempt(
+    _ candidates: ArraySlice<InstanceDirectory.Candidate>, _ flow: Flow, _ frame: HeldFrame,
+    _ deployment: DeploymentName, _ lastErrno: Int32
+  ) {
+    guard let candidate = candidates.first, let port = try? PortNumber(Int(flow.destinationPort)),
+      let relay = state.withLock({ $0.relay })
+    else { return refuse(flow, frame, lastErrno) }
+    guard let peer = candidate.peer else {
+      return attempt(candidates.dropFirst(), flow, frame, deployment, EHOSTUNREACH)
+    }
+    let request = StreamRequest(
+      deployment: deployment, source: flow.source, destination: candidate.address, port: port)
+    relay.open(request, to: peer, timeout: Self.patience) { [self] result in
+      switch result {
+      case .success(let stream): accept(flow, frame, stream)
+      case .failure(let refusal):
+        attempt(candidates.dropFirst(), flow, frame, deployment, refusal.errno)
+      }
+    }
+  }
+
+  private func accept(_ flow: Flow, _ frame: HeldFrame, _ stream: RelayStream) {
+    let port = state.withLock { state in
+      Self.decided(flow, &state)
+      state.pending[flow] = stream
+      return state.ports[flow.deployment]
+    }
+    do {
+      try dataplane.accept(flow)
+      try port?.play(frame)
+    } catch {
+      logger.error("cannot complete a connect of \(flow.source): \(error)")
+    }
+    // A caller that gave up meanwhile never connects; the stream is reset when it is let go.
+    queue.asyncAfter(deadline: .now() + 15) { [weak self] in
+      guard let self else { return }
+      if state.withLock({ $0.pending.removeValue(forKey: flow) }) != nil { forget(flow) }
+    }
+  }
+
+  private func refuse(_ flow: Flow, _ frame: HeldFrame, _ errno: Int32) {
+    let port = state.withLock { state in
+      Self.decided(flow, &state)
+      return state.ports[flow.deployment]
+    }
+    forget(flow)
+    do {
+      if errno == ECONNREFUSED {
+        try port?.play(frame)
+      } else {
+        try port?.reportUnreachable(frame, to: flow.source)
+      }
+    } catch {
+      logger.error("cannot refuse a connect of \(flow.source): \(error)")
+    }
+  }
+
+  private static func decided(_ flow: Flow, _ state: inout State) {
+    let count = state.undecided[flow.source, default: 1] - 1
+    state.undecided[flow.source] = count > 0 ? count : nil
+  }
+
+  private func forget(_ flow: Flow) {
+    do { try dataplane.forget(flow) } catch { logger.error("\(error)") }
+  }
+
+  /// A connection that the switch gave the relay, on the queue of the fabrics' sockets.
+  private func accepted(_ socket: consuming OwnedDescriptor, _ flow: Flow) {
+    let (stream, relay) = state.withLock {
+      ($0.pending.removeValue(forKey: flow), $0.relay)
+    }
+    forget(flow)
+    // Without a stream nobody decided on this connection: it is closed at once.
+    guard let stream, let relay else { return }
+    relay.join(socket, to: stream)
+  }
+
+  // MARK: Incoming
+
+  /// Decides on a stream that another runner asks for; called on an event loop's thread.
+  func authorize(
+    _ stream: IncomingStream, _ reply: @escaping @Sendable (StreamDecision) -> Void
+  ) {
+    decide(on: stream, attempts: Self.propagation.attempts, reply)
+  }
+
+  private func decide(
+    on stream: IncomingStream, attempts: Int,
+    _ reply: @escaping @Sendable (StreamDecision) -> Void
+  ) {
+    if let objection = directory.objection(to: stream) {
+      // The other runner may have heard of its new instance first.
+      guard attempts > 0 else {
+        logger.warning("refused a stream of runner \(stream.runner.name): \(objection)")
+        return reply(.refuse(EHOSTUNREACH))
+      }
+      dialing.asyncAfter(deadline: .now() + Self.propagation.interval) { [self] in
+        decide(on: stream, attempts: attempts - 1, reply)
+      }
+      return
+    }
+    dialing.async { [self] in reply(dial(stream.request)) }
+  }
+
+  private func dial(_ request: StreamRequest) -> StreamDecision {
+    guard let port = state.withLock({ $0.portsByName[request.deployment] }) else {
+      return .refuse(ECONNREFUSED)
+    }
+    do {
+      let socket = try TransparentSocket.dialing(in: port.fabric, as: request.source)
+      return .dial(
+        DialInstruction(socket: socket, destination: request.destination, port: request.port))
+    } catch {
+      logger.error("cannot connect for \(request.source): \(error)")
+      return .refuse(EHOSTUNREACH)
+    }
+  }
+}

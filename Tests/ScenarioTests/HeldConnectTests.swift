@@ -1,0 +1,63 @@
+import Dataplane
+import Fabric
+import Foundation
+import Glibc
+import LinuxSystem
+import Model
+import Synchronization
+import TestSupport
+import Testing
+
+/// connect() to an address that another runner has, with a daemon's decision in the middle: real
+/// SYNs through a real switch, without cgroups, tunnels or a registry.
+@Suite("A connect to another runner")
+struct HeldConnectTests {
+  private static let accepted: UInt16 = 80
+  private static let refused: UInt16 = 81
+  private static let unreachable: UInt16 = 82
+
+  /// Says in Python how connect() to 198.18.2.9 went.
+  private static let client = """
+    import errno, socket, sys
+    for port in map(int, sys.argv[1:]):
+        try:
+            s = socket.create_connection(("198.18.2.9", port), timeout=5)
+            print("connected", s.recv(100).decode())
+        except OSError as error:
+            print(errno.errorcode.get(error.errno, error))
+    """
+
+  @Test("It succeeds, is refused, or is unreachable, as the far side says, and is asked once each")
+  func outcomes() throws {
+    try NamespaceLaboratory.with { laboratory in
+      let stage = try Stage(laboratory)
+      let asked = Mutex<[UInt16]>([])
+      let held = try HeldConnects(pinnedIn: stage.directory) { flow, bytes in
+        asked.withLock { $0.append(flow.destinationPort) }
+        try? stage.decide(flow, bytes, Self.accepted, Self.unreachable)
+      }
+      defer { held.stop() }
+      stage.greetCallers()
+      defer { stage.stopListening() }
+      let ports = [Self.accepted, Self.refused, Self.unreachable, Self.accepted]
+      let seen = try laboratory.run(
+        in: stage.app, "python3", "-c", Self.client, "80", "81", "82", "80")
+      #expect(
+        seen.output.split(separator: "\n") == [
+          "connected 198.18.2.9:80 from 198.18.1.2", "ECONNREFUSED", "EHOSTUNREACH",
+          "connected 198.18.2.9:80 from 198.18.1.2",
+        ])
+      #expect(asked.withLock { $0 } == ports)
+    }
+  }
+
+  @Test("Without a relay it is refused at once, and nothing is held")
+  func alone() throws {
+    try NamespaceLaboratory.with { laboratory in
+      let stage = try Stage(laboratory)
+      stage.stopListening()
+      let seen = try laboratory.run(in: stage.app, "python3", "-c", Self.client, "80")
+      #expect(seen.output == "ECONNREFUSED\n")
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Model
+import Relay
+import Synchronization
+import SystemPackage
+import Tunnel
+
+/// Two runners in this process, `a` and `b`; `b` accepts tunnels on loopback, and dials services there.
+public final class RelayLaboratory: Sendable {
+  /// The relay that opens streams.
+  public let a: Relay
+  /// The relay that accepts them.
+  public let b: Relay
+  /// The identities of each.
+  public let identities: (a: TunnelIdentities, b: TunnelIdentities)
+  /// Who issued them.
+  public let authority: TestAuthority
+  /// `b` for `a`.
+  public let peer: TunnelPeer
+
+  /// Makes both. `wire` may put another port in front of the one that `b` listens on.
+  public init(
+    a: RelayConfiguration = .init(), b: RelayConfiguration = .init(),
+    authorize: StreamAuthorizer? = nil, wire: ((UInt16) throws -> UInt16)? = nil
+  ) throws {
+    authority = try TestAuthority()
+    let identities = (
+      a: TunnelIdentities(try authority.identity("a", serial: 100)),
+      b: TunnelIdentities(try authority.identity("b", serial: 101))
+    )
+    self.identities = identities
+    let (listener, port) = try TestSocket.listener()
+    guard let runner = RunnerIdentifier(cluster: "test", name: "b"),
+      let address = TunnelAddress("127.0.0.1", port: try wire?(port) ?? port)
+    else { throw SystemError(.invalidArgument, "name", "a runner") }
+    peer = TunnelPeer(runner: runner, address: address)
+    self.a = try Relay(
+      configuration: a, identities: identities.a, authorize: { _, reply in reply(.refuse(EPERM)) })
+    let observed = Observed()
+    self.b = try Relay(
+      configuration: b, identities: identities.b, authorize: authorize ?? Self.dial,
+      observe: { observed.add($0) })
+    self.observed = observed
+    self.b.listen(on: OwnedDescriptor(owning: listener.duplicate()))
+  }
+
+  private let observed: Observed
+
+  /// What `b` told.
+  public var observedByB: [RelayEvent] { observed.events }
+
+  private final class Observed: Sendable {
+    private let log = Mutex<[RelayEvent]>([])
+    func add(_ event: RelayEvent) { log.withLock { $0.append(event) } }
+    var events: [RelayEvent] { log.withLock { $0 } }
+  }
+
+  /// Dials what is asked for.
+  public static let dial: StreamAuthorizer = { stream, reply in
+    let descriptor = linux_tcp_socket(AF_INET)
+    guard descriptor >= 0 else { return reply(.refuse(EMFILE)) }
+    reply(
+      .dial(
+        DialInstruction(
+          socket: OwnedDescriptor(owning: descriptor), destination: stream.request.destination,
+          port: stream.request.port)))
+  }
+
+  /// A request for `port` of loopback.
+  public static func request(_ port: UInt16, deployment: String = "shop") throws -> StreamRequest {
+    StreamRequest(
+      deployment: try DeploymentName(deployment), source: IPv4Address(0x7f00_0001),
+      destination: IPv4Address(0x7f00_0001), port: try PortNumber(Int(port)))
+  }
+
+  /// Opens a stream to `port`, and waits for the outcome.
+  public func open(
+    _ port: UInt16, to peer: TunnelPeer? = nil, timeout: Duration = .seconds(10)
+  ) throws -> Result<RelayStream, StreamRefusal> {
+    let outcome = Outcome()
+    a.open(try Self.request(port), to: peer ?? self.peer, timeout: timeout) { outcome.set($0) }
+    return outcome.wait()
+  }
+
+  /// A connection from a program on `a` to `port`: the program's socket.
+  public func connect(_ port: UInt16) throws -> TestSocket {
+    let stream = try open(port).get()
+    let (program, relay) = try TestSocket.pair()
+    a.join(OwnedDescriptor(owning: relay), to: stream)
+    program.limit(60)
+    return program
+  }
+
+  /// Ends both.
+  public func stop() {
+    a.shutdown(grace: .zero)
+    b.shutdown(grace: .zero)
+  }
+}
+
+/// The outcome of an opening, for a thread that waits.
+public final class Outcome: @unchecked Sendable {
+  // Safe because the semaphore orders what is written and read.
+  private var semaphore = sem_t()
+  private var result: Result<RelayStream, StreamRefusal>?
+
+  /// An outcome that is to come.
+  public init() { sem_init(&semaphore, 0, 0) }
+
+  /// Tells it, once.
+  public func set(_ result: Result<RelayStream, StreamRefusal>) {
+    self.result = result
+    sem_post(&semaphore)
+  }
+
+  /// Waits for it.
+  public func wait() -> Result<RelayStream, StreamRefusal> {
+    while sem_wait(&semaphore) != 0 {}
+    return result ?? .failure(StreamRefusal(errno: EIO, cause: "no outcome"))
+  }
+}

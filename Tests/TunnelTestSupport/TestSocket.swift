@@ -1,0 +1,137 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// A blocking TCP socket of a test.
+public final class TestSocket: Sendable {
+  private let socket: OwnedDescriptor
+  /// The descriptor.
+  public var descriptor: Int32 { socket.rawValue }
+
+  /// Takes over a connected descriptor.
+  public init(_ socket: consuming OwnedDescriptor) { self.socket = socket }
+
+  /// A listener on a free port of loopback, and that port.
+  public static func listener() throws -> (socket: TestSocket, port: UInt16) {
+    let descriptor = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let socket = TestSocket(OwnedDescriptor(owning: descriptor))
+    var name = address("127.0.0.1", 0)
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isDone = withUnsafeMutablePointer(to: &name) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, length) == 0 && listen(descriptor, 4096) == 0
+          && getsockname(descriptor, $0, &length) == 0
+      }
+    }
+    guard isDone else { throw SystemError(.last, "listen on", "loopback") }
+    return (socket, UInt16(bigEndian: name.sin_port))
+  }
+
+  /// Connects to `port` of `host`; throws `SystemError`.
+  public static func connect(_ port: UInt16, host: String = "127.0.0.1") throws -> TestSocket {
+    let descriptor = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let socket = TestSocket(OwnedDescriptor(owning: descriptor))
+    var name = address(host, port)
+    let result = withUnsafePointer(to: &name) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard result == 0 else { throw SystemError(.last, "connect to", "\(host):\(port)") }
+    linux_tcp_no_delay(descriptor)
+    return socket
+  }
+
+  private static func address(_ host: String, _ port: UInt16) -> sockaddr_in {
+    var name = sockaddr_in()
+    name.sin_family = sa_family_t(AF_INET)
+    name.sin_port = port.bigEndian
+    inet_pton(AF_INET, host, &name.sin_addr)
+    return name
+  }
+
+  /// The two ends of a connection: the program's, and the one that a relay gets.
+  public static func pair() throws -> (program: TestSocket, relay: Int32) {
+    let (listener, port) = try listener()
+    let program = try connect(port)
+    return (program, try listener.accept().duplicate())
+  }
+
+  /// A duplicate of the descriptor, which the caller owns.
+  public func duplicate() -> Int32 { fcntl(descriptor, F_DUPFD_CLOEXEC, 0) }
+
+  /// The next connection; throws `SystemError`.
+  public func accept() throws -> TestSocket {
+    let accepted = Glibc.accept(descriptor, nil, nil)
+    guard accepted >= 0 else { throw SystemError(.last, "accept", "a connection") }
+    linux_tcp_no_delay(accepted)
+    return TestSocket(OwnedDescriptor(owning: accepted))
+  }
+
+  /// Sends all of `bytes`; throws `SystemError`.
+  public func send(_ bytes: [UInt8]) throws {
+    var done = 0
+    while done < bytes.count {
+      let sent = bytes.withUnsafeBytes {
+        Glibc.send(
+          descriptor, $0.baseAddress.unsafelyUnwrapped + done, bytes.count - done,
+          Int32(MSG_NOSIGNAL))
+      }
+      guard sent > 0 else { throw SystemError(.last, "send to", "a socket") }
+      done += sent
+    }
+  }
+
+  /// Receives up to `count` bytes, none at the end; throws `SystemError`.
+  public func receive(_ count: Int = 65_536) throws -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    let received = recv(descriptor, &bytes, count, 0)
+    guard received >= 0 else { throw SystemError(.last, "receive from", "a socket") }
+    return Array(bytes.prefix(received))
+  }
+
+  /// Receives to the end; throws `SystemError`.
+  public func receiveAll() throws -> [UInt8] {
+    var all: [UInt8] = []
+    while true {
+      let bytes = try receive()
+      if bytes.isEmpty { return all }
+      all += bytes
+    }
+  }
+
+  /// Receives exactly `count` bytes, fewer at the end.
+  public func receiveExactly(_ count: Int) throws -> [UInt8] {
+    var all: [UInt8] = []
+    while all.count < count {
+      let bytes = try receive(count - all.count)
+      if bytes.isEmpty { break }
+      all += bytes
+    }
+    return all
+  }
+
+  /// What ended it: nil for a FIN, else the errno.
+  public func ending() -> Errno? {
+    do {
+      while try !receive().isEmpty {}
+      return nil
+    } catch {
+      return (error as? SystemError)?.errno ?? .badAddress
+    }
+  }
+
+  /// Has calls fail after `seconds`.
+  public func limit(_ seconds: Int) {
+    var time = timeval(tv_sec: seconds, tv_usec: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+    setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+  }
+
+  /// Sends FIN.
+  public func finish() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+  /// Closes with an RST, when this object and all others of the descriptor end.
+  public func resetOnClose() { linux_reset_on_close(descriptor) }
+}
