@@ -102,6 +102,7 @@ let package = Package(
     .target(
       name: "CertificateAuthority",
       dependencies: [
+        "Model",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import Model
 import SwiftASN1
 import X509
 
@@ -32,7 +33,9 @@ public struct CertificateAuthority {
 
   /// Makes a new authority; throws `CertificateError` or a file error.
   public static func create(in directory: URL, cluster: String) throws -> CertificateAuthority {
-    try RunnerIdentity.check(cluster, "cluster")
+    guard cluster.count <= 63, RunnerIdentifier(cluster: cluster, name: "any") != nil else {
+      throw CertificateError.invalidName(cluster, subject: "cluster")
+    }
     let authority = CertificateAuthority(directory: directory, cluster: cluster)
     guard !FileManager.default.fileExists(atPath: authority.bundleFile.path) else {
       throw CertificateError.exists(directory: directory.path)
@@ -66,7 +69,10 @@ public struct CertificateAuthority {
   public func issue(
     runner: String, days: Int
   ) throws -> (certificate: String, key: String, bundle: String) {
-    let identity = try RunnerIdentity(cluster: cluster, runner: runner)
+    // 64 characters are the most that a common name holds.
+    guard runner.count <= 63, let identity = RunnerIdentifier(cluster: cluster, name: runner) else {
+      throw CertificateError.invalidName(runner, subject: "runner")
+    }
     guard (1...825).contains(days) else { throw CertificateError.invalidLifetime(days: days) }
     let authority = try Certificate(pemEncoded: Self.pems(in: bundleFile)[0].pemString)
     let authorityKey = try Certificate.PrivateKey(
@@ -88,7 +94,7 @@ public struct CertificateAuthority {
           keyIdentifier: try authority.extensions.subjectKeyIdentifier?.keyIdentifier)
         Critical(KeyUsage(digitalSignature: true))
         try ExtendedKeyUsage([.serverAuth, .clientAuth])
-        SubjectAlternativeNames([.uniformResourceIdentifier(identity.description)])
+        SubjectAlternativeNames([.uniformResourceIdentifier(identity.uri)])
       },
       issuerPrivateKey: authorityKey)
     try record(certificate, runner: runner)

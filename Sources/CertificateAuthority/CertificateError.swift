@@ -16,8 +16,8 @@ public enum CertificateError: Error, Hashable, CustomStringConvertible {
     switch self {
     case .invalidName(let name, let subject):
       """
-      "\(name.prefix(63))" is no name for a \(subject): it must have 1 to 63 letters (lower case in a \
-      cluster's), digits, '.', '-' and '_'
+      "\(name.prefix(63))" is no name for a \(subject): it must have 1 to 63 of a-z, A-Z, 0-9, '.', '-' \
+      and '_'
       """
     case .exists(let directory):
       "\(directory) has a certificate authority already; nothing was changed"

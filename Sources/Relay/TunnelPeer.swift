@@ -1,4 +1,5 @@
 import Glibc
+import Model
 import Tunnel
 
 /// Another runner: who it must prove to be, and where it accepts tunnels.

@@ -33,28 +33,31 @@ public struct ClusterConfiguration: Sendable {
 
 /// What a configuration lacks or has wrong.
 public struct InvalidConfiguration: Error, CustomStringConvertible {
-  /// The key, as the file has it.
+  /// The key, or the whole file.
   public let key: String
   /// What is wrong with its value.
   public let problem: String
   /// What to tell people.
-  public var description: String { "configuration key \(key): \(problem)" }
+  public var description: String { "configuration: \(key) \(problem)" }
 }
 
 extension ClusterConfiguration {
-  /// The variables of the environment begin with this; `etcd.endpoints` is `ISTBPF_ETCD_ENDPOINTS`.
-  public static let environmentPrefix = "istbpf"
-
-  /// Reads the file, JSON, over which the environment goes. Nil where neither names a cluster: then
+  /// Reads the file, JSON, over which the environment goes: `etcd.endpoints` is
+  /// `ISTBPF_ETCD_ENDPOINTS`. Nil where neither names a cluster: then
   /// this runner is alone, and SQLite is its registry.
   ///
-  /// Throws `InvalidConfiguration`, or the error of a file that is there but no JSON.
+  /// Throws `InvalidConfiguration`.
   public static func read(
     file: String, runner: String, installation: Installation
   ) async throws -> ClusterConfiguration? {
+    let fileProvider: FileProvider<JSONSnapshot>
+    do {
+      fileProvider = try await FileProvider(filePath: FilePath(file), allowMissing: true)
+    } catch {
+      throw InvalidConfiguration(key: file, problem: "is no JSON that can be read: \(error)")
+    }
     let reader = ConfigReader(providers: [
-      EnvironmentVariablesProvider().prefixKeys(with: "istbpf"),
-      try await FileProvider<JSONSnapshot>(filePath: FilePath(file), allowMissing: true),
+      EnvironmentVariablesProvider().prefixKeys(with: "istbpf"), fileProvider,
     ])
     guard let cluster = reader.string(forKey: "cluster") else { return nil }
     return try ClusterConfiguration(

@@ -1,4 +1,5 @@
 import COpenSSL
+import Model
 
 /// What a runner proved to be when a tunnel was made.
 public struct PeerCertificate: Hashable, Sendable {

@@ -1,5 +1,6 @@
 import COpenSSL
 import Glibc
+import Model
 
 /// What a handshake demands of the peer's certificate beyond a chain to the authority.
 final class PeerVerification {

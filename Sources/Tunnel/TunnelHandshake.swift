@@ -2,6 +2,7 @@ import CLinux
 import COpenSSL
 import Glibc
 import LinuxSystem
+import Model
 import SystemPackage
 
 /// What OpenSSL's callbacks of one handshake need, found by its `SSL`.

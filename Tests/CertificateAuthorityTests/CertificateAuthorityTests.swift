@@ -90,7 +90,7 @@ final class CertificateAuthorityTests {
 
   @Test(
     "Names that cannot stand in a certificate are refused",
-    arguments: ["", "a b", "a/b", "ä", "..", String(repeating: "r", count: 64), "r\n"])
+    arguments: ["", "a b", "a/b", "ä", String(repeating: "r", count: 64), "r\n"])
   func names(name: String) throws {
     let authority = try CertificateAuthority.create(in: authorityDirectory, cluster: "prod")
     #expect(throws: CertificateError.invalidName(name, subject: "runner")) {

@@ -1,6 +1,7 @@
 import CLinux
 import Foundation
 import LinuxSystem
+import Model
 import Relay
 import Testing
 import Tunnel

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import LinuxSystem
+import Model
 import Relay
 import SystemPackage
 import Testing
