@@ -16,10 +16,10 @@ struct RelayShared: Sendable {
 
 /// Carries connections between this runner's sockets and other runners, on threads of its own.
 ///
-/// In this process a connection holds at most about 300 KiB: in user space, for each direction, one
-/// batch of 64 KiB sealed and OpenSSL's of 80 KiB, or in the kernel two pipes of 128 KiB; and
-/// nothing of it while no byte waits. What the kernel's socket buffers hold is bounded by tcp_rmem
-/// and tcp_wmem.
+/// In this process a connection holds at most about 230 KiB: in user space a sealed batch (80 KiB),
+/// OpenSSL's read buffer (80 KiB) and an opened batch (64 KiB); with kernel TLS two pipes of 128 KiB,
+/// in the kernel. It holds nothing of it while no byte waits. What the kernel's socket buffers hold
+/// besides is bounded by tcp_rmem and tcp_wmem.
 public final class Relay: Sendable {
   private let loops: [EventLoop]
   private let shared: RelayShared

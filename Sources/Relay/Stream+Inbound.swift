@@ -104,7 +104,6 @@ extension Stream {
       move.hasReceivedMove = true
     case .wish where isOpener:
       incoming.isSpent = true
-      requestMove()
     default: violated("it sent \(frame) out of place")
     }
     return false

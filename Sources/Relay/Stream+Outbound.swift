@@ -15,7 +15,7 @@ extension Stream {
       if sendFrames() { continue }
       if isOver { return false }
       guard let local, !hasSentEnd else { return false }
-      if mustMoveFirst() { return false }
+      if mustMoveFirst { return false }
       guard local.isReadable else { return false }
       let moved = out.channel.sendMode == .kernel ? spliceOut(local) : sealOut(local)
       if isOver { return false }

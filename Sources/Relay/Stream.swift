@@ -98,6 +98,7 @@ final class Stream {
     let hasMoreAgain = hasWorkOut ? pumpOut() : false
     guard !isOver else { return }
     if finishIfDone() { return }
+    moveIfNeeded()
     if hasMoreOut || hasMoreIn || hasMoreAgain { loop.schedule(self) }
   }
 

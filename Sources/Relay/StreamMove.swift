@@ -17,6 +17,8 @@ struct StreamMove {
   var hasReceivedMove = false
   /// How often it failed.
   var failures = 0
+  /// When it may be asked for again.
+  var retryTime: UInt64 = 0
 
   var isUnderWay: Bool { isRequested || next != nil }
   /// Whether the old tunnel has nothing more, and the new one is not known yet.
@@ -28,18 +30,23 @@ extension Stream {
 
   private var limit: KeyUsageLimit { loop.shared.configuration.keyUsage }
 
-  /// Begins to move where the key nears its limit; whether nothing may be sealed before that is done.
-  func mustMoveFirst() -> Bool {
-    guard limit.isNear(out.channel.recordsSent), move.next == nil else { return false }
-    if isOpener { requestMove() }
-    return limit.isReached(out.channel.recordsSent)
+  /// Whether nothing may be sealed before the stream has moved.
+  ///
+  /// Where this direction has moved and the other has not yet, the new key has its limit too: then it
+  /// waits for the other, since a stream makes one move at a time.
+  var mustMoveFirst: Bool { limit.isReached(out.channel.recordsSent) }
+
+  /// Asks for a move where a key nears its limit: this runner's, or the other's, which wished for it.
+  func moveIfNeeded() {
+    guard isOpener else { return }
+    if incoming.isSpent || !hasSentEnd && limit.isNear(out.channel.recordsSent) { requestMove() }
   }
 
   /// Asks for the stream on another tunnel.
-  func requestMove() {
-    guard isOpener, !move.isUnderWay, move.failures < Self.attempts, let pool = out.pool else {
-      return
-    }
+  private func requestMove() {
+    guard !move.isUnderWay, move.failures < Self.attempts, loop.now >= move.retryTime,
+      let pool = out.pool
+    else { return }
     move.isRequested = true
     // Not from within this stream's own work: the answer to a request may come at once.
     let open = PendingOpen(.move(self), to: pool.peer)
@@ -49,10 +56,11 @@ extension Stream {
     }
   }
 
-  /// Whether the peer of `tunnel` may continue the stream there.
-  func mayMove(to tunnel: TunnelConnection) -> Bool {
-    !isOver && !isOpener && move.next == nil && tunnel !== out
-      && tunnel.channel.peer.runner == peer.runner
+  /// What the peer of `tunnel` is answered when it continues the stream there: 0, EAGAIN while the
+  /// last move is under way here, or ESRCH where the stream is not its own.
+  func answerToMove(to tunnel: TunnelConnection) -> Int32 {
+    guard !isOver, tunnel.channel.peer.runner == peer.runner else { return ESRCH }
+    return move.next == nil ? 0 : EAGAIN
   }
 
   /// Both sides go on with `tunnel`.
@@ -67,15 +75,21 @@ extension Stream {
   func moveFailed(_ errno: Int32) {
     guard !isOver else { return }
     move.isRequested = false
-    move.failures = errno == ESRCH ? Self.attempts : move.failures + 1
-    if move.failures >= Self.attempts, !hasSentEnd, limit.isReached(out.channel.recordsSent) {
+    if errno == ESRCH {
+      move.failures = Self.attempts
+    } else if errno != EAGAIN {
+      move.failures += 1
+    }
+    guard move.failures < Self.attempts else {
+      // Where the other side has ended the stream, its END is under way.
+      guard errno != ESRCH, mustMoveFirst, !hasSentEnd else { return run() }
       return fail(
         .ended(
           .timedOut, peer: peer.runner.name, "its key is used up, and there is no other tunnel"))
     }
-    if move.failures < Self.attempts {
-      _ = loop.after(UInt64(move.failures) * 200_000_000) { [weak self] in self?.run() }
-    }
+    let delay: UInt64 = errno == EAGAIN ? 5_000_000 : UInt64(move.failures) * 200_000_000
+    move.retryTime = loop.now + delay
+    _ = loop.after(delay) { [weak self] in self?.run() }
     run()
   }
 
@@ -113,5 +127,7 @@ extension Stream {
     move = StreamMove()
     loop.counters.streamsMoved.add(1)
     old.close()
+    // What waited for a fresh key may go on.
+    loop.schedule(self)
   }
 }

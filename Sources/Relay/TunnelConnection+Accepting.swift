@@ -144,7 +144,9 @@ extension TunnelConnection {
   }
 
   private func resumeHere(_ token: StreamToken) {
-    guard let stream = loop.accepted[token], stream.mayMove(to: self) else { return refuse(ESRCH) }
+    guard let stream = loop.accepted[token] else { return refuse(ESRCH) }
+    let errno = stream.answerToMove(to: self)
+    guard errno == 0 else { return refuse(errno) }
     guard answer(StreamAnswer(errno: 0, token: token)) else { return }
     use = .stream(stream)
     stream.moveAccepted(self)
