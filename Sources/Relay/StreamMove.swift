@@ -17,6 +17,8 @@ struct StreamMove {
   var hasReceivedMove = false
   /// How often it failed.
   var failures = 0
+  /// Whether the other side knows the stream no more.
+  var isImpossible = false
   /// When it may be asked for again.
   var retryTime: UInt64 = 0
 
@@ -26,8 +28,6 @@ struct StreamMove {
 }
 
 extension Stream {
-  private static let attempts = 5
-
   private var limit: KeyUsageLimit { loop.shared.configuration.keyUsage }
 
   /// Whether nothing may be sealed before the stream has moved.
@@ -44,7 +44,7 @@ extension Stream {
 
   /// Asks for the stream on another tunnel.
   private func requestMove() {
-    guard !move.isUnderWay, move.failures < Self.attempts, loop.now >= move.retryTime,
+    guard !move.isUnderWay, !move.isImpossible, loop.now >= move.retryTime,
       let pool = out.pool
     else { return }
     move.isRequested = true
@@ -75,19 +75,14 @@ extension Stream {
   func moveFailed(_ errno: Int32) {
     guard !isOver else { return }
     move.isRequested = false
-    if errno == ESRCH {
-      move.failures = Self.attempts
-    } else if errno != EAGAIN {
-      move.failures += 1
+    // The other side has ended the stream, and its END is under way: there is nothing to move.
+    guard errno != ESRCH else {
+      move.isImpossible = true
+      return run()
     }
-    guard move.failures < Self.attempts else {
-      // Where the other side has ended the stream, its END is under way.
-      guard errno != ESRCH, mustMoveFirst, !hasSentEnd else { return run() }
-      return fail(
-        .ended(
-          .timedOut, peer: peer.runner.name, "its key is used up, and there is no other tunnel"))
-    }
-    let delay: UInt64 = errno == EAGAIN ? 5_000_000 : UInt64(move.failures) * 200_000_000
+    // Until it succeeds: meanwhile a stream whose key is used up stands still, and loses nothing.
+    if errno != EAGAIN { move.failures += 1 }
+    let delay: UInt64 = errno == EAGAIN ? 5_000_000 : UInt64(min(move.failures, 25)) * 200_000_000
     move.retryTime = loop.now + delay
     _ = loop.after(delay) { [weak self] in self?.run() }
     run()
