@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map: who writes it, who reads it, how long it lives. All but `requested_address` are
+ * Every map: who writes it, who reads it, how long it lives. All but `requested_address` and
+ * `hold_rate` are
  * pinned below bpffs, so that the data path goes on without the daemon and the next daemon adopts
  * it. Keys and values: dataplane_abi.h.
  */

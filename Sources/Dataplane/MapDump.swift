@@ -15,7 +15,7 @@ extension PinnedState {
   /// The maps that `dump` knows, in the order in which they are shown.
   public static let mapNames = [
     "layout", "deployments", "services", "cgroup_identity", "fabric_links", "listening",
-    "listeners", "denials",
+    "listeners", "denials", "flows",
   ]
 
   /// Decodes one map.
@@ -30,6 +30,7 @@ extension PinnedState {
     case "listening": try dumpListening(names)
     case "listeners": try dumpListeners(names)
     case "denials": try dumpDenials(names)
+    case "flows": try dumpFlows(names)
     default: throw .noSuchMap(name: map, known: Self.mapNames)
     }
   }
@@ -114,6 +115,19 @@ extension PinnedState {
       map: "listeners",
       columns: ["deployment", "service", "address", "port", "reachable", "loopback_only"],
       rows: rows)
+  }
+
+  /// Connections to other runners that are not accepted yet: none for more than a moment.
+  private func dumpFlows(_ names: Names) throws(DataplaneError) -> MapDump {
+    let rows = try maps.flows.entries().map { key, value in
+      [
+        names.deployment(key.deployment), "\(IPv4Address(key.source)):\(key.source_port)",
+        "\(IPv4Address(key.destination)):\(key.destination_port)",
+        value == UInt32(IST_FLOW_ACCEPTED.rawValue) ? "accepted" : "pending",
+      ]
+    }
+    return MapDump(
+      map: "flows", columns: ["deployment", "source", "destination", "outcome"], rows: rows)
   }
 
   private func dumpDenials(_ names: Names) throws(DataplaneError) -> MapDump {
