@@ -11,4 +11,6 @@ int linux_unshare_network_namespace(void) { return unshare(CLONE_NEWNET); }
 
 int linux_unshare_mount_namespace(void) { return unshare(CLONE_NEWNS); }
 
+int linux_unshare_cgroup_namespace(void) { return unshare(CLONE_NEWCGROUP); }
+
 int linux_is_network_namespace(int fd) { return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET; }

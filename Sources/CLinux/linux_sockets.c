@@ -21,11 +21,18 @@ static int set(int fd, int level, int option, int value) {
 
 int linux_tcp_no_delay(int fd) { return set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
-int linux_tcp_keep_alive(int fd, int idle_seconds, int interval_seconds, int timeout_milliseconds) {
+int linux_tcp_keep_alive(int fd, int idle_seconds, int interval_seconds, int count) {
   if (set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) || set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_seconds) ||
       set(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_seconds))
     return -1;
-  return set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout_milliseconds);
+  return set(fd, IPPROTO_TCP, TCP_KEEPCNT, count);
+}
+
+int64_t linux_tcp_silence(int fd) {
+  struct tcp_info info;
+  socklen_t length = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length)) return -1;
+  return info.tcpi_unacked || info.tcpi_probes > 1 ? info.tcpi_last_ack_recv : 0;
 }
 
 int linux_reset_on_close(int fd) {

@@ -12,6 +12,11 @@ public struct Cgroup: Hashable, Sendable {
   /// The cgroup `name` inside this one.
   public func child(_ name: String) -> Cgroup { Cgroup(path: "\(path)/\(name)") }
 
+  /// The cgroup that this one is directly inside.
+  public var parent: Cgroup {
+    Cgroup(path: String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
+  }
+
   /// The cgroups directly inside this one.
   public func children() throws -> [Cgroup] {
     try DirectoryListing.names(in: path).map(child).filter { $0.exists }
@@ -56,6 +61,16 @@ public struct Cgroup: Hashable, Sendable {
   /// The processes directly in it, as this process's pid namespace numbers them; zombies are none.
   public func processes() throws -> [pid_t] {
     try SmallFile.read("\(path)/cgroup.procs").split(separator: "\n").compactMap { pid_t($0) }
+  }
+
+  /// It and every cgroup inside it, however deep.
+  public func withDescendants() throws -> [Cgroup] {
+    [self] + (try children().flatMap { try $0.withDescendants() })
+  }
+
+  /// The processes in it and in every cgroup inside it.
+  public func allProcesses() throws -> [pid_t] {
+    try withDescendants().flatMap { try $0.processes() }
   }
 
   /// The file that tells whether it is populated, and whose changes inotify reports.

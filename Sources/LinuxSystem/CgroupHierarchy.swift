@@ -1,3 +1,4 @@
+import CLinux
 import SystemPackage
 
 /// The cgroup2 hierarchy, the only one that BPF programs attach to.
@@ -26,6 +27,14 @@ public struct CgroupHierarchy: Hashable, Sendable {
   /// The hierarchy of the calling process.
   public static func find() throws -> CgroupHierarchy {
     try CgroupHierarchy(in: try MountTable.current())
+  }
+
+  /// Gives the calling thread a cgroup namespace: of every hierarchy that it mounts from now on it sees
+  /// the cgroup that it is in now, as the root, and those inside.
+  public static func unshareNamespace() throws {
+    guard linux_unshare_cgroup_namespace() == 0 else {
+      throw SystemError(.last, "create", "a cgroup namespace")
+    }
   }
 
   /// The cgroup at `path` below the root, which need not exist: `istbpf/shop`.

@@ -2,9 +2,9 @@ import Glibc
 import SystemPackage
 
 /// The names in a directory.
-enum DirectoryListing {
+package enum DirectoryListing {
   /// All names in `path` but `.` and `..`, sorted; none where the directory does not exist.
-  static func names(in path: String) throws -> [String] {
+  package static func names(in path: String) throws -> [String] {
     guard let directory = opendir(path) else {
       let code = Errno.last
       if code == .noSuchFileOrDirectory { return [] }

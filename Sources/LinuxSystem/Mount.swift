@@ -41,10 +41,25 @@ public enum Mount {
     try call("make read-only", path, flags: flags)
   }
 
+  /// Mounts a file system of the type `type` that nothing can be written to, or executed on.
+  public static func mountReadOnly(_ type: String, on path: String) throws {
+    try mount(type, source: type, on: path, flags: linux_ms_rdonly | restricted)
+  }
+
+  private static var restricted: UInt { linux_ms_nosuid | linux_ms_nodev | linux_ms_noexec }
+
+  /// Enters the calling thread's working directory again by its path: what was mounted over it is
+  /// seen, and what is below the mount is not. It becomes / where the path leads nowhere now.
+  public static func lookUpWorkingDirectory() throws {
+    let path = getcwd(nil, 0)
+    defer { free(path) }
+    if let path, chdir(path) == 0 { return }
+    guard chdir("/") == 0 else { throw SystemError(.last, "enter", "/") }
+  }
+
   /// Hides what is below the directory `path` behind an empty tmpfs of at most `size` bytes.
   public static func cover(_ path: String, size: Int = 65_536, mode: String = "755") throws {
-    let flags = linux_ms_nosuid | linux_ms_nodev | linux_ms_noexec
-    try mount("tmpfs", on: path, flags: flags, options: "size=\(size),mode=\(mode)")
+    try mount("tmpfs", on: path, flags: restricted, options: "size=\(size),mode=\(mode)")
   }
 
   /// Stops mounts below `path` from propagating to and from other mount namespaces.

@@ -5,6 +5,11 @@ import SystemPackage
 public enum SmallFile {
   /// The contents of `path`; throws `SystemError`. Bytes that are not UTF-8 are replaced.
   public static func read(_ path: String) throws -> String {
+    String(decoding: try bytes(of: path), as: UTF8.self)
+  }
+
+  /// The contents of `path`, as they are; throws `SystemError`.
+  public static func bytes(of path: String) throws -> [UInt8] {
     let file = try OwnedDescriptor(opening: path)
     var contents: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 16_384)
@@ -14,7 +19,7 @@ public enum SmallFile {
         if Errno.last == .interrupted { continue }
         throw SystemError(.last, "read", path)
       }
-      if count == 0 { return String(decoding: contents, as: UTF8.self) }
+      if count == 0 { return contents }
       contents.append(contentsOf: buffer[..<count])
     }
   }

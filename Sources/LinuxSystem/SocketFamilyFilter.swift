@@ -16,7 +16,7 @@ public enum SocketFamilyFilter {
   ///
   /// Then socket(2) and socketpair(2) fail with EAFNOSUPPORT for other families, as where the kernel
   /// has none of them, and io_uring_setup(2) with ENOSYS, since io_uring opens sockets that seccomp
-  /// does not see. The same holds for 32-bit programs, for which socketcall(2), whose arguments a
+  /// does not see; and clone3(2), which can put a child into another cgroup. The same holds for 32-bit programs, for which socketcall(2), whose arguments a
   /// filter cannot see, fails with ENOSYS; system calls of any further ABI (x32) fail with ENOSYS.
   ///
   /// PR_SET_NO_NEW_PRIVS is not set, so that setuid programs go on working; it needs CAP_SYS_ADMIN

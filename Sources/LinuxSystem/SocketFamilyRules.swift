@@ -6,15 +6,23 @@ import SystemPackage
 extension SocketFamilyFilter {
   static func addRules(to filter: scmp_filter_ctx) throws {
     // libseccomp knows system calls by the native number, or a negative one where there is none.
-    for name in ["io_uring_setup", "socketcall"] {
+    // clone3 hides its flags: a cgroup to be born in is one. libc goes back to clone then.
+    for name in ["io_uring_setup", "socketcall", "clone3"] {
       try addRule(to: filter, failing: ENOSYS, systemCall(name), nil)
     }
+    // A packet socket of Linux 2.0, which the kernel still takes for one whatever its family says.
+    try addRule(
+      to: filter, failing: EAFNOSUPPORT, systemCall("socket"),
+      scmp_arg_cmp(arg: 1, op: SCMP_CMP_MASKED_EQ, datum_a: 0xf, datum_b: linux2PacketSocket))
     for call in ["socket", "socketpair"].map(systemCall) {
       for comparison in forbiddenFamilies {
         try addRule(to: filter, failing: EAFNOSUPPORT, call, comparison)
       }
     }
   }
+
+  /// SOCK_PACKET of linux/net.h, below the flags of a socket's type.
+  private static let linux2PacketSocket: scmp_datum_t = 10
 
   /// The rules of several ABIs' system calls are made from those of the native one's.
   static func addArchitecture(_ architecture: UInt32, to filter: scmp_filter_ctx) throws {

@@ -10,6 +10,9 @@ int linux_unshare_network_namespace(void);
 /* Gives the calling thread a copy of the mount namespace, and its own root and working directory. */
 int linux_unshare_mount_namespace(void);
 
+/* Gives the calling thread a cgroup namespace whose root is the cgroup that it is in. */
+int linux_unshare_cgroup_namespace(void);
+
 /* 1 if `fd` is open on a network namespace, 0 if on something else. */
 int linux_is_network_namespace(int fd);
 

@@ -1,4 +1,4 @@
-/* The calling process and thread. */
+/* The calling process and thread, and handles on others. */
 #pragma once
 #include <sys/types.h>
 
@@ -7,3 +7,17 @@ pid_t linux_thread_id(void);
 
 /* Marks every open descriptor from `first` on close-on-exec. */
 int linux_close_on_exec_from(unsigned first);
+
+/* pidfd_open(2): a handle on the process that has this number now, closed on exec. */
+int linux_process_open(pid_t process);
+
+/* kill(2) by such a handle: ESRCH where that process has ended, whoever has its number since. */
+int linux_process_signal(int process, int signal);
+
+/* 1 where the process has ended, 0 where it has not within the time; needs not be a child. */
+int linux_process_await_end(int process, int milliseconds);
+
+/* Starts `command`, an absolute path and its arguments, in a session of its own, with no signal
+ * blocked or ignored. It has this process's environment and standard error, or the file `output`, for
+ * standard output as well, and no other descriptor. Returns 0 or an errno. */
+int linux_spawn_detached(pid_t *process, char *const command[], const char *output);

@@ -16,10 +16,18 @@ int linux_accept(int fd, struct sockaddr_storage *address, socklen_t *length);
 /* Sends small writes at once (TCP_NODELAY). */
 int linux_tcp_no_delay(int fd);
 
-/* Has the kernel notice a peer that is gone: keepalive probes after `idle_seconds` and then every
- * `interval_seconds`, and an end of the connection when data or probes went unanswered for
- * `timeout_milliseconds` (TCP_USER_TIMEOUT). */
-int linux_tcp_keep_alive(int fd, int idle_seconds, int interval_seconds, int timeout_milliseconds);
+/* Has the kernel notice that the peer of a connection on which nothing is under way is gone:
+ * keepalive probes after `idle_seconds` and then every `interval_seconds`, of which `count` go
+ * unanswered. */
+int linux_tcp_keep_alive(int fd, int idle_seconds, int interval_seconds, int count);
+
+/* The milliseconds since the peer last acknowledged anything, while something awaits its
+ * acknowledgement: bytes, or two probes of its closed window; 0 while nothing does, -1 on error.
+ * (One probe may be lost, and the next comes up to two minutes later.)
+ *
+ * TCP_USER_TIMEOUT is no substitute: since Linux 5.11 it ends a connection whose peer answers, but
+ * has kept its window closed for so long (tcp_probe_timer). */
+int64_t linux_tcp_silence(int fd);
 
 /* Has close(2) send RST instead of FIN (SO_LINGER with 0 seconds). */
 int linux_reset_on_close(int fd);

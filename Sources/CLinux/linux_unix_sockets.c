@@ -1,0 +1,64 @@
+#define _GNU_SOURCE
+#include "linux_unix_sockets.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int make(const char *path, int flags, struct sockaddr_un *name)
+{
+	*name = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(name->sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	strcpy(name->sun_path, path);
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+}
+
+static int close_failed(int fd)
+{
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int linux_unix_listen(const char *path)
+{
+	struct sockaddr_un name;
+	int fd = make(path, SOCK_NONBLOCK, &name);
+
+	if (fd < 0)
+		return -1;
+	if (bind(fd, (struct sockaddr *)&name, sizeof(name)) || listen(fd, 65535))
+		return close_failed(fd);
+	return fd;
+}
+
+int linux_unix_connect(const char *path, int seconds)
+{
+	struct timeval limit = { .tv_sec = seconds };
+	struct sockaddr_un name;
+	int fd = make(path, 0, &name);
+
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
+	    connect(fd, (struct sockaddr *)&name, sizeof(name)))
+		return close_failed(fd);
+	return fd;
+}
+
+pid_t linux_unix_peer(int fd)
+{
+	struct ucred peer = { .pid = -1 };
+	socklen_t length = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) ? -1 : peer.pid;
+}
