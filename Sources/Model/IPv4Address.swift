@@ -28,6 +28,9 @@ public struct IPv4Address: Hashable, Comparable, Sendable {
   /// An address from `struct in_addr`, that is, in network byte order.
   public init(networkOrder: UInt32) { self.rawValue = UInt32(bigEndian: networkOrder) }
 
+  /// Whether it is in 127.0.0.0/8.
+  public var isLoopback: Bool { rawValue >> 24 == 127 }
+
   /// By number.
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }

@@ -37,11 +37,20 @@ public struct Installation: Hashable, Sendable {
   /// The socket of the control API.
   public var controlSocketPath: String { "\(runtimeDirectory)/control.sock" }
 
+  /// The socket of the API for containers.
+  public var containersSocketPath: String { "\(runtimeDirectory)/containers.sock" }
+
+  /// What the daemon remembers of containers: where their cgroups are.
+  public var containersDirectory: String { "\(runtimeDirectory)/containers" }
+
   /// Locked by the one daemon, and holds its process id.
   public var lockPath: String { "\(runtimeDirectory)/istbpfd.lock" }
 
   /// The instances' hosts files.
   public var hostsDirectory: String { "\(runtimeDirectory)/hosts" }
+
+  /// The hosts files of containers. No deployment has such a name.
+  public var containerHostsDirectory: String { "\(hostsDirectory)/.containers" }
 
   /// The pinned maps, on bpffs.
   public var pinDirectory: String { "/sys/fs/bpf/\(name)" }
