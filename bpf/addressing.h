@@ -17,6 +17,15 @@ static __always_inline int in_range(__u32 address)
 	return (address & ~IST_OFFSET_MASK) == range_base;
 }
 
+/*
+ * Whether the cgroup is an instance's. One that is not yet, because nothing is proved, or no more,
+ * because its service was removed, keeps TCP on loopback, which is its own, and has nothing else.
+ */
+static __always_inline int is_identified(const struct ist_identity *identity)
+{
+	return identity && identity->deployment;
+}
+
 /* 0 is the fabric's own block. */
 static __always_inline __u32 service_of(__u32 address)
 {

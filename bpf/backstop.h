@@ -26,14 +26,14 @@ struct packet {
 static __always_inline enum ist_reason
 decide_packet(const struct ist_identity *identity, const struct packet *packet)
 {
-	if (!identity || !identity->deployment)
-		return IST_UNIDENTIFIED;
 	if (packet->protocol == IPPROTO_UDP)
 		return IST_UDP;
 	if (packet->protocol != IPPROTO_TCP)
 		return IST_FOREIGN_PACKET;
 	if (packet->ifindex == IST_LOOPBACK_IFINDEX)
 		return IST_ALLOWED;
+	if (!is_identified(identity))
+		return IST_UNIDENTIFIED;
 	/* A namespace that the container made itself can have a link of this ifindex, but no way
 	 * out of itself. */
 	if (packet->ifindex == identity->ifindex && packet->is_ipv4 && in_range(packet->peer))

@@ -5,6 +5,7 @@
 #include <linux/in.h>
 
 #include "addressing.h"
+#include "egress.h"
 #include "instance_selection.h"
 #include "maps.h"
 
@@ -33,7 +34,7 @@ resolve(const struct ist_identity *identity, struct connect_request *request)
 
 		if (instance)
 			request->address = (request->address & ~0xffu) | instance;
-		/* On other runners alone: the address stays, and the daemon, which the switch asks,
+		/* One of another runner: the address stays, and the daemon, which the switch asks,
 		 * tries one instance after the other. */
 		else if (is_empty(service->remote))
 			return IST_NO_INSTANCE;
@@ -46,18 +47,30 @@ resolve(const struct ist_identity *identity, struct connect_request *request)
 	return IST_ALLOWED;
 }
 
+/* An address of neither the range nor loopback. */
+static __always_inline enum ist_reason
+leave(const struct ist_identity *identity, const struct connect_request *request)
+{
+	__u64 *rule = egress_rule(identity, request->address, request->port);
+
+	if (!rule)
+		return IST_FOREIGN_ADDRESS;
+	__sync_fetch_and_add(rule, 1);
+	return IST_ALLOWED;
+}
+
 static __always_inline enum ist_reason
 decide_connect(const struct ist_identity *identity, struct connect_request *request)
 {
-	if (!identity || !identity->deployment)
-		return IST_UNIDENTIFIED;
 	if (request->protocol == IPPROTO_UDP)
 		return IST_UDP;
 	if (request->protocol != IPPROTO_TCP && request->protocol != IPPROTO_MPTCP)
 		return IST_SOCKET_TYPE;
 	if (is_loopback(request->address))
 		return IST_ALLOWED;
+	if (!is_identified(identity))
+		return IST_UNIDENTIFIED;
 	if (in_range(request->address))
 		return resolve(identity, request);
-	return IST_FOREIGN_ADDRESS;
+	return leave(identity, request);
 }

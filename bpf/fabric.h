@@ -13,6 +13,7 @@
 #include <linux/tcp.h>
 
 #include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 
 #include "addressing.h"
 #include "maps.h"
@@ -35,6 +36,34 @@ static __always_inline const struct frame *headers_of(struct __sk_buff *skb, __u
 		return NULL;
 	frame = (void *)(long)skb->data;
 	return frame + size <= (void *)(long)skb->data_end ? frame : NULL;
+}
+
+/*
+ * Whether the frame belongs to a connection that the gateway made, which the front door's are: what
+ * answers them passes, and nothing else to the fabric's own block. A first SYN opens none, and the
+ * relay's listening socket is no connection. Not inlined: clang would take the frame for checked
+ * already, which the verifier has forgotten by then.
+ */
+static __noinline int answers_gateway(struct __sk_buff *skb)
+{
+	const struct frame *frame = headers_of(skb, sizeof(*frame));
+	struct bpf_sock_tuple flow = {};
+	struct bpf_sock *socket;
+	int is_connection;
+
+	if (!frame || bpf_ntohl(frame->ip.daddr) != range_base + 1 ||
+	    (frame->tcp.syn && !frame->tcp.ack))
+		return 0;
+	flow.ipv4.saddr = frame->ip.saddr;
+	flow.ipv4.daddr = frame->ip.daddr;
+	flow.ipv4.sport = frame->tcp.source;
+	flow.ipv4.dport = frame->tcp.dest;
+	socket = bpf_skc_lookup_tcp(skb, &flow, sizeof(flow.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (!socket)
+		return 0;
+	is_connection = socket->state != BPF_TCP_LISTEN;
+	bpf_sk_release(socket);
+	return is_connection;
 }
 
 /* Whether the frame may enter the fabric; sets its destination (host byte order) if so. */
@@ -66,7 +95,7 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 	*destination = bpf_ntohl(frame->ip.daddr);
 	if (!in_range(*destination) || *destination == sender->address)
 		return IST_FRAME_FOREIGN;
-	if (!service_of(*destination))
+	if (!service_of(*destination) && !answers_gateway(skb))
 		return IST_FRAME_RESERVED;
 	return IST_ALLOWED;
 }

@@ -15,10 +15,9 @@
 
 #include <bpf/bpf_endian.h>
 
+#include "events.h"
 #include "fabric.h"
 #include "maps.h"
-
-#define SECOND 1000000000ull
 
 /* The relay's listening socket in this namespace, or NULL: then the daemon is down, or alone. */
 static __always_inline struct bpf_sock *relay_listener(struct __sk_buff *skb)
@@ -60,7 +59,11 @@ static __always_inline void hold(struct __sk_buff *skb, const struct ist_flow *f
 	__u32 outcome = IST_FLOW_PENDING, length = skb->len;
 	struct ist_held_syn *syn;
 
-	if (length < sizeof(struct frame) || length > IST_HELD_FRAME_SIZE || !may_hold(skb->ifindex))
+	if (length < sizeof(struct frame) || !may_hold(skb->ifindex))
+		return;
+	/* Two comparisons made one by the compiler are too much for the verifier of Linux 6.1. */
+	barrier_var(length);
+	if (length > IST_HELD_FRAME_SIZE)
 		return;
 	if (bpf_map_update_elem(&flows, flow, &outcome, BPF_NOEXIST))
 		return;

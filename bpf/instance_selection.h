@@ -53,6 +53,17 @@ static __always_inline __u32 random_instance(const __u64 *set, const __u64 *mask
 	return 0;
 }
 
+/* How many instances are in `set & mask`. `mask` may be NULL. */
+static __always_inline __u32 instance_count(const __u64 *set, const __u64 *mask)
+{
+	__u32 total = 0;
+
+#pragma unroll
+	for (int i = 0; i < IST_INSTANCE_WORDS; i++)
+		total += bits_set(mask ? set[i] & mask[i] : set[i]);
+	return total;
+}
+
 static __always_inline int is_empty(const __u64 *set)
 {
 	return !(set[0] | set[1] | set[2] | set[3]);
@@ -66,9 +77,13 @@ static __always_inline int has_instance(const __u64 *set, __u32 instance)
 }
 
 /*
- * The local instance for a connection to `port`, or 0: one that is seen to listen, so that an
- * instance which is still starting is not asked. Where none is seen to, any: a socket that began to
- * listen before its process was in the cgroup is not seen.
+ * The local instance for a connection to `port`, or 0 where there is none or other runners' are to be
+ * asked, which is the daemon's to do: it tries one after the other.
+ *
+ * Local ones that are seen to listen come first, so that an instance which is still starting is not
+ * asked; with IST_SPREAD each is as likely as one of another runner. Where none is seen to listen,
+ * other runners' come first, and any local one last: a socket that began to listen before its process
+ * was in the cgroup is not seen.
  */
 static __always_inline __u32 select_local_instance(const struct ist_service *service,
 					     const struct ist_service_key *key, __u16 port)
@@ -79,11 +94,14 @@ static __always_inline __u32 select_local_instance(const struct ist_service *ser
 		.port = port,
 	};
 	const struct ist_listening *known = bpf_map_lookup_elem(&listening, &at);
-	__u32 instance = 0;
+	__u32 instance = 0, here, elsewhere = instance_count(service->remote, NULL);
 
 	if (known)
 		instance = random_instance(service->local, known->instances);
-	if (!instance)
-		instance = random_instance(service->local, NULL);
-	return instance;
+	if (!elsewhere)
+		return instance ? instance : random_instance(service->local, NULL);
+	if (!known || !instance || !(service->flags & IST_SPREAD))
+		return instance;
+	here = instance_count(service->local, known->instances);
+	return bpf_get_prandom_u32() % (here + elsewhere) < here ? instance : 0;
 }

@@ -7,14 +7,19 @@
 #include <bpf/bpf_helpers.h>
 
 #include "backstop.h"
+#include "congestion.h"
 #include "connect.h"
+#include "connections.h"
 #include "denial.h"
+#include "egress.h"
 #include "errno_contract.h"
+#include "explain.h"
 #include "fabric.h"
 #include "held_connect.h"
 #include "listeners.h"
 #include "maps.h"
 #include "socket_constants.h"
+#include "socket_options.h"
 
 /* What the kernel takes from cgroup programs. */
 #define PASS 1
@@ -25,36 +30,75 @@ static __always_inline struct ist_identity *caller(void)
 	return bpf_get_local_storage(&cgroup_identity, 0);
 }
 
-/* Carries a decision on a socket call out. */
-static __always_inline int answer(const struct ist_identity *identity, enum ist_reason reason)
+/* Refuses a socket call of the current process; `event` says what it attempted. */
+static __always_inline int refuse(const struct ist_identity *identity, enum ist_reason reason,
+				  struct ist_event *event)
 {
-	if (reason == IST_ALLOWED)
-		return PASS;
-	count_denial(identity, reason);
+	event->pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(event->command, sizeof(event->command));
+	deny(identity, reason, event);
 	bpf_set_retval(-errno_of(reason));
 	return DENY;
 }
 
-/* Keeps the address that the program asked for, for getpeername(); forgets an older one. */
+/* Carries a decision on a call with an IPv4 address out. */
+static __always_inline int answer4(struct bpf_sock_addr *context, enum ist_reason reason)
+{
+	struct ist_event event = {};
+
+	if (reason == IST_ALLOWED)
+		return PASS;
+	event.protocol = context->protocol;
+	event.peer_port = bpf_ntohs(context->user_port);
+	set_peer_ipv4(&event, context->user_ip4);
+	return refuse(caller(), reason, &event);
+}
+
+/* The same with an IPv6 address, which may be a v4-mapped one. */
+static __always_inline int answer6(struct bpf_sock_addr *context, enum ist_reason reason)
+{
+	struct ist_event event = {};
+
+	if (reason == IST_ALLOWED)
+		return PASS;
+	event.protocol = context->protocol;
+	event.peer_port = bpf_ntohs(context->user_port);
+	event.peer[0] = context->user_ip6[0];
+	event.peer[1] = context->user_ip6[1];
+	event.peer[2] = context->user_ip6[2];
+	event.peer[3] = context->user_ip6[3];
+	return refuse(caller(), reason, &event);
+}
+
+/* Keeps the address that the program asked for, for getpeername(), and who asked, for events. */
 static __always_inline void remember_request(struct bpf_sock_addr *context, __u32 asked, __u32 got)
 {
-	if (asked == got) {
-		bpf_sk_storage_delete(&requested_address, context->sk);
+	struct connection *connection;
+
+	if (is_loopback(bpf_ntohl(got))) {
+		bpf_sk_storage_delete(&connections, context->sk);
 		return;
 	}
-	bpf_sk_storage_get(&requested_address, context->sk, &asked, BPF_SK_STORAGE_GET_F_CREATE);
+	connection = bpf_sk_storage_get(&connections, context->sk, NULL,
+					BPF_SK_STORAGE_GET_F_CREATE);
+	if (!connection)
+		return;
+	connection->asked = asked == got ? 0 : asked;
+	connection->pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(connection->command, sizeof(connection->command));
+	connection->established = 0;
+	connection->incoming = 0;
 }
 
 /* connect() to an IPv4 address, plain or v4-mapped; `address` points into the context's copy. */
-static __always_inline enum ist_reason
-connect_ipv4(struct bpf_sock_addr *context, const struct ist_identity *identity, __u32 *address)
+static __always_inline enum ist_reason connect_ipv4(struct bpf_sock_addr *context, __u32 *address)
 {
 	struct connect_request request = {
 		.protocol = context->protocol,
 		.address = bpf_ntohl(*address),
 		.port = bpf_ntohs(context->user_port),
 	};
-	enum ist_reason reason = decide_connect(identity, &request);
+	enum ist_reason reason = decide_connect(caller(), &request);
 	__u32 asked = *address;
 
 	if (reason == IST_ALLOWED) {
@@ -67,13 +111,12 @@ connect_ipv4(struct bpf_sock_addr *context, const struct ist_identity *identity,
 SEC("cgroup/connect4")
 int ist_connect4(struct bpf_sock_addr *context)
 {
-	const struct ist_identity *identity = caller();
 	__u32 address = context->user_ip4;
-	enum ist_reason reason = connect_ipv4(context, identity, &address);
+	enum ist_reason reason = connect_ipv4(context, &address);
 
 	if (reason == IST_ALLOWED)
 		context->user_ip4 = address;
-	return answer(identity, reason);
+	return answer4(context, reason);
 }
 
 static __always_inline int is_v4_mapped(const struct bpf_sock_addr *context)
@@ -92,29 +135,29 @@ static __always_inline int is_ipv6_loopback(const struct bpf_sock_addr *context)
 SEC("cgroup/connect6")
 int ist_connect6(struct bpf_sock_addr *context)
 {
-	const struct ist_identity *identity = caller();
 	__u32 address = context->user_ip6[3];
 	enum ist_reason reason;
 
 	if (is_v4_mapped(context)) {
-		reason = connect_ipv4(context, identity, &address);
+		reason = connect_ipv4(context, &address);
 		if (reason == IST_ALLOWED)
 			context->user_ip6[3] = address;
-		return answer(identity, reason);
+		return answer6(context, reason);
 	}
 	if (!is_ipv6_loopback(context))
-		return answer(identity, context->protocol == IPPROTO_UDP ? IST_UDP : IST_IPV6);
+		return answer6(context, context->protocol == IPPROTO_UDP ? IST_UDP : IST_IPV6);
 	/* The same rules as for 127.0.0.1. */
 	address = bpf_htonl(0x7f000001);
-	return answer(identity, connect_ipv4(context, identity, &address));
+	return answer6(context, connect_ipv4(context, &address));
 }
 
 /* The program sees the address that it asked for, not the instance that it got. */
 static __always_inline __u32 asked_address(struct bpf_sock_addr *context)
 {
-	const __u32 *asked = bpf_sk_storage_get(&requested_address, context->sk, NULL, 0);
+	const struct connection *connection =
+		bpf_sk_storage_get(&connections, context->sk, NULL, 0);
 
-	return asked ? *asked : 0;
+	return connection ? connection->asked : 0;
 }
 
 SEC("cgroup/getpeername4")
@@ -140,45 +183,87 @@ int ist_getpeername6(struct bpf_sock_addr *context)
 SEC("cgroup/sendmsg4")
 int ist_sendmsg4(struct bpf_sock_addr *context)
 {
-	return answer(caller(), IST_UDP);
+	return answer4(context, IST_UDP);
 }
 
 SEC("cgroup/sendmsg6")
 int ist_sendmsg6(struct bpf_sock_addr *context)
 {
-	return answer(caller(), IST_UDP);
+	return answer6(context, IST_UDP);
 }
 
 /*
  * UDP sockets come into being, so that getaddrinfo()'s probing fails softly; they can send
- * nothing. The other kinds are refused here, because several of them never meet another hook.
+ * nothing, and are bound to lo, so that none receives from another interface. Unbinding takes
+ * CAP_NET_RAW. The other kinds are refused here, because several of them never meet another hook.
  */
 SEC("cgroup/sock_create")
 int ist_sock_create(struct bpf_sock *socket)
 {
-	const struct ist_identity *identity = caller();
 	__u32 protocol = socket->protocol;
+	struct ist_event event = { .protocol = protocol };
 
-	if (!identity || !identity->deployment)
-		return answer(identity, IST_UNIDENTIFIED);
 	if (socket->type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP))
 		return PASS;
-	if (socket->type == SOCK_DGRAM && protocol == IPPROTO_UDP)
+	if (socket->type == SOCK_DGRAM && protocol == IPPROTO_UDP) {
+		socket->bound_dev_if = IST_LOOPBACK_IFINDEX;
 		return PASS;
-	return answer(identity, IST_SOCKET_TYPE);
+	}
+	return refuse(caller(), IST_SOCKET_TYPE, &event);
+}
+
+SEC("cgroup/setsockopt")
+int ist_setsockopt(struct bpf_sockopt *context)
+{
+	struct ist_event event = {};
+
+	if (is_forbidden_option(context->level, context->optname)) {
+		event.protocol = context->sk->protocol;
+		return refuse(caller(), IST_SOCKET_OPTION, &event);
+	}
+	/* Before Linux 6.5 a value longer than a page fails unless the program says that it left it
+	 * alone. */
+	if (context->optlen > 4096)
+		context->optlen = 0;
+	return PASS;
+}
+
+/*
+ * In the instance's network namespace: who comes over another interface than lo and ist0 finds
+ * nobody listening, as if there were no socket. The backstop would drop the same packets, but
+ * silently for ports that have a listener, which would tell a stranger which do.
+ */
+SEC("sk_lookup")
+int ist_sk_lookup(struct bpf_sk_lookup *context)
+{
+	__u32 ifindex = context->ingress_ifindex;
+
+	if (ifindex == IST_LOOPBACK_IFINDEX || bpf_map_lookup_elem(&fabric_links, &ifindex))
+		return SK_PASS;
+	/* Whose namespace it is the kernel does not say. */
+	count_denial(NULL, IST_FOREIGN_PACKET);
+	return SK_DROP;
 }
 
 static __always_inline int filter_packet(struct __sk_buff *skb, int outgoing)
 {
 	const struct ist_identity *identity = caller();
 	struct packet packet = {};
+	struct segment segment = {};
 	enum ist_reason reason = IST_FOREIGN_PACKET;
+	struct ist_event event = {};
 
 	if (parse_packet(skb, outgoing, &packet))
 		reason = decide_packet(identity, &packet);
 	if (reason == IST_ALLOWED)
 		return PASS;
-	count_denial(identity, reason);
+	/* Only here, so that traffic of the deployment never asks. */
+	if (reason == IST_FOREIGN_PACKET && is_identified(identity) &&
+	    parse_segment(skb, outgoing, &segment) &&
+	    is_egress(identity, &packet, &segment, outgoing))
+		return PASS;
+	describe_packet(skb, 0, !outgoing, &event);
+	deny(identity, reason, &event);
 	return DENY;
 }
 
@@ -201,12 +286,26 @@ int ist_sockops(struct bpf_sock_ops *socket)
 
 	if (!identity || !identity->deployment)
 		return PASS;
-	if (socket->op == BPF_SOCK_OPS_TCP_LISTEN_CB) {
+	switch (socket->op) {
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
 		count_listener(identity, socket, 1);
 		bpf_sock_ops_cb_flags_set(socket, socket->bpf_sock_ops_cb_flags |
 						  BPF_SOCK_OPS_STATE_CB_FLAG);
-	} else if (socket->op == BPF_SOCK_OPS_STATE_CB && socket->args[0] == BPF_TCP_LISTEN) {
-		count_listener(identity, socket, -1);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		choose_congestion_control(socket);
+		open_connection(identity, socket, 0);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		choose_congestion_control(socket);
+		open_connection(identity, socket, 1);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (socket->args[0] == BPF_TCP_LISTEN)
+			count_listener(identity, socket, -1);
+		else
+			follow_connection(identity, socket);
+		break;
 	}
 	return PASS;
 }
@@ -217,11 +316,13 @@ int ist_switch(struct __sk_buff *skb)
 	__u32 ifindex = skb->ifindex, destination = 0;
 	const struct ist_identity *sender = bpf_map_lookup_elem(&fabric_links, &ifindex);
 	enum ist_reason reason = IST_FRAME_UNKNOWN_LINK;
+	struct ist_event event = {};
 
 	if (sender)
 		reason = check_frame(skb, sender, &destination);
 	if (reason != IST_ALLOWED) {
-		count_denial(sender, reason);
+		describe_packet(skb, sizeof(struct ethhdr), 0, &event);
+		deny(sender, reason, &event);
 		return TC_ACT_SHOT;
 	}
 	ifindex = local_link(sender, destination);
@@ -236,6 +337,14 @@ SEC("tc")
 int ist_replay(struct __sk_buff *skb)
 {
 	return replay(skb);
+}
+
+/* Run by the daemon for `istbpf explain`. Not SEC("syscall"): such a program may sleep, and may not
+ * use every map that connect uses. */
+SEC("tc")
+int ist_explain(struct __sk_buff *skb)
+{
+	return explain(skb);
 }
 
 /* Run by the daemon when an instance ended, so that its bits are cleared atomically. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map: who writes it, who reads it, how long it lives. All but `requested_address` and
- * `hold_rate` are
- * pinned below bpffs, so that the data path goes on without the daemon and the next daemon adopts
- * it. Keys and values: dataplane_abi.h.
+ * Every map: who writes it, who reads it, how long it lives. All but `hold_rate` are pinned below
+ * bpffs, so that the data path goes on without the daemon and the next daemon adopts it. Keys and
+ * values: dataplane_abi.h.
  */
 #pragma once
 
@@ -31,7 +30,7 @@ struct {
 
 /*
  * Who is calling: one value for each cgroup that the programs are attached to, nested cgroups
- * included. The kernel makes it (zeroed, which denies everything) at the first attachment and
+ * included. The kernel makes it (zeroed, which is nobody) at the first attachment and
  * frees it with the cgroup; the daemon fills it in.
  */
 struct {
@@ -60,6 +59,17 @@ struct {
 	__type(value, struct ist_service);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } services SEC(".maps");
+
+/* The ways out that services are allowed, with the connections that took each. Daemon writes keys,
+ * connect and the backstop read them, connect counts. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ist_egress_key);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} egress SEC(".maps");
 
 /* The fabric ends of the instances' links, by ifindex. Daemon writes, tc reads. */
 struct {
@@ -127,11 +137,53 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } denials SEC(".maps");
 
-/* The address that a program asked connect() for, where connect rewrote it: network byte order.
- * Lives with the socket, outlives a disconnect: every connect overwrites it. */
+/* What happened, for who observes it. Every program writes, the daemon reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1024 * 1024);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} events SEC(".maps");
+
+/* How much of an instance was told, by ifindex; 0 where it is not known. Every program writes, the
+ * daemon reads, and takes out those of instances that ended. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16385);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct ist_event_rate);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} event_rates SEC(".maps");
+
+/* [0]: whether anybody wants to know of connections. Daemon writes, sockops reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} observed SEC(".maps");
+
+/* What is known of a connection: set by connect(), and once it is established. BPF's own, but pinned:
+ * a change raises IST_ABI_VERSION too. */
+struct connection {
+	/* The address that the program asked connect() for, where that was rewritten; else 0. Network
+	 * byte order. */
+	__u32 asked;
+	__u32 pid;		/* of the caller; 0 where it was accepted */
+	char command[IST_COMMAND_SIZE];
+	__u64 established;	/* CLOCK_MONOTONIC, ns; 0 before and after */
+	__u64 received_at_end;	/* bytes received when the other had all of ours, FIN included */
+	__u32 incoming;
+	__u32 reserved;
+};
+
+/* Lives with the socket, outlives a disconnect: every connect overwrites it. Pinned, since the next
+ * daemon's programs take over the connections too. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, __u32);
-} requested_address SEC(".maps");
+	__type(value, struct connection);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} connections SEC(".maps");

@@ -7,3 +7,5 @@
 #define AF_INET6 10
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
+#define SOL_IP 0
+#define SOL_IPV6 41

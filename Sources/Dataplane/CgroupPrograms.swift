@@ -21,6 +21,7 @@ struct CgroupPrograms: Sendable {
     Hook(type: BPF_CGROUP_UDP4_SENDMSG, name: "sendmsg4", program: "ist_sendmsg4"),
     Hook(type: BPF_CGROUP_UDP6_SENDMSG, name: "sendmsg6", program: "ist_sendmsg6"),
     Hook(type: BPF_CGROUP_INET_SOCK_CREATE, name: "sock_create", program: "ist_sock_create"),
+    Hook(type: BPF_CGROUP_SETSOCKOPT, name: "setsockopt", program: "ist_setsockopt"),
     Hook(type: BPF_CGROUP_INET_INGRESS, name: "skb/ingress", program: "ist_ingress"),
     Hook(type: BPF_CGROUP_INET_EGRESS, name: "skb/egress", program: "ist_egress"),
     Hook(type: BPF_CGROUP_SOCK_OPS, name: "sockops", program: "ist_sockops"),
@@ -53,8 +54,19 @@ struct CgroupPrograms: Sendable {
     }
   }
 
-  /// The kernel's word that every program runs for the cgroup: those that are in effect, inherited
-  /// ones included, must hold ours.
+  /// The hooks of which the kernel does not run this object's own program for the cgroup: those that
+  /// are in effect, inherited ones included, must hold it.
+  func missing(on cgroup: Int32, named path: String) throws(DataplaneError) -> [String] {
+    var missing: [String] = []
+    for hook in Self.hooks {
+      let own = try Self.id(of: try object.program(hook.program), named: hook.program)
+      let effective = try Self.programs(of: hook, on: cgroup, named: path, effective: true)
+      if !effective.contains(where: { $0.id == own }) { missing.append(hook.name) }
+    }
+    return missing
+  }
+
+  /// The same for any daemon's programs, by their names: for whoever has not loaded them.
   static func missing(on cgroup: Int32, named path: String) throws(DataplaneError) -> [String] {
     var missing: [String] = []
     for hook in hooks {
@@ -85,10 +97,21 @@ struct CgroupPrograms: Sendable {
     let descriptor = bpf_prog_get_fd_by_id(id)
     guard descriptor >= 0 else { return "" }
     defer { close(descriptor) }
+    return (try? string(of: information(of: descriptor, named: "\(id)").name)) ?? ""
+  }
+
+  private static func id(of program: Int32, named name: String) throws(DataplaneError) -> UInt32 {
+    try information(of: program, named: name).id
+  }
+
+  private static func information(
+    of program: Int32, named name: String
+  ) throws(DataplaneError) -> bpf_prog_info {
     var info = bpf_prog_info()
     var size = UInt32(MemoryLayout<bpf_prog_info>.size)
-    guard bpf_obj_get_info_by_fd(descriptor, &info, &size) == 0 else { return "" }
-    return string(of: info.name)
+    let result = bpf_obj_get_info_by_fd(program, &info, &size)
+    guard result == 0 else { throw .failed("look at", "program \(name)", result) }
+    return info
   }
 }
 

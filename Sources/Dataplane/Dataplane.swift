@@ -10,6 +10,7 @@ public final class Dataplane: Sendable {
   let maps: MapSet
   private let cgroupPrograms: CgroupPrograms
   private let switchProgram: SwitchProgram
+  private let lookupProgram: LookupProgram
 
   /// Loads the programs, and adopts the maps pinned in `directory` or makes them.
   ///
@@ -29,7 +30,11 @@ public final class Dataplane: Sendable {
     maps = try MapSet(pinnedIn: directory)
     cgroupPrograms = CgroupPrograms(object: object)
     switchProgram = SwitchProgram(object: object)
+    lookupProgram = LookupProgram(object: object, directory: directory)
   }
+
+  /// The descriptor of a program; it stays this one's.
+  func program(_ name: String) throws(DataplaneError) -> Int32 { try object.program(name) }
 
   // MARK: Deployments and services
 
@@ -42,12 +47,14 @@ public final class Dataplane: Sendable {
 
   /// Makes a service and where its instances are known to connect(), in one step.
   public func publish(
-    service: Service, deployment: UInt16, local: Set<InstanceNumber>, remote: Set<InstanceNumber>
+    service: Service, deployment: UInt16, local: Set<InstanceNumber>, remote: Set<InstanceNumber>,
+    selection: InstanceSelection = .localFirst
   ) throws(DataplaneError) {
     var value = ist_service()
     setBits(local, in: &value.local)
     setBits(remote, in: &value.remote)
     value.port = UInt32(service.port.rawValue)
+    if selection == .spread { value.flags = UInt32(IST_SPREAD) }
     setName(service.name.rawValue, in: &value.name)
     try maps.services.set(value, at: Self.key(deployment, service.number))
   }
@@ -90,17 +97,43 @@ public final class Dataplane: Sendable {
   // MARK: Instances
 
   /// Attaches the programs to an instance's cgroup, or replaces an earlier daemon's, and has the
-  /// kernel confirm it. Until `identify`, everything that the cgroup's sockets do is denied.
+  /// kernel confirm it. Until `identify`, the cgroup's sockets may do nothing but TCP on loopback.
   public func guardCgroup(descriptor: Int32, path: String) throws(DataplaneError) {
     try cgroupPrograms.attach(to: descriptor, named: path)
-    let missing = try CgroupPrograms.missing(on: descriptor, named: path)
+    try confirmGuard(descriptor: descriptor, path: path)
+  }
+
+  /// Has the kernel confirm that it runs these very programs for a cgroup, at every hook.
+  public func confirmGuard(descriptor: Int32, path: String) throws(DataplaneError) {
+    let missing = try cgroupPrograms.missing(on: descriptor, named: path)
     guard missing.isEmpty else { throw .notEffective(cgroup: path, missing: missing) }
+  }
+
+  /// Hides what will listen in an instance's network namespace, open as `descriptor`, from every
+  /// interface but lo and ist0.
+  public func guardNamespace(descriptor: Int32, of identity: Identity) throws(DataplaneError) {
+    try lookupProgram.attach(to: descriptor, of: identity)
+  }
+
+  /// Replaces an earlier daemon's program in the network namespace of a living instance.
+  public func renewNamespaceGuard(of identity: Identity) throws(DataplaneError) {
+    try lookupProgram.renew(of: identity)
   }
 
   /// Tells the programs of a guarded cgroup who is calling, and the switch whose the link is.
   public func identify(_ identity: Identity, cgroup: UInt64) throws(DataplaneError) {
     try admit(identity, cgroup: cgroup)
     try maps.cgroupIdentity.set(identity.abi(cgroup: cgroup), at: cgroup)
+  }
+
+  /// Tells the programs of a cgroup that it is nobody's any more: TCP on loopback is left to it.
+  public func unidentify(cgroup: UInt64) throws(DataplaneError) {
+    try maps.cgroupIdentity.set(ist_identity(), at: cgroup)
+  }
+
+  /// Whether the cgroup with this id is an instance's to its programs.
+  public func isIdentified(cgroup: UInt64) throws(DataplaneError) -> Bool {
+    try maps.cgroupIdentity.value(at: cgroup).map { $0.deployment != 0 } ?? false
   }
 
   /// Tells the switch whose the link is: without it, the link gets nothing through.
@@ -126,6 +159,7 @@ public final class Dataplane: Sendable {
   /// An instance ended: its link and what is left of its listening sockets go.
   public func forget(_ identity: Identity) throws(DataplaneError) {
     try maps.fabricLinks.remove(UInt32(identity.ifindex))
+    lookupProgram.remove(of: identity)
     for key in try maps.listeners.keys()
     where key.deployment == UInt32(identity.deployment) && key.address == identity.address.rawValue
     {
@@ -147,6 +181,12 @@ public final class Dataplane: Sendable {
       return bpf_prog_test_run_opts(program, &options)
     }
     guard result == 0 else { throw .failed("run", "ist_forget_listening", result) }
+  }
+
+  /// Whether connections that open and close are told: only where somebody observes, since it costs a
+  /// little for each connection.
+  public func observeConnections(_ wanted: Bool) throws(DataplaneError) {
+    try maps.observed.set(wanted ? 1 : 0, at: 0)
   }
 
   // MARK: State of an earlier version

@@ -15,6 +15,9 @@ public enum DataplaneError: Error, Equatable {
   case noSuchMap(name: String, known: [String])
   /// The kernel's effective programs of a cgroup are not the ones that were attached.
   case notEffective(cgroup: String, missing: [String])
+  /// What the programs must deny was not denied to a process that should be in the cgroup: `errno` is
+  /// what the attempt gave instead of EPERM, 0 where it worked.
+  case unguarded(cgroup: String, attempt: String, errno: Int32)
   /// The kernel did not take the programs; `log` is the end of what libbpf said.
   case loadFailed(errno: Int32, log: String)
 }
@@ -45,6 +48,14 @@ extension DataplaneError: CustomStringConvertible {
       return """
         the kernel does not run \(missing.joined(separator: ", ")) for \(cgroup), although they \
         were attached: another program's attachment to a parent cgroup may exclude them
+        """
+    case .unguarded(let cgroup, let attempt, let errno):
+      let outcome =
+        errno == 0 ? "it worked" : "it failed with \"\(String(cString: strerror(errno)))\""
+      return """
+        the programs of \(cgroup) do not guard this process: \(attempt) should have been denied, and \
+        \(outcome). The kernel takes its sockets for another cgroup's: is the process in that \
+        cgroup, and is that cgroup2's own file system?
         """
     case .loadFailed(let errno, let log):
       return """

@@ -1,6 +1,5 @@
 import CDataplaneABI
 import CLibbpf
-import Foundation
 import Glibc
 import Model
 import Synchronization
@@ -68,21 +67,24 @@ extension Dataplane {
   }
 }
 
-/// Reads the SYNs that the switches hold, on a thread of its own.
+/// The SYNs that the switches hold, to be read by one thread at a time.
 public final class HeldConnects: Sendable {
   /// What is done with a held SYN: its flow, and its frame from the Ethernet header on.
   public typealias Handler = @Sendable (Flow, [UInt8]) -> Void
 
-  private let stopped = Atomic(false)
+  /// Becomes readable when there are some.
+  public let descriptor: Int32
   private let handler: Handler
+  /// Of one thread at a time: the one that has `isReading`.
+  private nonisolated(unsafe) var buffer: OpaquePointer?
+  private let isReading = Mutex(())
 
-  /// Begins to hand the SYNs to `handler`, on one thread, one after the other, until `stop`.
+  /// Opens the ring buffer; `drain` hands the SYNs to `handler`, one after the other.
   public init(pinnedIn directory: String, _ handler: @escaping Handler) throws(DataplaneError) {
     self.handler = handler
-    let descriptor = bpf_obj_get("\(directory)/held_syns")
+    descriptor = bpf_obj_get("\(directory)/held_syns")
     guard descriptor >= 0 else { throw .failed("open", "\(directory)/held_syns", descriptor) }
-    let context = Unmanaged.passRetained(self)
-    let buffer = ring_buffer__new(
+    buffer = ring_buffer__new(
       descriptor,
       { context, data, size in
         guard let context, let data, size >= MemoryLayout<ist_held_syn>.size else { return 0 }
@@ -91,21 +93,17 @@ public final class HeldConnects: Sendable {
         let frame = withUnsafeBytes(of: record.frame) { Array($0.prefix(Int(record.length))) }
         held.handler(Flow(record.flow), frame)
         return 0
-      }, context.toOpaque(), nil)
-    close(descriptor)
-    guard let buffer else {
-      context.release()
-      throw .failed("read", "held_syns")
-    }
-    // libbpf's handle is used by the one thread from here on.
-    nonisolated(unsafe) let owned = buffer
-    Thread.detachNewThread { [self] in
-      while !stopped.load(ordering: .relaxed) { ring_buffer__poll(owned, 200) }
-      ring_buffer__free(owned)
-      context.release()
-    }
+      }, Unmanaged.passUnretained(self).toOpaque(), nil)
+    guard buffer != nil else { throw .failed("read", "held_syns") }
   }
 
-  /// Ends the reading within 200 ms.
-  public func stop() { stopped.store(true, ordering: .relaxed) }
+  deinit {
+    ring_buffer__free(buffer)
+    close(descriptor)
+  }
+
+  /// Hands over all that are there.
+  public func drain() {
+    isReading.withLock { _ in _ = ring_buffer__consume(buffer) }
+  }
 }

@@ -43,6 +43,11 @@ public struct KernelFeature: Sendable {
       "connect() cannot be rewritten or denied (CONFIG_CGROUP_BPF)"
     ),
     (BPF_PROG_TYPE_CGROUP_SOCK, "cgroup_sock", "raw and other sockets cannot be denied"),
+    (
+      BPF_PROG_TYPE_CGROUP_SOCKOPT, "cgroup_sockopt",
+      "options that lead packets past the routes cannot be denied"
+    ),
+    (BPF_PROG_TYPE_SK_LOOKUP, "sk_lookup", "inbound connections meet one wall only"),
     (BPF_PROG_TYPE_CGROUP_SKB, "cgroup_skb", "there is no backstop behind the socket hooks"),
     (BPF_PROG_TYPE_SOCK_OPS, "sock_ops", "instances that are starting cannot be avoided"),
     (BPF_PROG_TYPE_SCHED_CLS, "sched_cls", "there is no fabric (CONFIG_NET_CLS_BPF)"),
@@ -53,6 +58,7 @@ public struct KernelFeature: Sendable {
     (BPF_MAP_TYPE_CGROUP_STORAGE, "cgroup_storage", "a caller has no identity"),
     (BPF_MAP_TYPE_SK_STORAGE, "sk_storage", "getpeername() shows the instance address"),
     (BPF_MAP_TYPE_HASH, "hash", "nothing works"),
+    (BPF_MAP_TYPE_RINGBUF, "ringbuf", "nothing can be observed (Linux >= 5.8)"),
   ]
 
   private static let helpers = [

@@ -14,8 +14,8 @@ public struct MapDump: Sendable {
 extension PinnedState {
   /// The maps that `dump` knows, in the order in which they are shown.
   public static let mapNames = [
-    "layout", "deployments", "services", "cgroup_identity", "fabric_links", "listening",
-    "listeners", "denials", "flows",
+    "layout", "deployments", "services", "egress", "cgroup_identity", "fabric_links", "listening",
+    "listeners", "denials", "event_rates", "flows",
   ]
 
   /// Decodes one map.
@@ -25,11 +25,13 @@ extension PinnedState {
     case "layout": try dumpLayout()
     case "deployments": try dumpDeployments()
     case "services": try dumpServices(names)
+    case "egress": try dumpEgress(names)
     case "cgroup_identity": try dumpIdentities(map, maps.cgroupIdentity.entries(), "cgroup", names)
     case "fabric_links": try dumpIdentities(map, maps.fabricLinks.entries(), "ifindex", names)
     case "listening": try dumpListening(names)
     case "listeners": try dumpListeners(names)
     case "denials": try dumpDenials(names)
+    case "event_rates": try dumpEventRates(names)
     case "flows": try dumpFlows(names)
     default: throw .noSuchMap(name: map, known: Self.mapNames)
     }
@@ -61,11 +63,31 @@ extension PinnedState {
         names.address(service: key.service, octet: UInt32(IST_SERVICE_OCTET)), "\(value.port)",
         names.addresses(service: key.service, instances: value.local),
         names.addresses(service: key.service, instances: value.remote),
+        (value.flags & UInt32(IST_SPREAD) == 0 ? InstanceSelection.localFirst : .spread).rawValue,
       ]
     }
     return MapDump(
-      map: "services", columns: ["deployment", "service", "address", "port", "local", "remote"],
+      map: "services",
+      columns: ["deployment", "service", "address", "port", "local", "remote", "selection"],
       rows: rows)
+  }
+
+  /// The rules, and how many connections each has let out.
+  private func dumpEgress(_ names: Names) throws(DataplaneError) -> MapDump {
+    let rows = try maps.egress.entries().map { key, connections in
+      let rule = EgressRule(key)
+      return (
+        (key.owner.deployment, key.owner.service, rule.network, rule.prefixLength),
+        [
+          names.deployment(key.owner.deployment),
+          names.service(key.owner.deployment, number: key.owner.service), rule.description,
+          "\(connections)",
+        ]
+      )
+    }
+    return MapDump(
+      map: "egress", columns: ["deployment", "service", "rule", "connections"],
+      rows: rows.sorted { $0.0 < $1.0 }.map(\.1))
   }
 
   private func dumpIdentities<Key: BitwiseCopyable & Comparable>(
@@ -144,53 +166,22 @@ extension PinnedState {
     return MapDump(
       map: "denials", columns: ["deployment", "service", "reason", "count"], rows: rows)
   }
-}
 
-/// What the numbers in the maps are called.
-private struct Names {
-  private let plan: AddressPlan
-  private let deployments: [UInt32: String]
-  private let services: [UInt64: String]
-
-  init(_ maps: MapSet) throws(DataplaneError) {
-    plan = try maps.plan() ?? .standard
-    deployments = Dictionary(
-      try maps.deployments.entries().map { ($0.key, string(of: $0.value.name)) },
-      uniquingKeysWith: { first, _ in first })
-    services = Dictionary(
-      try maps.services.entries().map {
-        (Self.key($0.key.deployment, $0.key.service), string(of: $0.value.name))
-      },
-      uniquingKeysWith: { first, _ in first })
-  }
-
-  func deployment(_ id: UInt32) -> String { deployments[id] ?? (id == 0 ? "-" : "#\(id)") }
-
-  func service(_ deployment: UInt32, number: UInt32) -> String {
-    services[Self.key(deployment, number)] ?? (number == 0 ? "-" : "#\(number)")
-  }
-
-  func service(_ deployment: UInt32, at address: UInt32) -> String {
-    service(deployment, number: (plan.offset(of: IPv4Address(address)) ?? 0) >> 8)
-  }
-
-  func address(service: UInt32, octet: UInt32) -> String {
-    "\(IPv4Address(plan.base.rawValue + service << 8 + octet))"
-  }
-
-  /// The addresses of the instances whose bits are set in a C array of 64-bit words.
-  func addresses<Words>(service: UInt32, instances: Words) -> String {
-    let octets = withUnsafeBytes(of: instances) { bytes in
-      let words = bytes.bindMemory(to: UInt64.self)
-      return (0..<UInt32(words.count * 64)).filter {
-        words[Int($0 / 64)] >> UInt64($0 % 64) & 1 == 1
-      }
+  /// What was not told to observers, by instance.
+  private func dumpEventRates(_ names: Names) throws(DataplaneError) -> MapDump {
+    let rows = try maps.eventRates.entries().sorted { $0.key < $1.key }.map { ifindex, value in
+      let identity = names.identity(ifindex: ifindex)
+      return [
+        "\(ifindex)", names.deployment(UInt32(identity.deployment)),
+        names.service(UInt32(identity.deployment), at: identity.address.rawValue),
+        "\(identity.address)", "\(value.denials_untold)", "\(value.flows_untold)",
+      ]
     }
-    return octets.isEmpty
-      ? "-" : octets.map { address(service: service, octet: $0) }.joined(separator: " ")
-  }
-
-  private static func key(_ deployment: UInt32, _ service: UInt32) -> UInt64 {
-    UInt64(deployment) << 32 | UInt64(service)
+    return MapDump(
+      map: "event_rates",
+      columns: [
+        "ifindex", "deployment", "service", "address", "denials_untold", "connections_untold",
+      ],
+      rows: rows)
   }
 }

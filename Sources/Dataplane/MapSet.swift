@@ -10,11 +10,14 @@ final class MapSet: Sendable {
   let cgroupIdentity: BPFMap<UInt64, ist_identity>
   let deployments: BPFMap<UInt32, ist_deployment>
   let services: BPFMap<ist_service_key, ist_service>
+  let egress: BPFMap<ist_egress_key, UInt64>
   let fabricLinks: BPFMap<UInt32, ist_identity>
   let listening: BPFMap<ist_service_port, ist_listening>
   let listeners: BPFMap<ist_listener_key, ist_listener>
   let denials: BPFMap<ist_denial_key, UInt64>
   let flows: BPFMap<ist_flow, UInt32>
+  let eventRates: BPFMap<UInt32, ist_event_rate>
+  let observed: BPFMap<UInt32, UInt32>
 
   /// Opens the maps pinned in `directory`, once their layout is seen to be this version's.
   init(pinnedIn directory: String) throws(DataplaneError) {
@@ -27,18 +30,21 @@ final class MapSet: Sendable {
     cgroupIdentity = try Self.open("cgroup_identity", in: directory)
     deployments = try Self.open("deployments", in: directory)
     services = try Self.open("services", in: directory)
+    egress = try Self.open("egress", in: directory)
     fabricLinks = try Self.open("fabric_links", in: directory)
     listening = try Self.open("listening", in: directory)
     listeners = try Self.open("listeners", in: directory)
     denials = try Self.open("denials", in: directory)
     flows = try Self.open("flows", in: directory)
+    eventRates = try Self.open("event_rates", in: directory)
+    observed = try Self.open("observed", in: directory)
   }
 
   deinit {
     for descriptor in [
       layout.descriptor, cgroupIdentity.descriptor, deployments.descriptor, services.descriptor,
       fabricLinks.descriptor, listening.descriptor, listeners.descriptor, denials.descriptor,
-      flows.descriptor,
+      flows.descriptor, egress.descriptor, eventRates.descriptor, observed.descriptor,
     ] { close(descriptor) }
   }
 

@@ -19,6 +19,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
   case frameSpoofed
   case frameForeign
   case frameReserved
+  case socketOption
 
   /// A stable word for JSON and metrics.
   public var identifier: String {
@@ -40,13 +41,22 @@ public enum Reason: UInt32, CaseIterable, Sendable {
     case .frameSpoofed: "frame-spoofed"
     case .frameForeign: "frame-foreign"
     case .frameReserved: "frame-reserved"
+    case .socketOption: "socket-option"
     }
+  }
+
+  /// The reason with this identifier; nil where there is none.
+  public init?(identifier: String) {
+    guard let reason = Self.allCases.first(where: { $0.identifier == identifier }) else {
+      return nil
+    }
+    self = reason
   }
 
   /// What it means, for a person.
   public var explanation: String {
     switch self {
-    case .unidentified: "the cgroup has no identity yet"
+    case .unidentified: "the cgroup is no instance's, yet or any more"
     case .foreignAddress: "TCP to an address outside the deployment"
     case .ipv6: "IPv6 other than ::1"
     case .udp: "UDP, which IST does not have"
@@ -63,6 +73,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
     case .frameSpoofed: "a frame whose source is not the instance address"
     case .frameForeign: "a frame to an address outside the deployment"
     case .frameReserved: "a frame to the fabric's own block"
+    case .socketOption: "a socket option that leads packets past the routes"
     }
   }
 }

@@ -18,6 +18,7 @@ struct ConnectDecisionTests {
     var padding: UInt16 = 0
     var reason: UInt32 = .max
     var error: UInt32 = .max
+    var morePadding: UInt32 = 0
   }
 
   private let laboratory: DataplaneLaboratory
@@ -34,7 +35,7 @@ struct ConnectDecisionTests {
   private func decide(_ address: String, _ change: (inout Case) -> Void = { _ in }) throws -> Case {
     var request = Case(address: try #require(IPv4Address(address)).rawValue)
     change(&request)
-    return try laboratory.run("test_connect", request)
+    return try laboratory.run("test_connect", onPacket: request)
   }
 
   @Test(
@@ -58,10 +59,15 @@ struct ConnectDecisionTests {
     #expect(outcome.error == UInt32(error))
   }
 
-  @Test("A cgroup without an identity may not even connect to loopback")
+  @Test("A cgroup without an identity may connect to loopback, and nowhere else")
   func unidentified() throws {
-    let outcome = try decide("127.0.0.1") { $0.identity.deployment = 0 }
-    #expect(outcome.reason == IST_UNIDENTIFIED.rawValue)
+    for address in ["198.18.2.1", "198.18.2.70", "198.18.9.1", "192.0.2.1"] {
+      let outcome = try decide(address) { $0.identity.deployment = 0 }
+      #expect(outcome.reason == IST_UNIDENTIFIED.rawValue, "\(address)")
+      #expect(outcome.error == UInt32(EPERM))
+    }
+    let loopback = try decide("127.0.0.1") { $0.identity.deployment = 0 }
+    #expect(loopback.reason == IST_ALLOWED.rawValue)
   }
 
   @Test("UDP is denied wherever it goes, and so is what is neither TCP nor MPTCP")
@@ -81,6 +87,29 @@ struct ConnectDecisionTests {
     #expect(chosen == [2, 70, 254])
     #expect(try decide("198.18.2.70").address == 0xc612_0246)
     #expect(try decide("198.18.4.1").address == 0xc612_0401, "the daemon chooses among runners")
+  }
+
+  @Test("Other runners are asked where no local instance listens, and with spread as often as not")
+  func otherRunners() throws {
+    try laboratory.declare(6, deployment: 1, local: [2, 3], remote: [4, 5])
+    try laboratory.declare(7, deployment: 1, local: [2, 3], remote: [4, 5], flags: IST_SPREAD)
+    func chosen(_ address: String) throws -> [UInt32: Int] {
+      try (0..<400).reduce(into: [:]) { counts, _ in
+        counts[try decide(address).address & 0xff, default: 0] += 1
+      }
+    }
+    #expect(try chosen("198.18.6.1") == [1: 400])
+    #expect(try chosen("198.18.7.1") == [1: 400])
+    var instances = ist_listening()
+    instances.instances.0 = 1 << 2
+    for service in [6, 7] as [UInt16] {
+      try laboratory.maps.listening.set(
+        instances, at: ist_service_port(deployment: 1, service: service, port: 5432))
+    }
+    #expect(try chosen("198.18.6.1") == [2: 400])
+    // One of three: 133 are expected, and fewer than 70 or more than 200 come once in 10^9 times.
+    let spread = try chosen("198.18.7.1")
+    #expect(Set(spread.keys) == [1, 2] && (70...200).contains(spread[2] ?? 0), "\(spread)")
   }
 
   @Test("An instance that listens on the port is chosen before those that do not")

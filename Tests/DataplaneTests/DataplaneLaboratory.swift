@@ -11,7 +11,8 @@ import TestSupport
 final class DataplaneLaboratory {
   let object: BPFObject
   let maps: MapSet
-  private let directory: String
+  /// Where the maps are pinned.
+  let directory: String
 
   /// Loads the object: the real one, or that of bpf/tests.
   init(base64: String? = nil) throws {
@@ -53,11 +54,34 @@ final class DataplaneLaboratory {
     return context
   }
 
+  /// Runs a tc program over a packet that is `packet`, and returns what it made of that.
+  func run<Packet: BitwiseCopyable>(_ program: String, onPacket packet: Packet) throws -> Packet {
+    var (input, output) = (packet, packet)
+    var options = bpf_test_run_opts()
+    options.sz = optionsSize(through: \bpf_test_run_opts.retval)
+    let descriptor = try object.program(program)
+    let result = withUnsafeMutableBytes(of: &input) { input in
+      withUnsafeMutableBytes(of: &output) { output in
+        options.data_in = UnsafeRawPointer(input.baseAddress)
+        options.data_size_in = UInt32(input.count)
+        options.data_out = output.baseAddress
+        options.data_size_out = UInt32(output.count)
+        return bpf_prog_test_run_opts(descriptor, &options)
+      }
+    }
+    guard result == 0, options.retval == 0 else {
+      throw DataplaneError.failed("run", program, result)
+    }
+    return output
+  }
+
   /// Declares a service with these local and remote instances.
-  func declare(_ service: UInt16, deployment: UInt16, local: [UInt8] = [], remote: [UInt8] = [])
-    throws
-  {
+  func declare(
+    _ service: UInt16, deployment: UInt16, local: [UInt8] = [], remote: [UInt8] = [],
+    flags: UInt32 = 0
+  ) throws {
     var value = ist_service()
+    value.flags = flags
     value.port = 8080
     withUnsafeMutableBytes(of: &value) { bytes in
       let words = bytes.bindMemory(to: UInt64.self)

@@ -18,6 +18,9 @@ struct SharedLayoutTests {
     #expect(MemoryLayout<ist_listener_key>.size == 12)
     #expect(MemoryLayout<ist_listener>.size == 12)
     #expect(MemoryLayout<ist_denial_key>.size == 12)
+    #expect(MemoryLayout<ist_event>.size == 104)
+    #expect(MemoryLayout<ist_event_rate>.size == 32)
+    #expect(MemoryLayout<ist_explanation>.size == 48)
   }
 
   @Test("Every reason of the header has its word, and each word is another")
@@ -42,6 +45,7 @@ struct SharedLayoutTests {
     #expect(AddressPlan.prefixLength == 32 - Int(IST_OFFSET_BITS))
     #expect(AddressPlan.instanceNumbers.lowerBound == InstanceNumber(IST_FIRST_INSTANCE))
     #expect(AddressPlan.instanceNumbers.upperBound == InstanceNumber(IST_LAST_INSTANCE))
+    #expect(EgressRule.mostPerService == Int(IST_EGRESS_PER_SERVICE))
     #expect(Deployment.ids.upperBound == UInt16(IST_LAST_DEPLOYMENT))
     let address = AddressPlan.standard.serviceAddress(7)
     #expect(address.rawValue & 0xff == UInt32(IST_SERVICE_OCTET))

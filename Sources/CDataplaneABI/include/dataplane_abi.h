@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 /* The layout of the pinned state; kept in the map `layout`. */
-#define IST_ABI_VERSION 1
+#define IST_ABI_VERSION 5
 
 /* The range of addresses is a /15; the low 17 bits of an address are its offset in it. */
 #define IST_OFFSET_BITS 17
@@ -50,7 +50,7 @@
 /* Who sends: a value of `cgroup_identity` (by cgroup) and of `fabric_links` (by ifindex). */
 struct ist_identity {
 	__u64 cgroup_id;	/* of the instance's cgroup */
-	__u32 deployment;	/* 0: not known yet, and everything is denied */
+	__u32 deployment;	/* 0: not an instance's, yet or any more; see is_identified */
 	__u32 address;		/* of the instance */
 	__u32 ifindex;		/* IST_IFINDEX(deployment, address) */
 	__u32 listeners;	/* ports of it in `listeners`; kept by BPF in `cgroup_identity` */
@@ -66,9 +66,12 @@ struct ist_service {
 	__u64 local[IST_INSTANCE_WORDS];	/* on this runner */
 	__u64 remote[IST_INSTANCE_WORDS];	/* on other runners */
 	__u32 port;				/* its deployment.port */
-	__u32 reserved;
+	__u32 flags;				/* IST_SPREAD */
 	char name[IST_NAME_SIZE];
 };
+
+/* A flag of a service: connections go to the instances of all runners alike, not to local ones first. */
+#define IST_SPREAD 1u
 
 struct ist_deployment {
 	char name[IST_NAME_SIZE];
@@ -137,11 +140,29 @@ struct ist_hold_rate {
 	__u32 reserved;
 };
 
+/*
+ * A way out that a service is allowed: a key of the trie `egress`. The kernel compares the bytes
+ * behind the length from left to right, so they are in network byte order.
+ */
+struct ist_egress_key {
+	__u32 prefix_length;	/* bits that count: IST_EGRESS_FIXED_BITS and the network's */
+	__u32 deployment;
+	__u16 service;		/* number */
+	__u16 port;		/* 0: every port */
+	__u32 address;
+};
+
+/* Of a key of `egress`, all before the address. */
+#define IST_EGRESS_FIXED_BITS 64
+
+/* Rules that one service may have, so that none can fill the map. */
+#define IST_EGRESS_PER_SERVICE 256
+
 /* Why something was denied. Sources/Dataplane/Reason.swift has the words for people. */
 enum ist_reason {
 	IST_ALLOWED = 0,
 	/* at a socket call, with an errno for the program */
-	IST_UNIDENTIFIED,	/* EPERM: the cgroup has no identity yet */
+	IST_UNIDENTIFIED,	/* EPERM: the cgroup has no identity, yet or any more */
 	IST_FOREIGN_ADDRESS,	/* EPERM: TCP to an address outside the deployment */
 	IST_IPV6,		/* EPERM: IPv6 other than ::1 and v4-mapped */
 	IST_UDP,		/* EPERM: there is no UDP, not even on loopback */
@@ -160,6 +181,8 @@ enum ist_reason {
 	IST_FRAME_SPOOFED,	/* the source is not the instance address */
 	IST_FRAME_FOREIGN,	/* the destination is not in the range, or the sender itself */
 	IST_FRAME_RESERVED,	/* the fabric's own block */
+	/* at setsockopt() */
+	IST_SOCKET_OPTION,	/* EPERM: it leads packets past the routes, or has the kernel send some */
 	IST_REASON_COUNT
 };
 
@@ -167,6 +190,66 @@ struct ist_denial_key {
 	__u32 deployment;
 	__u32 service;		/* number, 0 where not known */
 	__u32 reason;		/* enum ist_reason */
+};
+
+/*
+ * Events that one instance has told in a second, after a burst: so none can flood who observes. What
+ * goes beyond is counted (`struct ist_event_rate`), and denials are in `denials` in any case.
+ */
+#define IST_DENIALS_PER_SECOND 64
+#define IST_DENIALS_BURST 256
+#define IST_FLOWS_PER_SECOND 4096
+#define IST_FLOWS_BURST 8192
+
+enum ist_event_kind {
+	IST_EVENT_DENIED = 1,
+	IST_EVENT_OPENED,	/* a connection is established */
+	IST_EVENT_CLOSED,	/* it has ended */
+};
+
+/* The kernel's TASK_COMM_LEN. */
+#define IST_COMMAND_SIZE 16
+
+/* A record of the ring buffer `events`. What is not known is 0. */
+struct ist_event {
+	__u64 time;		/* CLOCK_BOOTTIME, ns */
+	__u32 kind;		/* enum ist_event_kind */
+	__u32 reason;		/* of a denial: enum ist_reason */
+	__u32 deployment;
+	__u32 instance;		/* its address */
+	__u32 peer[4];		/* the other end: an IPv6 address, or IPv4 as ::ffff:a.b.c.d; network
+				 * byte order */
+	__u16 peer_port;
+	__u16 own_port;		/* of the instance's end */
+	__u32 protocol;		/* IPPROTO_* */
+	__u32 incoming;		/* 1 where the other end is the caller or the sender */
+	__u32 pid;		/* of the process that called, as the host numbers it */
+	char command[IST_COMMAND_SIZE];	/* its name; padded with NUL */
+	/* of a connection that has ended */
+	__u64 duration;		/* ns since it was established */
+	__u64 sent;		/* bytes that the other end has acknowledged */
+	__u64 received;		/* bytes */
+	__u32 round_trip;	/* smoothed, us */
+	__u32 reserved;
+};
+
+/* How much of an instance's events was told: times until which those told take up their rate. */
+struct ist_event_rate {
+	__u64 denials_due;	/* CLOCK_MONOTONIC, ns */
+	__u64 denials_untold;	/* since the instance began: beyond the rate, or the buffer was full */
+	__u64 flows_due;
+	__u64 flows_untold;
+};
+
+/* What `ist_explain` is asked, and answers. */
+struct ist_explanation {
+	struct ist_identity caller;
+	__u32 address;		/* asked for */
+	__u32 port;
+	__u32 chosen;		/* the address that connect() would get; of several, any */
+	__u32 reason;		/* enum ist_reason */
+	__u32 error;		/* errno, 0 where it is allowed */
+	__u32 reserved;
 };
 
 #define IST_SAME_LAYOUT(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
@@ -181,7 +264,11 @@ IST_SAME_LAYOUT(struct ist_listener_key, 12);
 IST_SAME_LAYOUT(struct ist_listener, 12);
 IST_SAME_LAYOUT(struct ist_denial_key, 12);
 IST_SAME_LAYOUT(struct ist_flow, 16);
+IST_SAME_LAYOUT(struct ist_egress_key, 16);
 IST_SAME_LAYOUT(struct ist_held_syn, 144);
 IST_SAME_LAYOUT(struct ist_hold_rate, 16);
+IST_SAME_LAYOUT(struct ist_event, 104);
+IST_SAME_LAYOUT(struct ist_event_rate, 32);
+IST_SAME_LAYOUT(struct ist_explanation, 48);
 _Static_assert(__builtin_offsetof(struct ist_service, name) == 72, "ist_service.name moved");
 _Static_assert(__builtin_offsetof(struct ist_listener, lock) == 0, "ist_listener.lock moved");
