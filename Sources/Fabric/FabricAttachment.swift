@@ -66,6 +66,9 @@ extension FabricNamespace {
   private func setUpInstance(_ link: InstanceLink, _ socket: NetlinkSocket) throws {
     let ifindex = link.ifindex
     try socket.setUp(loopback, "lo")
+    // A new namespace copies the host's settings, which forwards where Docker is: it must not become a
+    // router between a bridge and the fabric.
+    try SmallFile.write("0", to: "/proc/sys/net/ipv4/ip_forward")
     try socket.allowLargeSegments(ifindex, InstanceLink.instanceEndName)
     try socket.addAddress(link.address, to: ifindex)
     // As long as the fabric's end is down it has no carrier, so nothing goes out yet.

@@ -81,6 +81,11 @@ public struct FabricNamespace: Hashable, Sendable {
     for scope in ["all", "default"] {
       try disableIPv6(scope)
     }
+    // As bpf/congestion.h does for the programs' ends.
+    try SmallFile.write("reno", to: "/proc/sys/net/ipv4/tcp_congestion_control")
+    // A SYN from an address and port that a TIME_WAIT of the relay has is not for its listener, but
+    // challenged (tcp_v4_rcv), and the program waits. There is no path on which old segments linger.
+    try SmallFile.write("0", to: "/proc/sys/net/ipv4/tcp_max_tw_buckets")
   }
 
   /// Switches IPv6 off for the link `scope` of the calling thread's namespace, where there is any.

@@ -3,7 +3,7 @@ import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// A route netlink socket of the network namespace in which it was made, wherever it is used.
+/// A netlink socket of the network namespace in which it was made, wherever it is used.
 ///
 /// Not Sendable: one thread uses it, as libnl wants it.
 final class NetlinkSocket {
@@ -11,15 +11,15 @@ final class NetlinkSocket {
   /// Where the error callback leaves the kernel's errno, which libnl would fold into its own codes.
   private let kernelError: UnsafeMutablePointer<Int32>
 
-  /// A socket of the calling thread's namespace.
-  init() throws {
+  /// A socket of the calling thread's namespace, of NETLINK_ROUTE or another family.
+  init(_ family: Int32 = NETLINK_ROUTE) throws {
     guard let socket = nl_socket_alloc() else {
       throw SystemError(.noMemory, "create", "a netlink socket")
     }
     self.socket = socket
     kernelError = .allocate(capacity: 1)
     kernelError.initialize(to: 0)
-    guard nl_connect(socket, NETLINK_ROUTE) == 0 else {
+    guard nl_connect(socket, family) == 0 else {
       // The class is whole by now, so deinit frees both.
       throw SystemError(.last, "open", "a netlink socket")
     }
@@ -45,6 +45,35 @@ final class NetlinkSocket {
     guard result < 0 else { return }
     let code = kernelError.pointee != 0 ? kernelError.pointee : Self.errno(ofLibrary: -result)
     throw SystemError(Errno(rawValue: code), operation, object)
+  }
+
+  /// Sends the request that `send` makes, whose answer is many messages, and hands each to `body`;
+  /// throws as `request` does.
+  func receive(
+    _ operation: String, _ object: String, _ body: (OpaquePointer) -> Void,
+    sending send: (OpaquePointer) -> Int32
+  ) throws {
+    try withoutActuallyEscaping(body) { body in
+      let reader = Reader(body: body)
+      try request(operation, object) { socket in
+        nl_socket_modify_cb(
+          socket, NL_CB_VALID, NL_CB_CUSTOM,
+          { message, argument in
+            guard let message, let argument else { return Int32(NL_OK.rawValue) }
+            Unmanaged<Reader>.fromOpaque(argument).takeUnretainedValue().body(message)
+            return Int32(NL_OK.rawValue)
+          }, Unmanaged.passUnretained(reader).toOpaque())
+        return withExtendedLifetime(reader) {
+          let sent = send(socket)
+          return sent < 0 ? sent : nl_recvmsgs_default(socket)
+        }
+      }
+    }
+  }
+
+  private final class Reader {
+    let body: (OpaquePointer) -> Void
+    init(body: @escaping (OpaquePointer) -> Void) { self.body = body }
   }
 
   /// The errno for an error that libnl found before the kernel saw the request.

@@ -18,16 +18,37 @@ public enum TransparentSocket {
     }
   }
 
-  /// A socket that is about to connect as `source`, an instance of another runner. Throws
-  /// `SystemError`.
+  /// So many sockets, which the caller has to close; throws `SystemError`.
+  public static func make(_ count: Int, in fabric: FabricNamespace) throws -> [Int32] {
+    try fabric.open().perform {
+      var sockets: [Int32] = []
+      while sockets.count < count {
+        do {
+          sockets.append(try make(in: fabric).release())
+        } catch  where !sockets.isEmpty {
+          break
+        }
+      }
+      return sockets
+    }
+  }
+
+  /// Has `socket` connect as `source`, an instance of another runner; throws `SystemError`.
+  public static func bind(
+    _ socket: borrowing OwnedDescriptor, to source: IPv4Address, in fabric: FabricNamespace
+  ) throws {
+    guard linux_bind(socket.rawValue, source.rawValue, 0) == 0 else {
+      throw SystemError(.last, "bind to \(source) in", fabric.name)
+    }
+  }
+
+  /// A socket that is about to connect as `source`; throws `SystemError`.
   public static func dialing(
     in fabric: FabricNamespace, as source: IPv4Address
   ) throws -> OwnedDescriptor {
     try fabric.open().perform {
       let socket = try make(in: fabric)
-      guard linux_bind(socket.rawValue, source.rawValue, 0) == 0 else {
-        throw SystemError(.last, "bind to \(source) in", fabric.name)
-      }
+      try bind(socket, to: source, in: fabric)
       return socket
     }
   }
