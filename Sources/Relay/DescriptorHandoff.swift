@@ -3,12 +3,12 @@ import LinuxSystem
 import Synchronization
 
 /// A descriptor on its way to another thread: whoever takes it first owns it.
-final class DescriptorHandoff: Sendable {
+package final class DescriptorHandoff: Sendable {
   private let descriptor: Mutex<OwnedDescriptor?>
 
-  init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = Mutex(descriptor) }
+  package init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = Mutex(descriptor) }
 
-  func take() -> OwnedDescriptor? { descriptor.withLock { $0.take() } }
+  package func take() -> OwnedDescriptor? { descriptor.withLock { $0.take() } }
 
   /// Closes it so that the peer gets an RST.
   func reset() {

@@ -56,7 +56,9 @@ extension EventLoop {
   func killTunnels(where isMeant: (PeerCertificate) -> Bool) {
     let meant = tunnels.values.filter { isMeant($0.channel.peer) }
     guard !meant.isEmpty else { return }
-    for tunnel in meant { tunnel.kill() }
+    for tunnel in meant {
+      tunnel.kill(.ended(.revoked, peer: tunnel.channel.peer.runner.name, "its tunnel was ended"))
+    }
     shared.observe(.tunnelsKilled(meant.count))
   }
 
@@ -69,14 +71,10 @@ extension EventLoop {
   func addTunnel(
     _ channel: TunnelChannel, pool: PeerPool?, insteadOf source: EventSource
   ) -> TunnelConnection? {
-    let configuration = shared.configuration
-    linux_tcp_keep_alive(
-      channel.descriptor, max(1, Int32(configuration.keepAlive.components.seconds)),
-      max(1, Int32(configuration.keepAlive.components.seconds / 2)),
-      Int32(configuration.peerTimeout.nanoseconds / 1_000_000))
+    keepAlive(channel.descriptor)
     counters.handshakes.add(1)
     // Denied while the handshake went on, after its certificate was looked at.
-    guard !shared.identities.isDenied(channel.peer.serial) else {
+    guard shared.identities?.isDenied(channel.peer.serial) == false else {
       forget(source)
       return nil
     }
@@ -94,6 +92,7 @@ extension EventLoop {
   /// Counts `tunnel` as one of this loop's.
   func adopt(_ tunnel: TunnelConnection) {
     tunnels[tunnel.id] = tunnel
+    watchPeers()
     counters.tunnelsLive.add(1)
     if tunnel.isKernel { counters.tunnelsKernel.add(1) }
   }

@@ -7,14 +7,17 @@ import Tunnel
 
 /// One thread that moves bytes, with all that belongs to it.
 ///
-/// Sendable because only `post`, `counters` and `index` are for other threads; everything else is
-/// for the loop's own, and `siblings` is set before the threads start and after they have ended.
+/// Sendable because only `post`, `load`, `asked`, `counters` and `index` are for other threads;
+/// everything else is for the loop's own, and `siblings` is set before the threads start and after
+/// they have ended.
 final class EventLoop: @unchecked Sendable {
   typealias Work = @Sendable (EventLoop) -> Void
 
   let index: Int
   let shared: RelayShared
   let counters = LoopCounters()
+  /// Streams that were asked for and not answered yet.
+  let asked = Atomic(0)
   var siblings: [EventLoop] = []
 
   private let epoll: OwnedDescriptor
@@ -33,14 +36,19 @@ final class EventLoop: @unchecked Sendable {
   /// Streams that were accepted here, by what they may be continued by.
   var accepted: [StreamToken: Stream] = [:]
   var streams: [ObjectIdentifier: Stream] = [:]
+  /// Connections that have both ends on this runner.
+  var pairs: [ObjectIdentifier: SocketPair] = [:]
   /// Opened streams that wait for `join`.
   var unjoined: [UInt64: Stream] = [:]
   var listeners: [Listener] = []
   private var nextID: UInt64 = 0
   private var sources = EventSources()
   private var deadlines = Deadlines()
+  private var polling = BusyPolling()
   private var scheduled: [Stream] = []
   private(set) var stopsAt: UInt64?
+  /// When the peers of the tunnels are looked at next.
+  var peerWatch: Deadline?
 
   init(index: Int, shared: RelayShared) throws {
     (self.index, self.shared) = (index, shared)
@@ -67,6 +75,12 @@ final class EventLoop: @unchecked Sendable {
 
   // MARK: - From any thread
 
+  /// The streams that it has, or is asked for.
+  var load: Int { counters.streamsLive.load(ordering: .relaxed) + asked.load(ordering: .relaxed) }
+
+  /// Whether the calling thread is the loop's.
+  var isCurrent: Bool { thread.load(ordering: .relaxed) == CallingThread.id }
+
   /// Has the loop's thread do `work`, in order.
   func post(_ work: @escaping Work) {
     let wasEmpty = inbox.withLock { inbox in
@@ -74,7 +88,7 @@ final class EventLoop: @unchecked Sendable {
       return inbox.count == 1
     }
     // The loop's own thread looks before it waits.
-    guard wasEmpty, thread.load(ordering: .relaxed) != CallingThread.id else { return }
+    guard wasEmpty, !isCurrent else { return }
     var one: UInt64 = 1
     _ = write(wakeup.rawValue, &one, 8)
   }
@@ -108,7 +122,7 @@ final class EventLoop: @unchecked Sendable {
     pthread_sigmask(SIG_BLOCK, &signals, nil)
     var events = [linux_event](repeating: linux_event(), count: 256)
     while !isFinished {
-      let count = linux_epoll_wait(epoll.rawValue, &events, 256, timeout)
+      let count = wait(for: &events)
       now = Self.clock()
       for index in 0..<max(0, Int(count)) {
         if events[index].token == 0 {
@@ -123,6 +137,22 @@ final class EventLoop: @unchecked Sendable {
       for deadline in deadlines.takeDue(now: now) { deadline.action() }
     }
     close()
+  }
+
+  /// Waits for events, at first without giving up the CPU where that has been worth it.
+  private func wait(for events: inout [linux_event]) -> Int32 {
+    let timeout = timeout
+    let start = Self.clock()
+    if timeout != 0, polling.isWorthwhile {
+      repeat {
+        let count = linux_epoll_wait(epoll.rawValue, &events, 256, 0)
+        if count != 0 { return count }
+        sched_yield()
+      } while Self.clock() - start < BusyPolling.limit
+    }
+    let count = linux_epoll_wait(epoll.rawValue, &events, 256, timeout)
+    if timeout != 0 { polling.waited(Self.clock() - start) }
+    return count
   }
 
   private var timeout: Int32 {
@@ -219,12 +249,13 @@ final class EventLoop: @unchecked Sendable {
 
   private var isFinished: Bool {
     guard let stopsAt else { return false }
-    return streams.isEmpty || stopsAt <= now
+    return streams.isEmpty && pairs.isEmpty || stopsAt <= now
   }
 
   private func close() {
     runInbox()
     for stream in streams.values { stream.shutDown() }
+    for pair in Array(pairs.values) { pair.close() }
     for outgoing in Array(dialing.values) { outgoing.close() }
     for handshake in halfOpen.takeAll() { handshake.close() }
     for tunnel in Array(tunnels.values) { tunnel.close() }

@@ -14,9 +14,9 @@ final class IncomingTunnel: EventSource {
     let descriptor = socket.rawValue
     linux_tcp_no_delay(descriptor)
     let configuration = loop.shared.configuration
-    guard
+    guard let identities = loop.shared.identities,
       let handshake = try? TunnelHandshake(
-        .server, on: socket, peer: address, identities: loop.shared.identities,
+        .server, on: socket, peer: address, identities: identities,
         allowsKernel: configuration.usesKernelTLS)
     else { return nil }
     (self.loop, self.handshake, self.address) = (loop, handshake, address)

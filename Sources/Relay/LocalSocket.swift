@@ -4,6 +4,12 @@ import LinuxSystem
 import Model
 import SystemPackage
 
+/// What a connection's sockets tell that they may be read or written.
+protocol SocketOwner: AnyObject {
+  /// Moves what can be moved now.
+  func run()
+}
+
 /// The socket of a connection on this runner: one that a program of its made, or one to a service.
 final class LocalSocket: EventSource {
   private unowned let loop: EventLoop
@@ -12,8 +18,8 @@ final class LocalSocket: EventSource {
   private var name = sockaddr_in()
   /// The descriptor, or -1 when it is closed.
   private(set) var descriptor: Int32
-  /// The stream that it is joined to.
-  weak var stream: Stream?
+  /// The stream that it is joined to, or the pair that it is in.
+  weak var owner: (any SocketOwner)?
   /// Whether it may have bytes to read, or an end or error to tell.
   var isReadable = true
   /// Whether it may take bytes.
@@ -73,7 +79,7 @@ final class LocalSocket: EventSource {
       hasEnd = true
     }
     if events & linux_epoll_error != 0 { isBroken = true }
-    stream?.run()
+    owner?.run()
   }
 
   /// Closes it, with FIN where nothing is unread.
@@ -83,7 +89,7 @@ final class LocalSocket: EventSource {
     loop.forget(self)
     socket = nil
     descriptor = -1
-    stream = nil
+    owner = nil
   }
 
   /// Closes it so that the program gets an RST.

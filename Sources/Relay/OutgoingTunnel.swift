@@ -17,6 +17,9 @@ final class OutgoingTunnel: EventSource {
   init(_ loop: EventLoop, for pool: PeerPool) throws {
     let (peer, configuration) = (pool.peer, loop.shared.configuration)
     let name = "\(peer.runner.name) at \(peer.address)"
+    guard let identities = loop.shared.identities else {
+      throw TunnelError.ended(.handshake, peer: name, "this relay has no identity")
+    }
     descriptor = linux_tcp_socket(peer.address.family)
     guard descriptor >= 0 else { throw TunnelError.system(.last, peer: name, "make a socket") }
     let socket = OwnedDescriptor(owning: descriptor)
@@ -26,7 +29,7 @@ final class OutgoingTunnel: EventSource {
     }
     handshake = try TunnelHandshake(
       .client(expected: peer.runner), on: socket, peer: name,
-      identities: loop.shared.identities, allowsKernel: configuration.usesKernelTLS)
+      identities: identities, allowsKernel: configuration.usesKernelTLS)
     (self.loop, self.pool) = (loop, pool)
     super.init()
     guard loop.watch(self, descriptor) else {

@@ -5,7 +5,10 @@ import Tunnel
 final class PeerPool {
   let peer: TunnelPeer
   private unowned let loop: EventLoop
-  private var idle = IdleTunnels<TunnelConnection>()
+  private var idle = IdleTunnels<TunnelConnection>() {
+    didSet { noteIdle() }
+  }
+  private var hasNoted = false
   private var waiting: [PendingOpen] = []
   private var dials = 0
   private var expiry: Deadline?
@@ -59,15 +62,26 @@ final class PeerPool {
     }
   }
 
-  /// All that wait are told: a peer that cannot be reached once is not asked for each of them.
+  /// One of those that wait is told, the one that has waited longest, unless others are being dialled
+  /// for all of them. A peer that breaks off a handshake may have had too many under way: then it is
+  /// asked once more.
   func dialFailed(_ error: TunnelError) {
     dials -= 1
-    let all = waiting
-    waiting = []
-    // That the other runner's port refuses says nothing about the service's.
-    let isLate = error.kind == .timedOut || error.kind == .system(.timedOut)
-    for open in all {
-      open.fail(isLate ? ETIMEDOUT : EHOSTUNREACH, error.description, in: loop)
+    waiting.removeAll(where: \.isOver)
+    if waiting.count > dials {
+      if error.isPassing, let open = waiting.first(where: { !$0.hasFailedOnce }) {
+        open.hasFailedOnce = true
+      } else {
+        // That the other runner's port refuses says nothing about the service's.
+        let isLate = error.kind == .timedOut || error.kind == .system(.timedOut)
+        waiting.removeFirst()
+          .fail(isLate ? ETIMEDOUT : EHOSTUNREACH, error.description, in: loop)
+      }
+    }
+    // Not from within the failure of this one: a dial may fail at once, and thousands may wait.
+    loop.later { [weak self] _ in
+      guard let self else { return }
+      while dials < waiting.count, dial() {}
     }
   }
 
@@ -81,6 +95,12 @@ final class PeerPool {
     expiry = nil
   }
 
+  private func noteIdle() {
+    guard (idle.count > 0) != hasNoted else { return }
+    hasNoted = idle.count > 0
+    loop.shared.census.note(peer, loop.index, hasIdle: hasNoted)
+  }
+
   private func nextWaiting() -> PendingOpen? {
     while !waiting.isEmpty {
       let open = waiting.removeFirst()
@@ -89,18 +109,22 @@ final class PeerPool {
     return nil
   }
 
-  private func dial() {
+  /// Begins to make a tunnel; whether another one may be begun.
+  @discardableResult
+  private func dial() -> Bool {
     guard dials < loop.shared.configuration.maximumDialsPerPeer, loop.stopsAt == nil,
       loop.hasRoomForTunnel
-    else { return }
+    else { return false }
     dials += 1
     do {
       let outgoing = try OutgoingTunnel(loop, for: self)
       loop.dialing[ObjectIdentifier(outgoing)] = outgoing
+      return true
     } catch {
       let error = error as? TunnelError ?? .ended(.closed, peer: peer.runner.name, "\(error)")
       loop.shared.observe(.handshakeFailed(error, incoming: false))
       dialFailed(error)
+      return false
     }
   }
 

@@ -6,8 +6,8 @@ final class PendingOpen {
   enum Purpose {
     /// A new connection, and who waits for it.
     case open(StreamRequest, @Sendable (Result<RelayStream, StreamRefusal>) -> Void)
-    /// A stream that moves to another tunnel.
-    case move(Stream)
+    /// A stream of which one direction moves to another tunnel.
+    case move(Stream, StreamDirection)
   }
 
   let purpose: Purpose
@@ -17,6 +17,8 @@ final class PendingOpen {
   weak var tunnel: TunnelConnection?
   /// Whether that tunnel carried another stream before, so that it may be stale.
   var isReuse = false
+  /// Whether a tunnel that was made for it has failed already.
+  var hasFailedOnce = false
   private(set) var isOver = false
 
   init(_ purpose: Purpose, to peer: TunnelPeer) { (self.purpose, self.peer) = (purpose, peer) }
@@ -24,7 +26,7 @@ final class PendingOpen {
   var preface: StreamPreface {
     switch purpose {
     case .open(let request, _): .open(request)
-    case .move(let stream): .resume(stream.token)
+    case .move(let stream, let direction): .resume(stream.token, sending: direction == .receiving)
     }
   }
 
@@ -35,7 +37,7 @@ final class PendingOpen {
     case .open(_, let completion):
       loop.counters.streamsRefused.add(1)
       completion(.failure(StreamRefusal(errno: errno, cause: cause)))
-    case .move(let stream): stream.moveFailed(errno)
+    case .move(let stream, let direction): stream.moveFailed(direction, errno)
     }
   }
 
@@ -45,6 +47,7 @@ final class PendingOpen {
     isOver = true
     loop.cancel(deadline)
     deadline = nil
+    if case .open = purpose { loop.asked.wrappingSubtract(1, ordering: .relaxed) }
     return true
   }
 }

@@ -9,9 +9,11 @@ import Tunnel
 /// What all loops of a relay share, none of which changes.
 struct RelayShared: Sendable {
   let configuration: RelayConfiguration
-  let identities: TunnelIdentities
+  /// Nil where there are no tunnels: on a runner that is alone.
+  let identities: TunnelIdentities?
   let authorize: StreamAuthorizer
   let observe: @Sendable (RelayEvent) -> Void
+  let census = IdleCensus()
 }
 
 /// Carries connections between this runner's sockets and other runners, on threads of its own.
@@ -21,8 +23,8 @@ struct RelayShared: Sendable {
 /// in the kernel. It holds nothing of it while no byte waits. What the kernel's socket buffers hold
 /// besides is bounded by tcp_rmem and tcp_wmem.
 public final class Relay: Sendable {
-  private let loops: [EventLoop]
-  private let shared: RelayShared
+  let loops: [EventLoop]
+  let shared: RelayShared
   private let next = Atomic(0)
   private let threads: Mutex<[pthread_t]>
 
@@ -31,7 +33,7 @@ public final class Relay: Sendable {
   ///
   /// Throws `SystemError` where descriptors or threads are missing.
   public init(
-    configuration: RelayConfiguration = RelayConfiguration(), identities: TunnelIdentities,
+    configuration: RelayConfiguration = RelayConfiguration(), identities: TunnelIdentities?,
     authorize: @escaping StreamAuthorizer,
     observe: @escaping @Sendable (RelayEvent) -> Void = { _ in }
   ) throws {
@@ -54,6 +56,11 @@ public final class Relay: Sendable {
     threads = Mutex(started)
   }
 
+  /// A relay that has no tunnels, only pairs: see `pair`. Throws as `init`.
+  public static func withoutTunnels() throws -> Relay {
+    try Relay(identities: nil, authorize: { _, reply in reply(.refuse(EHOSTUNREACH)) })
+  }
+
   deinit { shutdown(grace: .zero) }
 
   /// Accepts tunnels on `listener`, which is taken over: a TCP socket that listens, non-blocking.
@@ -73,11 +80,20 @@ public final class Relay: Sendable {
     _ request: StreamRequest, to peer: TunnelPeer, timeout: Duration = .seconds(10),
     completion: @escaping @Sendable (Result<RelayStream, StreamRefusal>) -> Void
   ) {
-    let turn = next.wrappingAdd(1, ordering: .relaxed).oldValue
-    loops[(turn & Int.max) % loops.count].post { loop in
-      loop.open(
-        PendingOpen(.open(request, completion), to: peer), timeout: timeout)
+    // From a loop's own thread, that loop where it can be: no thread has to be woken then.
+    let turn =
+      loops.firstIndex(where: \.isCurrent)
+      ?? next.wrappingAdd(1, ordering: .relaxed).oldValue & 0xffff
+    let loop = chooseLoop(for: peer, turn: turn)
+    loop.asked.wrappingAdd(1, ordering: .relaxed)
+    loop.post { loop in
+      loop.open(PendingOpen(.open(request, completion), to: peer), timeout: timeout)
     }
+  }
+
+  private func nextLoop() -> EventLoop {
+    let turn = next.wrappingAdd(1, ordering: .relaxed).oldValue
+    return loops[(turn & Int.max) % loops.count]
   }
 
   /// Moves bytes between `local` and `stream` until both directions have ended. Takes over `local`, a
@@ -89,9 +105,42 @@ public final class Relay: Sendable {
     stream.loop.post { loop in loop.join(handoff, to: id) }
   }
 
+  /// Has `handler` called on an event loop's thread when `descriptor` has become readable, until the
+  /// result is let go, after which the descriptor is to be closed. For what leads to `open` and `join`:
+  /// no other thread has to be woken in between. The handler must not block, and has to read until
+  /// nothing is left.
+  public func watch(
+    _ descriptor: Int32, _ handler: @escaping @Sendable () -> Void
+  ) -> WatchedDescriptor {
+    WatchedDescriptor(descriptor, loops[0], handler)
+  }
+
+  /// Connects as `instruction` says, and moves bytes between that socket and `local` until both
+  /// directions have ended: a connection within this runner, for which there needs no tunnel.
+  ///
+  /// Takes over `local`, a connected stream socket. Where connecting fails, or takes longer than
+  /// `timeout`, `failed` gets it back with the errno, on an event loop's thread.
+  public func pair(
+    _ local: consuming OwnedDescriptor, with instruction: DialInstruction, timeout: Duration,
+    failed: @escaping @Sendable (consuming OwnedDescriptor, Int32) -> Void
+  ) {
+    let handoff = DescriptorHandoff(local)
+    nextLoop().post { loop in
+      SocketPair.make(handoff, with: instruction, timeout: timeout, in: loop, failed: failed)
+    }
+  }
+
+  /// Sends `lastWords` on `local`, then the end, and closes it when the other side has read them.
+  public func close(_ local: consuming OwnedDescriptor, saying lastWords: [UInt8]) {
+    let handoff = DescriptorHandoff(local)
+    nextLoop().post { loop in
+      if let socket = handoff.take() { Farewell.say(lastWords, on: socket, in: loop) }
+    }
+  }
+
   /// Ends all tunnels whose certificate is on the deny list now, with the streams on them.
   public func enforceDenyList() {
-    let denied = shared.identities.denied
+    guard let denied = shared.identities?.denied else { return }
     killTunnels { denied.contains($0.serial) }
   }
 

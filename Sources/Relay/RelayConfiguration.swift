@@ -19,9 +19,11 @@ public struct RelayConfiguration: Sendable {
   public var answerTimeout = Duration.seconds(10)
   /// How long an outgoing tunnel may be idle before it is closed.
   public var idleTimeout = Duration.seconds(60)
-  /// The silence after which a peer is probed; it is given up after `peerTimeout` without an answer.
+  /// The silence after which a peer is probed.
   public var keepAlive = Duration.seconds(10)
-  /// How long sent bytes may go unacknowledged before the tunnel and its stream are given up.
+  /// How long a peer may acknowledge nothing, neither bytes nor probes, before its tunnels and their
+  /// streams are given up; it is noticed at most half of that later. A peer that acknowledges but
+  /// takes no bytes is waited for without end, as TCP has it.
   public var peerTimeout = Duration.seconds(30)
   /// How much one key may seal.
   public var keyUsage = KeyUsageLimit.standard

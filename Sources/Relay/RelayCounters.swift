@@ -10,7 +10,7 @@ public struct RelayCounters: Hashable, Sendable {
   public var streamsRefused = 0
   /// Streams that were broken off because a tunnel ended early.
   public var streamsTruncated = 0
-  /// Times that a stream moved to another tunnel.
+  /// Times that a direction of a stream moved to another tunnel.
   public var streamsMoved = 0
   /// Streams that are open.
   public var streamsLive = 0

@@ -15,7 +15,8 @@ extension Stream {
       }
       if switchIncoming() { continue }
       // What follows both ends is not of this stream any more, but the next one's preface.
-      guard !move.awaitsNext, !(hasReceivedEnd && hasSentEnd && !move.isUnderWay),
+      // Nor does anything follow a MOVE.
+      guard !moveIn.hasMove, !(hasReceivedEnd && hasSentEnd && !moveIn.isUnderWay),
         incoming.isReadable
       else { return false }
       if incoming.channel.receiveMode == .kernel, !discards { gatherSpliced() } else { gather() }
@@ -100,8 +101,8 @@ extension Stream {
       hasReceivedEnd = true
       isShutdownDue = local != nil
     case .reset(let errno): received(reset: errno)
-    case .move where !move.hasReceivedMove && (isOpener ? move.isUnderWay : move.next != nil):
-      move.hasReceivedMove = true
+    case .move where !moveIn.hasMove && (isOpener ? moveIn.isUnderWay : moveIn.next != nil):
+      moveIn.hasMove = true
     case .wish where isOpener:
       incoming.isSpent = true
     default: violated("it sent \(frame) out of place")

@@ -4,11 +4,12 @@ import LinuxSystem
 import SystemPackage
 import Tunnel
 
-/// One connection: a socket of this runner and the tunnel that carries it, or while it moves, two.
+/// One connection: a socket of this runner and the tunnel that carries it; when one direction has
+/// moved, a tunnel for each.
 ///
 /// Each direction ends by itself, with END or RESET in the tunnel and FIN or RST at the socket; the
 /// stream is over when both have ended and everything is delivered.
-final class Stream {
+final class Stream: SocketOwner {
   unowned let loop: EventLoop
   let token: StreamToken
   /// Whether this runner asked for it, and so is the one that makes tunnels for it.
@@ -44,7 +45,11 @@ final class Stream {
   /// With kernel TLS, the same.
   var inPipe: Pipe?
 
-  var move = StreamMove()
+  // On the way from one tunnel to another.
+  var moveOut = StreamMove()
+  var moveIn = StreamMove()
+  /// The tunnel that was left last, until the other side has read all of it.
+  weak var unread: TunnelConnection?
 
   init(token: StreamToken, on tunnel: TunnelConnection, isOpener: Bool) {
     (self.token, self.isOpener, loop) = (token, isOpener, tunnel.loop)
@@ -68,7 +73,7 @@ final class Stream {
   func join(_ local: LocalSocket) {
     guard !isOver else { return local.reset() }
     self.local = local
-    local.stream = self
+    local.owner = self
     run()
   }
 
@@ -98,13 +103,30 @@ final class Stream {
     let hasMoreAgain = hasWorkOut ? pumpOut() : false
     guard !isOver else { return }
     if finishIfDone() { return }
+    if !hasMoreIn, isDoomed { return failDoomed() }
     moveIfNeeded()
     if hasMoreOut || hasMoreIn || hasMoreAgain { loop.schedule(self) }
   }
 
   /// Whether there are frames to send that are not the socket's bytes.
   private var hasWorkOut: Bool {
-    resetDue != nil || move.next != nil && !move.hasSentMove
+    resetDue != nil || moveOut.next != nil
+  }
+
+  /// Whether a tunnel has ended although the other side cannot have had the END that is its reason
+  /// to. Without this a program that does not read would learn of it only when it does.
+  ///
+  /// Where this side's END has been sent, the other's may be among what waits: only reading tells.
+  private var isDoomed: Bool {
+    !hasSentEnd && (out.hasHungUp || incoming.hasHungUp && !moveIn.isUnderWay)
+  }
+
+  private func failDoomed() {
+    let error = linux_socket_error((out.hasHungUp ? out : incoming).channel.descriptor)
+    fail(
+      error > 0
+        ? .system(Errno(rawValue: error), peer: peer.runner.name, "go on")
+        : .ended(.closed, peer: peer.runner.name, "it closed the connection"))
   }
 
   /// The program's socket broke: `errno`, or its pending error.
@@ -139,10 +161,11 @@ final class Stream {
   /// Ends it where everything is done: the tunnel is free then.
   private func finishIfDone() -> Bool {
     guard hasSentEnd, resetDue == nil, hasReceivedEnd, out.channel.isFlushed, outPipe == nil,
-      held.isEmpty, inPipe == nil, !isShutdownDue, !move.isUnderWay
+      held.isEmpty, inPipe == nil, !isShutdownDue, !moveOut.isUnderWay, !moveIn.isUnderWay
     else { return false }
     end()
     out.release()
+    if incoming !== out { incoming.release() }
     return true
   }
 
@@ -173,8 +196,9 @@ final class Stream {
   private func closeTunnels() {
     out.close()
     incoming.close()
-    move.next?.close()
-    move.next = nil
+    moveOut.next?.close()
+    moveIn.next?.close()
+    (moveOut, moveIn) = (StreamMove(), StreamMove())
   }
 
   private func end() {

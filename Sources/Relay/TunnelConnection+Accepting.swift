@@ -38,7 +38,7 @@ extension TunnelConnection {
     do {
       switch try StreamPreface(decoding: bytes) {
       case .open(let request): decide(IncomingStream(runner: channel.peer.runner, request: request))
-      case .resume(let token): resume(token)
+      case .resume(let token, let isSending): resume(token, isSending ? .sending : .receiving)
       }
     } catch {
       refuse(error.errno, error.cause, closes: error.errno != EPROTONOSUPPORT)
@@ -127,9 +127,9 @@ extension TunnelConnection {
 
   // MARK: - A stream that goes on here
 
-  private func resume(_ token: StreamToken) {
+  private func resume(_ token: StreamToken, _ direction: StreamDirection) {
     guard token.loop < loop.siblings.count else { return refuse(ESRCH) }
-    if token.loop == loop.index { return resumeHere(token) }
+    if token.loop == loop.index { return resumeHere(token, direction) }
     // The stream is another loop's, and so becomes this tunnel, with the peer it belongs to.
     let handoff = LoopHandoff(value: channel)
     use = .closed
@@ -139,16 +139,16 @@ extension TunnelConnection {
       let tunnel = TunnelConnection(handoff.value, in: loop, pool: nil)
       guard loop.watch(tunnel, handoff.value.descriptor) else { return }
       loop.adopt(tunnel)
-      tunnel.resumeHere(token)
+      tunnel.resumeHere(token, direction)
     }
   }
 
-  private func resumeHere(_ token: StreamToken) {
+  private func resumeHere(_ token: StreamToken, _ direction: StreamDirection) {
     guard let stream = loop.accepted[token] else { return refuse(ESRCH) }
-    let errno = stream.answerToMove(to: self)
+    let errno = stream.answerToMove(direction, to: self)
     guard errno == 0 else { return refuse(errno) }
     guard answer(StreamAnswer(errno: 0, token: token)) else { return }
     use = .stream(stream)
-    stream.moveAccepted(self)
+    stream.moveAccepted(direction, self)
   }
 }

@@ -64,9 +64,9 @@ extension TunnelConnection {
     }
     guard open.end(in: loop) else { return close() }
     switch open.purpose {
-    case .move(let stream):
+    case .move(let stream, let direction):
       use = .stream(stream)
-      stream.moveAccepted(self)
+      stream.moveAccepted(direction, self)
     case .open(_, let completion):
       let stream = Stream(token: token, on: self, isOpener: true)
       use = .stream(stream)

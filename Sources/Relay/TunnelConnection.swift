@@ -33,10 +33,16 @@ final class TunnelConnection: EventSource {
   var isReadable = true
   /// Whether the socket may take bytes.
   var isWritable = true
+  /// Whether the peer has ended it, or it is broken: what came before may still be unread.
+  private(set) var hasHungUp = false
   /// Whether the peer asked for no more streams on it, its key being used up.
   var isSpent = false
   var reader = FrameReader()
   var deadline: Deadline?
+  /// Since when the peer has acknowledged nothing of what awaits that.
+  var unansweredSince: UInt64?
+  /// The stream that went on elsewhere, until the peer has read what it had said here.
+  private weak var leftBy: Stream?
   /// The socket that the service is being dialled by.
   var dial: LocalSocket?
 
@@ -51,6 +57,9 @@ final class TunnelConnection: EventSource {
   override func handle(_ events: UInt32) {
     if events & ~linux_epoll_out != 0 { isReadable = true }
     if events & ~(linux_epoll_in | linux_epoll_read_hangup) != 0 { isWritable = true }
+    if events & (linux_epoll_read_hangup | linux_epoll_hangup | linux_epoll_error) != 0 {
+      hasHungUp = true
+    }
     dispatch()
   }
 
@@ -123,16 +132,16 @@ final class TunnelConnection: EventSource {
     loop.forget(self, living: channel.descriptor)
     loop.drop(self)
     shutdown(channel.descriptor, Int32(SHUT_RDWR))
+    leftBy?.hasBeenRead(self)
   }
 
   /// Ends it and whatever is on it.
-  func kill() {
+  func kill(_ reason: TunnelError) {
     switch use {
-    case .stream(let stream):
-      stream.fail(.ended(.revoked, peer: channel.peer.runner.name, "killed"))
+    case .stream(let stream): stream.fail(reason)
     case .opening(let open):
       close()
-      open.fail(EHOSTUNREACH, "the tunnel was ended: its certificate was revoked", in: loop)
+      open.fail(EHOSTUNREACH, reason.description, in: loop)
     default:
       pool?.remove(self)
       close()
@@ -145,6 +154,15 @@ final class TunnelConnection: EventSource {
     loop.cancel(deadline)
     deadline = loop.after(2_000_000_000) { [weak self] in self?.close() }
     dispatch()
+  }
+
+  /// Nothing is sent or read here any more, and the peer closes it when it has read what was sent:
+  /// closed now, it could be given up by the kernel before that.
+  func leave(_ stream: Stream?) {
+    leftBy = stream
+    use = .closing
+    channel.close()
+    loop.later { _ in self.dispatch() }
   }
 
   private func drain() {

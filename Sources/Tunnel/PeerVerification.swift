@@ -31,7 +31,10 @@ final class PeerVerification {
     guard isGood else {
       let code = X509_STORE_CTX_get_error(store)
       let text = X509_verify_cert_error_string(Int(code)).map { String(cString: $0) }
-      failure = (.untrusted, Self.describe(certificate), text ?? "error \(code)")
+      failure = (
+        .untrusted, Self.describe(certificate),
+        (text ?? "error \(code)") + Self.explain(code, certificate)
+      )
       return false
     }
     guard X509_STORE_CTX_get_error_depth(store) == 0 else { return true }
@@ -54,6 +57,15 @@ final class PeerVerification {
     if identities.isDenied(peer.serial) { return (.revoked, "it has been revoked") }
     self.peer = peer
     return nil
+  }
+
+  /// What people need beside OpenSSL's words.
+  private static func explain(_ code: Int32, _ certificate: OpaquePointer?) -> String {
+    switch code {
+    case X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED:
+      certificate.map { ": " + CertificateValidity.describe($0) } ?? ""
+    default: ""
+    }
   }
 
   /// The certificate's subject and serial number.

@@ -22,8 +22,9 @@ extension StreamPreface {
       message.open.source = request.source.rawValue
       message.open.destination = request.destination.rawValue
       message.open.port = UInt32(request.port.rawValue)
-    case .resume(let token):
+    case .resume(let token, let isSending):
       message.continue.stream = Data(token.bytes)
+      message.continue.sending = isSending
     }
     let bytes: [UInt8] = try message.serializedBytes()
     return Frame.preface(bytes.count).bytes + bytes
@@ -47,7 +48,7 @@ extension StreamPreface {
       guard let token = StreamToken(bytes: resumed.stream) else {
         throw PrefaceFault(errno: EPROTO, cause: "it named a stream by other than 16 bytes")
       }
-      self = .resume(token)
+      self = .resume(token, sending: resumed.sending)
     case nil: throw PrefaceFault(errno: EPROTO, cause: "it sent a preface without purpose")
     }
   }

@@ -51,8 +51,9 @@ package struct StreamToken: Hashable, Sendable {
 package enum StreamPreface: Hashable, Sendable {
   /// A new connection.
   case open(StreamRequest)
-  /// A connection that is open on another tunnel goes on here.
-  case resume(StreamToken)
+  /// One direction of a connection that is open on another tunnel goes on here: the one in which the
+  /// answering runner is `sending`, or the other.
+  case resume(StreamToken, sending: Bool)
 
   /// The version of the protocol inside tunnels that this code speaks.
   package static let version: UInt32 = 1

@@ -36,6 +36,14 @@ public struct TunnelError: Error, Hashable, Sendable {
   /// The cause in words.
   public let cause: String
 
+  /// Whether the peer broke off without saying why, as one does that has too much to do.
+  package var isPassing: Bool {
+    switch kind {
+    case .closed, .system(.connectionReset), .system(.brokenPipe): true
+    default: false
+    }
+  }
+
   init(_ kind: Kind, peer: String, certificate: String? = nil, _ cause: String) {
     (self.kind, self.peer, self.certificate, self.cause) = (kind, peer, certificate, cause)
   }

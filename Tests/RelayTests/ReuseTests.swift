@@ -21,19 +21,10 @@ struct ReuseTests {
     #expect(try program.receiveAll().isEmpty)
   }
 
-  private func eventually(_ condition: () -> Bool) -> Bool {
-    for _ in 0..<500 {
-      if condition() { return true }
-      usleep(10_000)
-    }
-    return false
-  }
-
-  @Test("200 streams one after the other need no more than a few handshakes")
-  func reuse() throws {
-    var one = configuration(kernel: true)
-    one.loops = 1
-    let laboratory = try RelayLaboratory(a: one, b: one)
+  @Test("200 streams one after the other need no more than a few handshakes", arguments: [1, 2, 4])
+  func reuse(loops: Int) throws {
+    let configuration = configuration(kernel: true, loops: loops)
+    let laboratory = try RelayLaboratory(a: configuration, b: configuration)
     defer { laboratory.stop() }
     let (listener, port) = try TestSocket.listener()
     for _ in 0..<200 { try exchange(laboratory, listener, port) }
@@ -41,6 +32,23 @@ struct ReuseTests {
     #expect(counters.streamsOpened == 200)
     #expect(counters.handshakes <= 4)
     #expect(counters.tunnelsReused >= 196)
+  }
+
+  @Test("So do 200 that the program just closes, whose end the service sees later")
+  func reuseAfterClose() throws {
+    let laboratory = try RelayLaboratory()
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    for _ in 0..<200 {
+      let program = try laboratory.connect(port)
+      let service = try listener.accept()
+      try service.send([1])
+      #expect(try program.receive(1) == [1])
+      // Both go out of scope, and are closed: program first.
+      _ = consume program
+      _ = consume service
+    }
+    #expect(laboratory.a.counters.handshakes <= 8)
   }
 
   @Test("Idle tunnels are closed after a while, on both sides")

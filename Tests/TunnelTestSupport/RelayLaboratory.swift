@@ -20,28 +20,38 @@ public final class RelayLaboratory: Sendable {
   /// `b` for `a`.
   public let peer: TunnelPeer
 
-  /// Makes both. `wire` may put another port in front of the one that `b` listens on.
+  /// Makes both. `wire` may put another port in front of the one that `b` listens on; `namespaces`
+  /// are where they have their sockets, `b` at `host`.
   public init(
     a: RelayConfiguration = .init(), b: RelayConfiguration = .init(),
-    authorize: StreamAuthorizer? = nil, wire: ((UInt16) throws -> UInt16)? = nil
+    authorize: StreamAuthorizer? = nil, wire: ((UInt16) throws -> UInt16)? = nil,
+    namespaces: (a: NetworkNamespace, b: NetworkNamespace)? = nil, host: String = "127.0.0.1"
   ) throws {
+    func within<Value>(_ namespace: NetworkNamespace?, _ make: () throws -> Value) throws -> Value {
+      try namespace?.perform(make) ?? make()
+    }
     authority = try TestAuthority()
     let identities = (
       a: TunnelIdentities(try authority.identity("a", serial: 100)),
       b: TunnelIdentities(try authority.identity("b", serial: 101))
     )
     self.identities = identities
-    let (listener, port) = try TestSocket.listener()
+    let (listener, port) = try within(namespaces?.b) { try TestSocket.listener(host) }
     guard let runner = RunnerIdentifier(cluster: "test", name: "b"),
-      let address = TunnelAddress("127.0.0.1", port: try wire?(port) ?? port)
+      let address = TunnelAddress(host, port: try wire?(port) ?? port)
     else { throw SystemError(.invalidArgument, "name", "a runner") }
     peer = TunnelPeer(runner: runner, address: address)
-    self.a = try Relay(
-      configuration: a, identities: identities.a, authorize: { _, reply in reply(.refuse(EPERM)) })
+    self.a = try within(namespaces?.a) {
+      try Relay(
+        configuration: a, identities: identities.a,
+        authorize: { _, reply in reply(.refuse(EPERM)) })
+    }
     let observed = Observed()
-    self.b = try Relay(
-      configuration: b, identities: identities.b, authorize: authorize ?? Self.dial,
-      observe: { observed.add($0) })
+    self.b = try within(namespaces?.b) {
+      try Relay(
+        configuration: b, identities: identities.b, authorize: authorize ?? Self.dial,
+        observe: { observed.add($0) })
+    }
     self.observed = observed
     self.b.listen(on: OwnedDescriptor(owning: listener.duplicate()))
   }
@@ -91,6 +101,26 @@ public final class RelayLaboratory: Sendable {
     a.join(OwnedDescriptor(owning: relay), to: stream)
     program.limit(60)
     return program
+  }
+
+  /// A tunnel to `b` by hand, in user space.
+  package func tunnel(_ identities: TunnelIdentities) throws -> TunnelChannel {
+    let socket = try TestSocket.connect(peer.address.port).duplicate()
+    _ = fcntl(socket, F_SETFL, O_NONBLOCK)
+    let handshake = try TunnelHandshake(
+      .client(expected: peer.runner), on: OwnedDescriptor(owning: socket), peer: "b",
+      identities: identities, allowsKernel: false)
+    while true {
+      switch handshake.advance() {
+      case .waiting:
+        var poll = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        guard Glibc.poll(&poll, 1, 10_000) == 1 else {
+          throw StreamRefusal(errno: ETIMEDOUT, cause: "no handshake")
+        }
+      case .done(let channel): return channel
+      case .failed(let error): throw error
+      }
+    }
   }
 
   /// Ends both.

@@ -28,7 +28,7 @@ public final class TestAuthority: @unchecked Sendable {
 
   /// Credentials with the SAN `names`, valid between two times in seconds from now.
   public func issue(
-    names: String, serial: Int = .random(in: 2...1_000_000), from: Int = -3600, to: Int = 3600
+    names: String, serial: Int = .random(in: 2...1_000_000), from: Int = -3600, to: Int = 43_200
   ) throws -> TunnelCredentials {
     let key = try Self.makeKey()
     defer { EVP_PKEY_free(key) }
@@ -48,7 +48,7 @@ public final class TestAuthority: @unchecked Sendable {
 
   /// The identity of the runner `name` of the cluster `test`.
   public func identity(
-    _ name: String, serial: Int = .random(in: 2...1_000_000), from: Int = -3600, to: Int = 3600
+    _ name: String, serial: Int = .random(in: 2...1_000_000), from: Int = -3600, to: Int = 43_200
   ) throws -> TunnelIdentity {
     try TunnelIdentity(
       cluster: "test",

@@ -12,11 +12,13 @@ public final class TestSocket: Sendable {
   /// Takes over a connected descriptor.
   public init(_ socket: consuming OwnedDescriptor) { self.socket = socket }
 
-  /// A listener on a free port of loopback, and that port.
-  public static func listener() throws -> (socket: TestSocket, port: UInt16) {
+  /// A listener on a free port of `host`, and that port.
+  public static func listener(
+    _ host: String = "127.0.0.1"
+  ) throws -> (socket: TestSocket, port: UInt16) {
     let descriptor = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     let socket = TestSocket(OwnedDescriptor(owning: descriptor))
-    var name = address("127.0.0.1", 0)
+    var name = address(host, 0)
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let isDone = withUnsafeMutablePointer(to: &name) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -24,14 +26,25 @@ public final class TestSocket: Sendable {
           && getsockname(descriptor, $0, &length) == 0
       }
     }
-    guard isDone else { throw SystemError(.last, "listen on", "loopback") }
+    guard isDone else { throw SystemError(.last, "listen on", host) }
     return (socket, UInt16(bigEndian: name.sin_port))
   }
 
-  /// Connects to `port` of `host`; throws `SystemError`.
-  public static func connect(_ port: UInt16, host: String = "127.0.0.1") throws -> TestSocket {
+  /// Connects to `port` of `host`, from the address `source`; throws `SystemError`.
+  public static func connect(
+    _ port: UInt16, host: String = "127.0.0.1", from source: String? = nil
+  ) throws -> TestSocket {
     let descriptor = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     let socket = TestSocket(OwnedDescriptor(owning: descriptor))
+    if let source {
+      var name = address(source, 0)
+      let isBound = withUnsafePointer(to: &name) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+        }
+      }
+      guard isBound else { throw SystemError(.last, "bind to", source) }
+    }
     var name = address(host, port)
     let result = withUnsafePointer(to: &name) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -70,14 +83,15 @@ public final class TestSocket: Sendable {
   }
 
   /// Sends all of `bytes`; throws `SystemError`.
-  public func send(_ bytes: [UInt8]) throws {
+  public func send(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try send($0) } }
+
+  /// Sends all of `bytes`; throws `SystemError`.
+  public func send(_ bytes: UnsafeRawBufferPointer) throws {
     var done = 0
     while done < bytes.count {
-      let sent = bytes.withUnsafeBytes {
-        Glibc.send(
-          descriptor, $0.baseAddress.unsafelyUnwrapped + done, bytes.count - done,
-          Int32(MSG_NOSIGNAL))
-      }
+      let sent = Glibc.send(
+        descriptor, bytes.baseAddress.unsafelyUnwrapped + done, bytes.count - done,
+        Int32(MSG_NOSIGNAL))
       guard sent > 0 else { throw SystemError(.last, "send to", "a socket") }
       done += sent
     }

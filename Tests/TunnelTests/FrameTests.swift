@@ -32,7 +32,9 @@ struct FrameTests {
       port: try PortNumber(65535))
     let token = StreamToken(loop: 513)
     #expect(token.loop == 513)
-    for preface in [StreamPreface.open(request), .resume(token)] {
+    for preface in [
+      StreamPreface.open(request), .resume(token, sending: true), .resume(token, sending: false),
+    ] {
       let frame = try preface.frame()
       #expect(frame.count <= StreamPreface.maximumSize)
       let decoded = try StreamPreface(decoding: message(frame))

@@ -59,16 +59,18 @@ struct HandshakeTests {
     #expect(error.certificate?.contains("serial number") == true)
   }
 
-  @Test("An expired certificate is refused")
-  func expired() throws {
-    try serverRefuses(
-      authority.identity("client", from: -7200, to: -3600), .untrusted, "certificate has expired")
-  }
-
-  @Test("A certificate that is not valid yet is refused")
-  func early() throws {
-    try serverRefuses(
-      authority.identity("client", from: 3600, to: 7200), .untrusted, "not yet valid")
+  @Test(
+    "A certificate that has expired, or is not valid yet, is refused, and the clock is named",
+    arguments: [
+      (-7200, -3600, "certificate has expired"), (3600, 7200, "certificate is not yet valid"),
+      // A certificate of now, seen with a clock that is wrong by a day either way.
+      (-86_400 - 3600, -86_400 + 3600, "certificate has expired"),
+      (86_400 - 3600, 86_400 + 3600, "certificate is not yet valid"),
+    ])
+  func wrongTime(from: Int, to: Int, cause: String) throws {
+    let identity = try authority.identity("client", from: from, to: to)
+    try serverRefuses(identity, .untrusted, cause)
+    try serverRefuses(identity, .untrusted, "this runner's clock says 2")
   }
 
   @Test("A server of another cluster is refused, though the authority is the same")

@@ -86,13 +86,16 @@ nonisolated struct Istbpf_Tunnel_V1_OpenMessage: Sendable {
   init() {}
 }
 
-/// A connection that is open on another tunnel goes on here.
+/// One direction of a connection that is open on another tunnel goes on here.
 nonisolated struct Istbpf_Tunnel_V1_ContinueMessage: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   var stream: Data = Data()
+
+  /// The bytes that the answering runner sends; else those that it receives.
+  var sending: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -241,7 +244,7 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
 
 nonisolated extension Istbpf_Tunnel_V1_ContinueMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ContinueMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stream\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stream\0\u{1}sending\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -250,6 +253,7 @@ nonisolated extension Istbpf_Tunnel_V1_ContinueMessage: SwiftProtobuf.Message, S
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.stream) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.sending) }()
       default: break
       }
     }
@@ -259,11 +263,15 @@ nonisolated extension Istbpf_Tunnel_V1_ContinueMessage: SwiftProtobuf.Message, S
     if !self.stream.isEmpty {
       try visitor.visitSingularBytesField(value: self.stream, fieldNumber: 1)
     }
+    if self.sending != false {
+      try visitor.visitSingularBoolField(value: self.sending, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: Istbpf_Tunnel_V1_ContinueMessage, rhs: Istbpf_Tunnel_V1_ContinueMessage) -> Bool {
     if lhs.stream != rhs.stream {return false}
+    if lhs.sending != rhs.sending {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,27 @@
+import COpenSSL
+import Glibc
+
+/// When a certificate is valid, in words: where it is refused for its time, the clock may be wrong.
+enum CertificateValidity {
+  /// From when to when the `X509` is valid, and what the time is here, all in UTC.
+  static func describe(_ certificate: OpaquePointer) -> String {
+    var seconds = time(nil)
+    var now = tm()
+    gmtime_r(&seconds, &now)
+    let from = text(X509_get0_notBefore(certificate))
+    let to = text(X509_get0_notAfter(certificate))
+    return "it is valid from \(from) to \(to), and this runner's clock says \(text(now))"
+  }
+
+  private static func text(_ time: UnsafePointer<ASN1_TIME>?) -> String {
+    var parts = tm()
+    guard let time, ASN1_TIME_to_tm(time, &parts) == 1 else { return "an unknown time" }
+    return text(parts)
+  }
+
+  private static func text(_ parts: tm) -> String {
+    var (parts, text) = (parts, [CChar](repeating: 0, count: 32))
+    let count = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
+    return String(decoding: text.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+}

@@ -1,0 +1,73 @@
+import Glibc
+import Relay
+import Testing
+import Tunnel
+import TunnelTestSupport
+
+@Suite("Tunnels that cannot be made", .timeLimit(.minutes(2)))
+struct FailedTunnelTests {
+  private func openTwo(_ laboratory: RelayLaboratory) throws -> [Result<RelayStream, StreamRefusal>]
+  {
+    let (listener, port) = try TestSocket.listener()
+    let outcomes = [Outcome(), Outcome()]
+    for outcome in outcomes {
+      laboratory.a.open(try RelayLaboratory.request(port), to: laboratory.peer) { outcome.set($0) }
+    }
+    defer { _ = listener }
+    return outcomes.map { $0.wait() }
+  }
+
+  private func laboratory(_ fate: @escaping @Sendable (Int) -> Wire.Fate) throws -> RelayLaboratory
+  {
+    try RelayLaboratory(
+      a: configuration(kernel: true, loops: 1),
+      wire: { port in
+        try Wire(to: port, fate: fate).port
+      })
+  }
+
+  @Test("One tunnel that cannot be made fails one connect, not those that another is made for")
+  func oneFailure() throws {
+    let laboratory = try laboratory {
+      $0 == 0 ? .answered(Array("220 mail.example ESMTP\r\n".utf8)) : .carried(after: 300_000)
+    }
+    defer { laboratory.stop() }
+    let outcomes = try openTwo(laboratory)
+    let refusals = outcomes.compactMap {
+      if case .failure(let refusal) = $0 { refusal } else { nil }
+    }
+    #expect(refusals.map(\.errno) == [EHOSTUNREACH])
+  }
+
+  @Test("A handshake that the peer breaks off, as it does under a flood, is tried once more")
+  func brokenOff() throws {
+    let laboratory = try laboratory { $0 < 2 ? .reset : .carried() }
+    defer { laboratory.stop() }
+    for outcome in try openTwo(laboratory) { _ = try outcome.get() }
+    let always = try self.laboratory { _ in .reset }
+    defer { always.stop() }
+    for outcome in try openTwo(always) {
+      guard case .failure(let refusal) = outcome else {
+        Issue.record("it was accepted")
+        continue
+      }
+      #expect(refusal.errno == EHOSTUNREACH)
+    }
+  }
+
+  @Test("Many connects to a runner that is not there all end soon")
+  func manyFailures() throws {
+    let laboratory = try RelayLaboratory()
+    defer { laboratory.stop() }
+    let gone = TunnelPeer(
+      runner: laboratory.peer.runner,
+      address: try #require(TunnelAddress("127.0.0.1", port: try TestSocket.listener().port)))
+    let outcomes = (0..<500).map { _ in Outcome() }
+    for outcome in outcomes {
+      laboratory.a.open(try RelayLaboratory.request(9), to: gone) { outcome.set($0) }
+    }
+    let clock = ContinuousClock()
+    let time = clock.measure { for outcome in outcomes { _ = outcome.wait() } }
+    #expect(time < .seconds(9), "before their own time limit")
+  }
+}

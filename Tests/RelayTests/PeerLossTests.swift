@@ -1,0 +1,107 @@
+import Glibc
+import LinuxSystem
+import Relay
+import SystemPackage
+import TestSupport
+import Testing
+import Tunnel
+import TunnelTestSupport
+
+/// Two runners in namespaces of their own, joined by a veth that can be cut. No FIN or RST comes
+/// through then, as from a machine without power.
+@Suite("Peers that vanish", .timeLimit(.minutes(3)))
+struct PeerLossTests {
+  private struct Runners: Sendable {
+    let relays: RelayLaboratory
+    let cut: @Sendable (Bool) throws -> Void
+    let listener: TestSocket
+    let port: UInt16
+
+    func connect() throws -> (program: TestSocket, service: TestSocket) {
+      let program = try relays.connect(port)
+      return (program, try listener.accept())
+    }
+  }
+
+  private func withRunners(
+    _ configuration: RelayConfiguration, _ body: (Runners) throws -> Void
+  ) throws {
+    try NamespaceLaboratory.with { laboratory in
+      let (a, b) = (try laboratory.namespace(), try laboratory.namespace())
+      try run(
+        "ip", "link", "add", "wire", "netns", a.name, "type", "veth", "peer", "name", "wire",
+        "netns", b.name)
+      for (name, host) in [(a.name, 1), (b.name, 2)] {
+        try run("ip", "-n", name, "address", "add", "10.79.0.\(host)/24", "dev", "wire")
+        try run("ip", "-n", name, "link", "set", "wire", "up")
+        try run("ip", "-n", name, "link", "set", "lo", "up")
+      }
+      let relays = try RelayLaboratory(
+        a: configuration, b: configuration, namespaces: (a.namespace, b.namespace),
+        host: "10.79.0.2")
+      defer { relays.stop() }
+      let (listener, port) = try b.namespace.perform { try TestSocket.listener() }
+      let far = b.name
+      try body(
+        Runners(
+          relays: relays,
+          cut: { isCut in try run("ip", "-n", far, "link", "set", "wire", isCut ? "down" : "up") },
+          listener: listener, port: port))
+    }
+  }
+
+  @Test("A network that is cut for 5 s delays connections, and breaks none")
+  func shortCut() throws {
+    try withRunners(RelayConfiguration()) { runners in
+      let (idle, busy) = (try runners.connect(), try runners.connect())
+      let size = Transfer.size(mebibytes: 32)
+      try concurrently(
+        { try Transfer.send(size, seed: 1, to: busy.program) },
+        { try Transfer.expect(size, seed: 1, from: busy.service) },
+        {
+          usleep(50_000)
+          try runners.cut(true)
+          sleep(5)
+          try runners.cut(false)
+        })
+      try idle.program.send([7])
+      #expect(try idle.service.receive() == [7])
+      #expect(runners.relays.a.counters.streamsTruncated == 0)
+      #expect(runners.relays.b.counters.streamsTruncated == 0)
+    }
+  }
+
+  @Test(
+    "A runner that vanishes is given up: its streams are reset, connects fail, and then recover")
+  func longCut() throws {
+    var brief = RelayConfiguration()
+    (brief.keepAlive, brief.peerTimeout, brief.handshakeTimeout) = (
+      .seconds(1), .seconds(2), .seconds(1)
+    )
+    try withRunners(brief) { runners in
+      let (idle, busy) = (try runners.connect(), try runners.connect())
+      for socket in [idle.program, idle.service, busy.program, busy.service] { socket.limit(20) }
+      try runners.cut(true)
+      let clock = ContinuousClock()
+      let start = clock.now
+      // On its way when the runner vanished, each way.
+      try busy.program.send([1])
+      try busy.service.send([2])
+      for socket in [busy.program, busy.service, idle.program, idle.service] {
+        #expect([.connectionReset, .timedOut].contains(socket.ending()))
+      }
+      #expect(clock.now - start < .seconds(6 * slowness))
+      for _ in 0..<3 {
+        guard case .failure(let refusal) = try runners.relays.open(runners.port) else {
+          Issue.record("it was accepted")
+          continue
+        }
+        // Which of the two is a matter of ARP; to the program both are EHOSTUNREACH.
+        #expect([EHOSTUNREACH, ETIMEDOUT].contains(refusal.errno))
+      }
+      try runners.cut(false)
+      #expect(eventually(20) { (try? runners.relays.open(runners.port).get()) != nil })
+      #expect(eventually { runners.relays.a.counters.streamsLive <= 1 })
+    }
+  }
+}
