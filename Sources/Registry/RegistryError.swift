@@ -56,6 +56,12 @@ public enum RegistryError: Error, Hashable, Sendable {
   /// A runner that is there cannot be forgotten.
   case runnerIsThere(String, address: String)
 
+  /// No such runner, now or before; `known` are those that there are.
+  case unknownRunner(String, known: [String])
+
+  /// What was asked is of other runners, and the registry is this one's alone.
+  case notShared
+
   /// Others kept changing the same thing, so that no attempt of this runner's got through.
   case contended(what: String)
 
@@ -85,7 +91,8 @@ extension RegistryError: CustomStringConvertible {
       "deployment \(name) cannot be declared: this runner has \(Deployment.ids.count), the most that "
         + "there can be; remove one first"
     case .serviceHasInstances(let instances):
-      "running instances would lose their service: \(Self.list(instances.map(\.id))); stop them first"
+      "running instances would lose their service: "
+        + Self.list(instances.map { "\($0.id) on \($0.runner)" }) + "; stop them first"
     case .corrupt(let file, let detail):
       "the registry \(file) is damaged: \(detail); nothing in it was changed. Restore it from a "
         + "backup, or move it and its -wal and -shm aside and declare every deployment again"
@@ -115,6 +122,11 @@ extension RegistryError: CustomStringConvertible {
     case .runnerIsThere(let name, let address):
       "runner \(quoted(name)) is there\(address.isEmpty ? "" : ", at \(address)"), so its instances "
         + "may run; stop istbpfd on it first"
+    case .unknownRunner(let name, let known):
+      "there is no runner \(quoted(name)), and none of that name has numbers of instances"
+        + Self.hint(name, known, "runners")
+    case .notShared:
+      "this runner is alone: no cluster is configured, so there are no other runners"
     case .contended(let what):
       "\(what) was changed by others again and again, so that this change found no moment; try again"
     case .unreadable(let key, let detail):

@@ -8,11 +8,31 @@ public protocol SharedRegistry: Registry {
   func views() async -> AsyncStream<ClusterView>
 
   /// Says that instances which vanished all at once, and are still shown, are gone indeed
-  /// (`ClusterCondition.heldLoss`).
-  func confirmLoss() async
+  /// (`ClusterCondition.heldLoss`). Returns how many were held.
+  @discardableResult
+  func confirmLoss() async -> Int
+
+  /// How many instance numbers each runner has, those included that are gone.
+  func numbersByRunner() async -> [String: Int]
+
+  /// Gives the numbers back of a runner that is gone for ever.
+  ///
+  /// A runner that is only cut off keeps its numbers, however long; so this has to be said by somebody
+  /// who knows that nothing runs there any more.
+  ///
+  /// - Returns: how many numbers it had.
+  /// - Throws: `RegistryError.runnerIsThere` if it is, or this is it; `.notShared`.
+  @discardableResult
+  func forgetRunner(_ name: String) async throws -> Int
 }
 
 extension SharedRegistry {
   /// Nothing, where nothing is ever held.
-  public func confirmLoss() async {}
+  public func confirmLoss() async -> Int { 0 }
+
+  /// None, where there is no other runner.
+  public func numbersByRunner() async -> [String: Int] { [:] }
+
+  /// Refused, where there is no other runner.
+  public func forgetRunner(_ name: String) async throws -> Int { throw RegistryError.notShared }
 }

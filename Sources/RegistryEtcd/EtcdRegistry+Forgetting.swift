@@ -3,13 +3,7 @@ import Model
 import Registry
 
 extension EtcdRegistry {
-  /// Gives the numbers back of a runner that is gone for ever.
-  ///
-  /// A runner that is only cut off keeps its numbers, however long; so this has to be said by somebody
-  /// who knows that nothing runs there any more.
-  ///
-  /// - Returns: how many numbers it had.
-  /// - Throws: `RegistryError.runnerIsThere` if it is, or this is it.
+  /// See `SharedRegistry`.
   @discardableResult
   public func forgetRunner(_ name: String) async throws -> Int {
     let count = try await exclusively { registry in

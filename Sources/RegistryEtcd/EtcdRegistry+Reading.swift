@@ -64,10 +64,19 @@ extension EtcdRegistry {
   }
 
   /// See `SharedRegistry`.
-  public func confirmLoss() async {
-    if let loss = mirror.heldLoss { logger.warning("confirmed by command: \(loss)") }
+  @discardableResult
+  public func confirmLoss() async -> Int {
+    guard let loss = mirror.heldLoss else { return 0 }
+    logger.warning("confirmed by command: \(loss)")
     mirror.acceptLoss()
     publish()
+    return loss.missing
+  }
+
+  /// See `SharedRegistry`.
+  public func numbersByRunner() async -> [String: Int] {
+    mirror.content.numbers.values.flatMap(\.taken.values)
+      .reduce(into: [:]) { $0[$1.runner, default: 0] += 1 }
   }
 
   private func forget(reader id: UUID) { readers[id] = nil }
