@@ -73,6 +73,25 @@ public struct CertificateAuthority {
     guard runner.count <= 63, let identity = RunnerIdentifier(cluster: cluster, name: runner) else {
       throw CertificateError.invalidName(runner, subject: "runner")
     }
+    return try issue(
+      to: runner, named: [.uniformResourceIdentifier(identity.uri)],
+      usages: [.serverAuth, .clientAuth], days: days)
+  }
+
+  /// Issues a certificate for the hosts of `domain`, `*.<domain>`, and `domain` itself: of no use as a
+  /// runner's, since it names none.
+  public func issue(
+    domain: String, days: Int
+  ) throws -> (certificate: String, key: String, bundle: String) {
+    guard DomainName(domain) != nil else { throw CertificateError.invalidDomain(domain) }
+    return try issue(
+      to: "*.\(domain)", named: [.dnsName("*.\(domain)"), .dnsName(domain)], usages: [.serverAuth],
+      days: days)
+  }
+
+  private func issue(
+    to holder: String, named names: [GeneralName], usages: [ExtendedKeyUsage.Usage], days: Int
+  ) throws -> (certificate: String, key: String, bundle: String) {
     guard (1...825).contains(days) else { throw CertificateError.invalidLifetime(days: days) }
     let authority = try Certificate(pemEncoded: Self.pems(in: bundleFile)[0].pemString)
     let authorityKey = try Certificate.PrivateKey(
@@ -86,18 +105,18 @@ public struct CertificateAuthority {
       notValidAfter: min(
         now.addingTimeInterval(TimeInterval(days) * 86400), authority.notValidAfter),
       issuer: authority.subject,
-      subject: try DistinguishedName { CommonName(runner) },
+      subject: try DistinguishedName { CommonName(String(holder.prefix(64))) },
       signatureAlgorithm: .ecdsaWithSHA256,
       extensions: try Certificate.Extensions {
         Critical(BasicConstraints.notCertificateAuthority)
         AuthorityKeyIdentifier(
           keyIdentifier: try authority.extensions.subjectKeyIdentifier?.keyIdentifier)
         Critical(KeyUsage(digitalSignature: true))
-        try ExtendedKeyUsage([.serverAuth, .clientAuth])
-        SubjectAlternativeNames([.uniformResourceIdentifier(identity.uri)])
+        try ExtendedKeyUsage(usages)
+        SubjectAlternativeNames(names)
       },
       issuerPrivateKey: authorityKey)
-    try record(certificate, runner: runner)
+    try record(certificate, runner: holder)
     return (
       try certificate.serializeAsPEM().pemString + "\n", key.pemRepresentation + "\n",
       try String(contentsOf: bundleFile, encoding: .utf8)

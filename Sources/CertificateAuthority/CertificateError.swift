@@ -2,6 +2,8 @@
 public enum CertificateError: Error, Hashable, CustomStringConvertible {
   /// A name that cannot stand in a certificate.
   case invalidName(String, subject: String)
+  /// A domain that is none.
+  case invalidDomain(String)
   /// There is an authority already.
   case exists(directory: String)
   /// There is none.
@@ -19,6 +21,8 @@ public enum CertificateError: Error, Hashable, CustomStringConvertible {
       "\(name.prefix(63))" is no name for a \(subject): it must have 1 to 63 of a-z, A-Z, 0-9, '.', '-' \
       and '_'
       """
+    case .invalidDomain(let name):
+      "\"\(name.prefix(63))\" is no domain: labels of a-z, 0-9 and - are needed, as in example.org"
     case .exists(let directory):
       "\(directory) has a certificate authority already; nothing was changed"
     case .missing(let directory):
