@@ -1,0 +1,43 @@
+import Model
+
+/// What a runner is told of its front door.
+public struct FrontDoorSettings: Hashable, Sendable {
+  /// The domain that the services' URLs end with: `example.org`.
+  public var domain: DomainName
+  /// Where https is taken.
+  public var https: DoorAddress
+  /// Where http is taken, to be redirected; nil where it is not.
+  public var http: DoorAddress?
+  /// The directory of certificates and keys.
+  public var certificates: String
+
+  /// The program: HAProxy 2.6 or later.
+  public static let program = "/usr/sbin/haproxy"
+  /// The user that it runs as, which Debian's package makes.
+  public static let user = "haproxy"
+
+  /// Settings from their parts.
+  public init(domain: DomainName, https: DoorAddress, http: DoorAddress?, certificates: String) {
+    (self.domain, self.https, self.http) = (domain, https, http)
+    self.certificates = certificates
+  }
+
+  /// The URL of the service with the public name `label`.
+  public func url(ofLabel label: String) -> String {
+    "https://\(label).\(domain)\(https.port == 443 ? "" : ":\(https.port)")/"
+  }
+}
+
+/// An IP address and TCP port of this runner on which the front door listens.
+public struct DoorAddress: Hashable, Sendable {
+  /// The address, numeric, without brackets.
+  public let host: String
+  /// The port, in host byte order.
+  public let port: UInt16
+
+  /// Port `port` of `host`, a numeric address.
+  public init(host: String, port: UInt16) { (self.host, self.port) = (host, port) }
+
+  /// As HAProxy's `bind` has it.
+  var bindText: String { host.contains(":") ? "ipv6@\(host):\(port)" : "ipv4@\(host):\(port)" }
+}
