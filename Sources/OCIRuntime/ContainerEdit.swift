@@ -1,0 +1,101 @@
+import LinuxSystem
+
+/// What the wrapper changes in config.json to make a container an instance.
+///
+/// A second edit of the same file replaces what the first one wrote, since runc's own users start a
+/// bundle again and again.
+struct ContainerEdit {
+  let claim: ContainerClaim
+  /// The variables that the daemon names, in its order.
+  let variables: [(name: String, value: String)]
+  /// The daemon's hosts file for this container.
+  let hostsPath: String
+  /// This program, for the hooks.
+  let executable: String
+  /// The hooks' whole environment: nothing of the engine's or the image's.
+  let hookEnvironment: [String]
+
+  func apply(to specification: inout JSONValue) throws(ContainerRefusal) {
+    setEnvironment(&specification)
+    mountHosts(&specification)
+    dropCapabilities(&specification)
+    try SeccompEdit.apply(to: &specification)
+    addHooks(&specification)
+  }
+
+  private func setEnvironment(_ specification: inout JSONValue) {
+    let names = Set(variables.map(\.name))
+    let others = (specification["process"]?["env"]?.elements ?? []).filter { element in
+      guard let name = element.string?.prefix(while: { $0 != "=" }) else { return true }
+      return !names.contains(String(name))
+    }
+    let ours = variables.map { JSONValue.string("\($0.name)=\($0.value)") }
+    specification["process"]?["env"] = .array(others + ours)
+  }
+
+  // MARK: /etc/hosts
+
+  private static let hostsFile = "/etc/hosts"
+
+  /// The file that the engine would mount on /etc/hosts, which the daemon's begins with; nil where
+  /// there is none. The last mount is the one that is seen.
+  static func hostsSource(in specification: JSONValue) -> String? {
+    (specification["mounts"]?.elements ?? []).last(where: isOnHosts)?["source"]?.string
+  }
+
+  /// Read-only, since the file belongs to the daemon, which keeps it up to date.
+  private func mountHosts(_ specification: inout JSONValue) {
+    let others = (specification["mounts"]?.elements ?? []).filter { !Self.isOnHosts($0) }
+    let mount = JSONValue.with([
+      "destination": .string(Self.hostsFile), "type": .string("bind"),
+      "source": .string(hostsPath),
+      "options": .strings(["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"]),
+    ])
+    specification["mounts"] = .array(others + [mount])
+  }
+
+  private static func isOnHosts(_ mount: JSONValue) -> Bool {
+    let parts = (mount["destination"]?.string ?? "").split(separator: "/").filter { $0 != "." }
+    return parts == ["etc", "hosts"]
+  }
+
+  // MARK: Capabilities
+
+  /// With these a container's root could make sockets that no hook sees, change its links, or leave
+  /// its cgroup and namespaces.
+  static let droppedCapabilities: Set<String> = [
+    "CAP_BPF", "CAP_DAC_READ_SEARCH", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_PERFMON",
+    "CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_PTRACE", "CAP_SYS_RAWIO",
+  ]
+
+  private func dropCapabilities(_ specification: inout JSONValue) {
+    for set in ["bounding", "effective", "inheritable", "permitted", "ambient"] {
+      guard let capabilities = specification["process"]?["capabilities"]?[set]?.elements else {
+        continue
+      }
+      specification["process"]?["capabilities"]?[set] = .array(
+        capabilities.filter { !Self.droppedCapabilities.contains($0.string?.uppercased() ?? "") })
+    }
+  }
+
+  // MARK: Hooks
+
+  /// `createRuntime` runs when the container has its namespaces and cgroup, and before its first
+  /// process does anything of the image's.
+  private func addHooks(_ specification: inout JSONValue) {
+    var hooks = specification["hooks"] ?? .object([])
+    let attach = [HookCommand.name, HookCommand.attach, "\(claim.deployment)", "\(claim.service)"]
+    let detach = [HookCommand.name, HookCommand.detach]
+    for (stage, words) in [("createRuntime", attach), ("poststop", detach)] {
+      let others = (hooks[stage]?.elements ?? []).filter { !HookCommand.isOurs($0) }
+      let hook = JSONValue.with([
+        "path": .string(executable),
+        "args": .strings([executable] + words + [hostsPath]),
+        "env": .strings(hookEnvironment),
+        "timeout": .integer(HookCommand.timeLimit),
+      ])
+      hooks[stage] = .array([hook] + others)
+    }
+    specification["hooks"] = hooks
+  }
+}

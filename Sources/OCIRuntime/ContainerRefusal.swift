@@ -1,0 +1,45 @@
+import Model
+
+/// Why a container of a service is not made, in one line that the engine shows.
+enum ContainerRefusal: Error, Equatable, CustomStringConvertible {
+  case unclearArguments(String)
+  case unreadable(file: String, problem: String)
+  case incompleteClaim(missing: String)
+  case notLinux
+  case restored
+  case hostNetwork
+  case privileged
+  case cgroupNamespace(joined: Bool)
+  case preservedDescriptors(String)
+  case otherSeccomp(String)
+
+  var description: String {
+    switch self {
+    case .unclearArguments(let problem):
+      "cannot tell from the arguments which bundle is meant: \(problem)"
+    case .unreadable(let file, let problem):
+      "cannot read \(file): \(problem)"
+    case .incompleteClaim(let missing):
+      "the container names its deployment and service only in part: the annotation "
+        + "\(ContainerClaim.annotation(missing)) or the variable \(ContainerClaim.variable(missing)) "
+        + "is missing"
+    case .notLinux:
+      "config.json has no process or no linux section: only Linux containers can be instances"
+    case .restored:
+      "a container of a service cannot be restored from a checkpoint: start it anew"
+    case .hostNetwork:
+      "the container would share the host's network, where deployments are not kept apart: run it "
+        + "without --network host"
+    case .privileged:
+      "a privileged container could leave its deployment: run it without --privileged"
+    case .cgroupNamespace(let joined):
+      "the container needs a cgroup namespace of its own, and would \(joined ? "join another's" : "have the host's"): "
+        + "run it with --cgroupns private"
+    case .preservedDescriptors(let number):
+      "the container would inherit descriptors (\(number)), which may be sockets of the host: run it "
+        + "without --preserve-fds and socket activation"
+    case .otherSeccomp(let problem):
+      "the seccomp profile cannot be narrowed: \(problem)"
+    }
+  }
+}

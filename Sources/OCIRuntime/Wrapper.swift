@@ -1,0 +1,89 @@
+import ControlAPI
+import Glibc
+import LinuxSystem
+import Model
+
+/// An OCI runtime that makes containers instances and leaves everything else to the real runtime.
+public struct Wrapper {
+  private let arguments: [String]
+  private let configuration: WrapperConfiguration
+
+  /// Does what an engine asks by `arguments`, the program's own path first; returns an exit status,
+  /// or not at all, since this process becomes the real runtime.
+  public static func run(_ arguments: [String]) async -> Int32 {
+    let words = Array(arguments.dropFirst())
+    do {
+      let configuration = try WrapperConfiguration.read()
+      if words.first == HookCommand.name {
+        try await ContainerHook(installation: configuration.installation)
+          .run(Array(words.dropFirst()))
+        return 0
+      }
+      let runtime = try configuration.runtimePath(own: "/proc/self/exe")
+      let descriptors = try InheritedDescriptors()
+      try await Wrapper(arguments: words, configuration: configuration).prepare()
+      try descriptors.restore()
+      try become(runtime, words)
+    } catch {
+      RuntimeLog(words).report("\(error)")
+      return 1
+    }
+  }
+
+  /// Where a container of a service is to be made, checks and edits its configuration.
+  private func prepare() async throws {
+    let arguments = try RuntimeArguments(arguments)
+    guard arguments.command != nil else { return }
+    let file = ConfigurationFile(path: arguments.configurationPath)
+    var specification = try file.read()
+    guard
+      let claim = try ContainerClaim.read(
+        from: specification, acceptingVariables: configuration.acceptsVariables)
+    else { return }
+    try ContainerChecks.check(
+      specification, arguments,
+      listenDescriptors: getenv("LISTEN_FDS").map { String(cString: $0) })
+    let edit = try await edit(of: specification, claim, arguments)
+    try edit.apply(to: &specification)
+    try file.replace(with: specification)
+  }
+
+  private func edit(
+    of specification: JSONValue, _ claim: ContainerClaim, _ arguments: RuntimeArguments
+  ) async throws -> ContainerEdit {
+    let root = specification["root"]?["path"]?.string ?? "rootfs"
+    let hosts = HostsSource.text(
+      at: ContainerEdit.hostsSource(in: specification),
+      rootFileSystem: root.hasPrefix("/") ? root : "\(arguments.bundle)/\(root)")
+    let prepared = try await ContainersClient.connect(
+      to: configuration.installation, patience: .seconds(HookCommand.patience)
+    ) { client, options in
+      try await client.prepare(
+        .with {
+          $0.deployment = "\(claim.deployment)"
+          $0.service = "\(claim.service)"
+          $0.hosts = hosts
+        }, options: options)
+    }
+    return ContainerEdit(
+      claim: claim, variables: prepared.variables.map { ($0.name, $0.value) },
+      hostsPath: prepared.hostsPath, executable: try Self.executable(),
+      hookEnvironment: ["\(Installation.variable)=\(configuration.installation.name)"])
+  }
+
+  /// Where this program is, whatever it was called.
+  private static func executable() throws -> String {
+    guard let path = realpath("/proc/self/exe", nil) else {
+      throw SystemError(.last, "find", "/proc/self/exe")
+    }
+    defer { free(path) }
+    return String(cString: path)
+  }
+
+  private static func become(_ runtime: String, _ arguments: [String]) throws -> Never {
+    var words: [UnsafeMutablePointer<CChar>?] = ([runtime] + arguments).map { strdup($0) }
+    words.append(nil)
+    execv(runtime, words)
+    throw SystemError(.last, "execute", runtime)
+  }
+}

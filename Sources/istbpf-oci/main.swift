@@ -1,0 +1,4 @@
+import Glibc
+import OCIRuntime
+
+exit(await Wrapper.run(CommandLine.arguments))

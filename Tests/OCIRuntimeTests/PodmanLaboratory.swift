@@ -1,0 +1,151 @@
+import Foundation
+import LinuxSystem
+import TestSupport
+import Testing
+
+/// podman with storage, network and cgroups of its own, whose runtime is the wrapper, beside a runner
+/// of one test.
+final class PodmanLaboratory: @unchecked Sendable {
+  // Safe because each is used by the one test that it is made for.
+  let runner: RunnerLaboratory
+  /// Where podman has everything, and a test what it wants.
+  let directory: String
+  /// The network of the containers that have one.
+  let network: String
+  private let cgroupParent: String
+
+  private init(_ runner: RunnerLaboratory) throws {
+    self.runner = runner
+    let name = runner.installation.name
+    // Short, and not below TMPDIR: podman makes sockets in it.
+    directory = "/tmp/\(name)"
+    network = name
+    cgroupParent = "/\(name)-containers"
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    try makeRuntime()
+  }
+
+  /// Runs `body` with podman and a runner whose daemon runs and knows the services `shop/app` and
+  /// `shop/db`; requires root.
+  static func with(_ body: (PodmanLaboratory) throws -> Void) async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db:3211")
+      let podman = try PodmanLaboratory(runner)
+      defer { podman.remove() }
+      try podman.importImage()
+      // podman would choose the one that another test's podman chooses at the same moment.
+      let subnet = "10.\(Int.random(in: 100...199)).\(Int.random(in: 0...255)).0/24"
+      try podman.succeed("network", "create", "--disable-dns", "--subnet", subnet, podman.network)
+      try body(podman)
+    }
+  }
+
+  // MARK: Commands
+
+  /// Where the wrapper is that engines have for their runtime: with this test's daemon and, on a
+  /// hybrid system, the one runtime that knows such.
+  var runtime: String { "\(directory)/istbpf-oci" }
+
+  private func makeRuntime() throws {
+    let isHybrid = try CgroupHierarchy.find().mountPoint != "/sys/fs/cgroup"
+    let real = isHybrid ? "/usr/sbin/runc" : "/usr/bin/crun"
+    let script = """
+      #!/bin/sh
+      ISTBPF_INSTALLATION=\(runner.installation.name) ISTBPF_OCI_RUNTIME=\(real) \
+      exec \(try Product.istbpfOCI()) "$@"
+      """
+    try writeProgram(script, to: runtime)
+  }
+
+  func commandLine(_ arguments: [String]) -> [String] {
+    [
+      "podman", "--root", "\(directory)/s", "--runroot", "\(directory)/r", "--tmpdir",
+      "\(directory)/t", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
+      "--network-config-dir", "\(directory)/n", "--runtime", runtime,
+    ] + arguments
+  }
+
+  @discardableResult
+  func podman(_ arguments: String...) throws -> CommandResult {
+    try TestSupport.run(commandLine(arguments))
+  }
+
+  /// Runs a command of podman that must work.
+  @discardableResult
+  func succeed(_ arguments: String...) throws -> CommandResult {
+    let result = try TestSupport.run(commandLine(arguments))
+    #expect(result.status == 0, "podman \(arguments): \(result.errors)")
+    return result
+  }
+
+  // MARK: Containers
+
+  /// The options of `podman run` for a container of `service` (`shop/app`); nil for one of none.
+  func options(_ service: String?, network: String? = nil) -> [String] {
+    var options = [
+      "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=100:100", "--cgroupns", "private",
+      "--cgroup-parent", cgroupParent, "--network", network ?? self.network,
+    ]
+    if let parts = service?.split(separator: "/") {
+      options += ["--annotation", "io.istbpf.deployment=\(parts[0])"]
+      options += ["--annotation", "io.istbpf.service=\(parts[1])"]
+    }
+    return options
+  }
+
+  /// The cgroup that a container will have, of cgroup2.
+  func cgroup(of container: String) throws -> Cgroup {
+    try CgroupHierarchy.find().cgroup("\(cgroupParent)/libpod-\(container)")
+  }
+
+  /// Runs a container to its end.
+  @discardableResult
+  func run(
+    _ service: String?, network: String? = nil, _ more: [String] = [], _ command: String...
+  ) throws -> CommandResult {
+    try TestSupport.run(
+      commandLine(
+        ["run", "--rm"] + options(service, network: network) + more + ["tools"] + command))
+  }
+
+  /// Starts a container that does what it is told.
+  func instance(
+    of service: String?, network: String? = nil, _ more: String...
+  ) throws -> TestInstance {
+    let conversation = try Conversation(
+      commandLine(
+        ["run", "--rm", "-i"] + Self.hostPrograms + options(service, network: network) + more
+          + ["tools"] + TestInstance.command))
+    runner.laboratory.atEnd { conversation.stop() }
+    return try TestInstance(conversation)
+  }
+
+  /// The host's Python, for the program of `TestInstance`.
+  static let hostPrograms = ["/usr", "/lib", "/lib64"].flatMap { ["-v", "\($0):\($0):ro"] }
+
+  /// A root with busybox and nothing else.
+  private func importImage() throws {
+    let root = "\(directory)/image"
+    let script = """
+      mkdir -p \(root)/bin \(root)/etc \(root)/tmp && cp /usr/bin/busybox \(root)/bin
+      for name in sh cat echo env nc sleep ip arping mkdir; do ln -s busybox \(root)/bin/$name; done
+      echo 'root:x:0:0::/:/bin/sh' > \(root)/etc/passwd
+      tar -C \(root) -cf \(directory)/image.tar .
+      """
+    let made = try TestSupport.run("bash", "-ec", script)
+    #expect(made.status == 0, "\(made.errors)")
+    try succeed("import", "\(directory)/image.tar", "tools")
+  }
+
+  private func remove() {
+    _ = try? podman("rm", "--all", "--force", "--time", "0")
+    _ = try? podman("network", "rm", "--force", network)
+    let script = """
+      find /sys/fs/cgroup -depth -type d -path '*\(cgroupParent)*' -exec rmdir {} +
+      rm -rf \(directory)
+      """
+    if let result = try? TestSupport.run("bash", "-c", script), result.status != 0 {
+      Issue.record("podman left something behind: \(result.errors)")
+    }
+  }
+}
