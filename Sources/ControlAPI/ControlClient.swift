@@ -18,16 +18,42 @@ package enum ControlClient {
   package static func connect<Result: Sendable>(
     to socketPath: String, _ body: @Sendable (Client) async throws -> Result
   ) async throws -> Result {
+    try await withConnection(to: socketPath) { client in
+      try await body(Istbpf_Control_V1_Control.Client(wrapping: client))
+    }
+  }
+
+  /// The same for any service of the daemon.
+  static func withConnection<Result: Sendable>(
+    to socketPath: String,
+    _ body: @Sendable (GRPCClient<HTTP2ClientTransport.Posix>) async throws -> Result
+  ) async throws -> Result {
     try probe(socketPath)
     let transport = try HTTP2ClientTransport.Posix(
       target: .unixDomainSocket(path: socketPath), transportSecurity: .plaintext)
     do {
-      return try await withGRPCClient(transport: transport) { client in
-        try await body(Istbpf_Control_V1_Control.Client(wrapping: client))
-      }
+      return try await withGRPCClient(transport: transport) { try await body($0) }
     } catch let error as RPCError {
       throw Failure(description: error.message)
     }
+  }
+
+  /// Hands each message of a stream that has no end of its own to `body`.
+  ///
+  /// Throws `Failure` once the daemon ends, and what `body` throws.
+  package static func follow<Message>(
+    _ response: StreamingClientResponse<Message>, _ body: (Message) throws -> Void
+  ) async throws {
+    var hasBegun = false
+    do {
+      for try await message in response.messages {
+        hasBegun = true
+        try body(message)
+      }
+    } catch let error as RPCError where error.code == .unavailable && hasBegun {
+      // Killed: the same to who follows as one that was told to stop.
+    }
+    throw Failure(description: "istbpfd has ended meanwhile")
   }
 
   /// A plain connect() first: gRPC would retry for long, and its error names no cause.

@@ -3,14 +3,23 @@ import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import Glibc
 
-/// The daemon's API on its Unix socket.
+/// A part of the daemon's API on its Unix socket.
 package struct ControlServer: Sendable {
+  /// Who may open a socket, beside root.
+  package enum Access: Sendable {
+    /// The group istbpf, where there is one.
+    case group
+    case nobody
+  }
+
   private let server: GRPCServer<HTTP2ServerTransport.Posix>
   private let socketPath: String
+  private let access: Access
 
   /// A server of `service`; it takes the place of a socket that a dead daemon left.
-  package init(socketPath: String, service: some Istbpf_Control_V1_Control.SimpleServiceProtocol) {
+  package init(socketPath: String, access: Access, service: some RegistrableRPCService) {
     self.socketPath = socketPath
+    self.access = access
     unlink(socketPath)
     server = GRPCServer(
       transport: .http2NIOPosix(
@@ -18,15 +27,16 @@ package struct ControlServer: Sendable {
       services: [service])
   }
 
-  /// Serves until `stop`; `ready` is called once the socket takes connections.
-  package func run(ready: @Sendable () -> Void) async throws {
+  /// Serves until `stop`; `ready` is called once the socket takes connections, and may itself run
+  /// another server.
+  package func run(ready: () async throws -> Void) async throws {
     // Nobody may connect before the owner and mode are right.
     let mask = umask(0o177)
     async let serving: Void = server.serve()
     _ = try await server.listeningAddress
     umask(mask)
-    try Self.restrict(socketPath)
-    ready()
+    if access == .group { try Self.admitGroup(to: socketPath) }
+    try await ready()
     try await serving
   }
 
@@ -35,8 +45,7 @@ package struct ControlServer: Sendable {
     server.beginGracefulShutdown()
   }
 
-  /// Root and the group istbpf, where there is one.
-  private static func restrict(_ path: String) throws {
+  private static func admitGroup(to path: String) throws {
     if let group = getgrnam("istbpf") {
       guard chown(path, 0, group.pointee.gr_gid) == 0, chmod(path, 0o660) == 0 else {
         throw ControlClient.Failure(

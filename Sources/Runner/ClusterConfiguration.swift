@@ -1,10 +1,8 @@
 import Configuration
 import Foundation
 import Model
-import Registry
 import RegistryEtcd
 import Relay
-import SystemPackage
 import Tunnel
 
 /// What a runner is told that shares its deployments with others: where etcd is, and who it is.
@@ -17,6 +15,8 @@ public struct ClusterConfiguration: Sendable {
   public var identity: RunnerIdentifier
   /// The files that say so.
   public var files: IdentityFiles
+  /// Which instances connections from this runner go to.
+  public var selection: InstanceSelection
 
   /// Where the PEM files of `istbpf ca issue` are, and the deny list of `istbpf ca revoke`.
   public struct IdentityFiles: Hashable, Sendable {
@@ -31,34 +31,14 @@ public struct ClusterConfiguration: Sendable {
   }
 }
 
-/// What a configuration lacks or has wrong.
-public struct InvalidConfiguration: Error, CustomStringConvertible {
-  /// The key, or the whole file.
-  public let key: String
-  /// What is wrong with its value.
-  public let problem: String
-  /// What to tell people.
-  public var description: String { "configuration: \(key) \(problem)" }
-}
-
 extension ClusterConfiguration {
-  /// Reads the file, JSON, over which the environment goes: `etcd.endpoints` is
-  /// `ISTBPF_ETCD_ENDPOINTS`. Nil where neither names a cluster: then
-  /// this runner is alone, and SQLite is its registry.
+  /// Nil where the configuration names no cluster: then this runner is alone, and SQLite is its
+  /// registry.
   ///
   /// Throws `InvalidConfiguration`.
-  public static func read(
-    file: String, runner: String, installation: Installation
-  ) async throws -> ClusterConfiguration? {
-    let fileProvider: FileProvider<JSONSnapshot>
-    do {
-      fileProvider = try await FileProvider(filePath: FilePath(file), allowMissing: true)
-    } catch {
-      throw InvalidConfiguration(key: file, problem: "is no JSON that can be read: \(error)")
-    }
-    let reader = ConfigReader(providers: [
-      EnvironmentVariablesProvider().prefixKeys(with: "istbpf"), fileProvider,
-    ])
+  static func read(
+    _ reader: ConfigReader, runner: String, installation: Installation
+  ) throws -> ClusterConfiguration? {
     guard let cluster = reader.string(forKey: "cluster") else { return nil }
     return try ClusterConfiguration(
       reader, cluster: cluster, runner: runner, installation: installation)
@@ -97,6 +77,23 @@ extension ClusterConfiguration {
       etcd.user = .init(
         name: user, password: reader.string(forKey: "etcd.password", isSecret: true) ?? "")
     }
+    func seconds(_ key: String) throws -> Int? {
+      guard let seconds = reader.int(forKey: ConfigKey(key)) else { return nil }
+      guard (1...3600).contains(seconds) else {
+        throw InvalidConfiguration(key: key, problem: "\(seconds) is not between 1 and 3600")
+      }
+      return seconds
+    }
+    if let lease = try seconds("etcd.leaseSeconds") { etcd.leaseSeconds = lease }
+    if let delay = try seconds("etcd.lossConfirmationSeconds") {
+      etcd.lossConfirmation = .seconds(delay)
+    }
+    let name = reader.string(forKey: "selection") ?? InstanceSelection.localFirst.rawValue
+    guard let selection = InstanceSelection(rawValue: name) else {
+      let known = InstanceSelection.allCases.map(\.rawValue).joined(separator: " or ")
+      throw InvalidConfiguration(key: "selection", problem: "is \(name), and can be \(known)")
+    }
+    self.selection = selection
     self.etcd = etcd
     self.tunnelAddress = tunnelAddress
     self.identity = identity

@@ -9,14 +9,14 @@ import Relay
 import Synchronization
 import Tunnel
 
-/// What a runner has beyond one that is alone: an identity, a relay with its tunnels, and the thread
-/// that reads the SYNs which the switches hold.
+/// What a runner has beyond one that is alone: an identity, and a relay with its tunnels, which also
+/// reads the SYNs that the switches hold.
 final class ClusterMember: Sendable {
   let remote: RemoteConnects
   private let configuration: ClusterConfiguration
   private let identities: TunnelIdentities
   private let logger: Logger
-  private let running = Mutex<(relay: Relay, held: HeldConnects)?>(nil)
+  private let running = Mutex<(relay: Relay, held: WatchedDescriptor)?>(nil)
 
   /// How often the identity's files are looked at.
   private static let refresh = Duration.seconds(2)
@@ -32,14 +32,25 @@ final class ClusterMember: Sendable {
     identities = TunnelIdentities(
       try Self.identity(configuration), denied: try Self.denied(configuration.files))
     let directory = InstanceDirectory(plan: plan, identity: configuration.identity)
-    remote = RemoteConnects(dataplane: dataplane, directory: directory, logger: logger)
+    // Loads the kernel's modules, too.
+    let kernelTLS = KernelTLS.probe()
+    remote = RemoteConnects(
+      dataplane: dataplane, directory: directory, kernelTLS: kernelTLS, logger: logger)
+    switch kernelTLS {
+    case .available: logger.info("the kernel encrypts tunnels")
+    case .unavailable(let reason):
+      logger.notice("OpenSSL encrypts tunnels, in user space, since the kernel does not: \(reason)")
+    }
   }
+
+  /// The relay, from `start` to `stop`.
+  var relay: Relay? { running.withLock { $0?.relay } }
 
   /// Takes tunnels and held SYNs from now on. Throws `SystemError`, EADDRINUSE where the address is
   /// taken.
   func start(_ dataplane: Dataplane, pinnedIn directory: String) throws {
     let relay = try Relay(
-      identities: identities,
+      configuration: relayConfiguration(), identities: identities,
       authorize: { [remote] stream, reply in remote.authorize(stream, reply) },
       observe: { [logger] event in Self.log(event, logger) })
     relay.listen(on: try TunnelListener.make(at: configuration.tunnelAddress))
@@ -49,7 +60,24 @@ final class ClusterMember: Sendable {
     let held = try HeldConnects(pinnedIn: directory) { [remote] flow, frame in
       remote.held(flow, frame)
     }
-    running.withLock { $0 = (relay, held) }
+    let watched = relay.watch(held.descriptor) { held.drain() }
+    running.withLock { $0 = (relay, watched) }
+  }
+
+  /// As much as this process may have descriptors for.
+  private func relayConfiguration() -> RelayConfiguration {
+    var configuration = RelayConfiguration()
+    let (wanted, most) = (RelayConfiguration.descriptorsWanted, configuration.maximumTunnels)
+    let descriptors = DescriptorLimit.raise(to: wanted)
+    configuration.fit(descriptors: descriptors)
+    if configuration.maximumTunnels < most {
+      logger.warning(
+        """
+        only \(configuration.maximumTunnels) connections with other runners at once, not \(most): \
+        istbpfd may have \(descriptors) descriptors (RLIMIT_NOFILE), and needs \(wanted) for all
+        """)
+    }
+    return configuration
   }
 
   /// Takes over a new certificate or deny list as the files change, until the task is cancelled. Live
@@ -78,7 +106,6 @@ final class ClusterMember: Sendable {
       defer { running = nil }
       return running
     }
-    stopped?.held.stop()
     stopped?.relay.shutdown(grace: Self.grace)
     remote.stop()
   }

@@ -36,12 +36,20 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
         of: try ServiceName(request.service), in: try DeploymentName(request.deployment),
         thread: request.threadID)
       return .with {
-        $0.instance = started.running.instance.id
-        $0.address = started.running.identity.address.description
-        $0.cgroupPath = started.running.cgroup.path
-        $0.hostsPath = started.running.hostsPath
-        $0.variables = started.environment.messages
+        $0.instance = started.instance.id
+        $0.address = started.identity.address.description
+        $0.cgroupPath = started.cgroup.path
+        $0.hostsPath = started.hostsPath
       }
+    }
+  }
+
+  func publishInstance(
+    request: Istbpf_Control_V1_PublishInstanceRequest, context: ServerContext
+  ) async throws -> Istbpf_Control_V1_PublishInstanceResponse {
+    try await answering {
+      let environment = try await runner.publishInstance(request.instance)
+      return .with { $0.variables = environment.messages }
     }
   }
 
@@ -61,37 +69,27 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
     try await answering { try await runner.status() }
   }
 
-  /// The statuses of control.proto for the errors of the parts.
-  private func answering<Response>(
-    _ body: () async throws -> Response
-  ) async throws -> Response {
-    do {
-      return try await body()
-    } catch let error as RPCError {
-      throw error
-    } catch {
-      throw RPCError(code: Self.code(of: error), message: "\(error)", cause: error)
+  func forgetRunner(
+    request: Istbpf_Control_V1_ForgetRunnerRequest, context: ServerContext
+  ) async throws -> Istbpf_Control_V1_ForgetRunnerResponse {
+    try await answering {
+      let numbers = try await runner.forgetRunner(request.name)
+      return .with { $0.numbers = UInt32(clamping: numbers) }
     }
   }
 
-  private static func code(of error: any Error) -> RPCError.Code {
-    switch error {
-    case is InvalidName, is InvalidPort, is InvalidEgressRule: .invalidArgument
-    case let error as RegistryError:
-      switch error {
-      case .undeclaredDeployment, .undeclaredService: .notFound
-      case .nameCollision, .serviceHasInstances: .failedPrecondition
-      case .tooManyServices, .tooManyInstances, .tooManyDeployments, .full: .resourceExhausted
-      default: .internalError
-      }
-    case is RunnerError: .failedPrecondition
-    default: .internalError
+  func confirmLoss(
+    request: Istbpf_Control_V1_ConfirmLossRequest, context: ServerContext
+  ) async throws -> Istbpf_Control_V1_ConfirmLossResponse {
+    try await answering {
+      let instances = await runner.registry.confirmLoss()
+      return .with { $0.instances = UInt32(clamping: instances) }
     }
   }
 }
 
 extension InstanceEnvironment {
-  fileprivate var messages: [Istbpf_Control_V1_Variable] {
+  var messages: [Istbpf_Control_V1_Variable] {
     variables.map { variable in
       .with {
         $0.name = variable.name

@@ -1,6 +1,7 @@
 import ControlAPI
 import Dataplane
 import Foundation
+import FrontDoor
 import Glibc
 import LinuxSystem
 import Logging
@@ -8,6 +9,7 @@ import Model
 import Registry
 import RegistryEtcd
 import RegistrySQLite
+import Relay
 import ServiceLifecycle
 
 /// The daemon: its parts put together, from the lock to the socket.
@@ -25,32 +27,60 @@ public enum Daemon {
     let registry = try await openRegistry(configuration, logger)
     let dataplane = try Dataplane(
       pinnedIn: installation.pinDirectory, plan: configuration.plan,
-      mayHaveInstances: Self.isPopulated(cgroups.cgroup(installation.cgroupName)))
+      mayHaveInstances: Self.isPopulated(cgroups.cgroup(installation.cgroupName))
+        || ContainerRecords(directory: installation.containersDirectory).areAnyPopulated)
     let member = try configuration.cluster.map {
       try ClusterMember($0, plan: configuration.plan, dataplane: dataplane, logger: logger)
     }
+    let door = configuration.frontDoor.map {
+      FrontDoor($0, installation: installation, logger: logger)
+    }
+    if door == nil { FrontDoor.end(of: installation) }
     let runner = try Runner(
       configuration: configuration, registry: registry, dataplane: dataplane, cgroups: cgroups,
-      remote: member?.remote, logger: logger)
+      remote: member?.remote, frontDoor: door, logger: logger)
     try await runner.adopt()
     try member?.start(dataplane, pinnedIn: installation.pinDirectory)
+    // On a runner that is alone the relay carries the front door's requests and nothing else.
+    let ownRelay = try door.flatMap { _ in member == nil ? try Relay.withoutTunnels() : nil }
+    let events = try EventReader(pinnedIn: installation.pinDirectory) { [feed = runner.feed] told in
+      feed.publish(told)
+    }
 
     var services: [any ServiceLifecycle.Service] = []
     if let member {
       services.append(ClusterMemberService(member: member))
       services.append(ClusterViewService(runner: runner, registry: registry))
     }
+    if let address = configuration.metricsAddress {
+      services.append(MetricsServer(runner: runner, address: address, logger: logger))
+    }
+    if let door, let relay = member?.relay ?? ownRelay {
+      let paths = FrontDoorPaths(installation)
+      services.append(
+        FrontDoorService(
+          door: door,
+          services: try PublicServices(
+            relay: relay, configuration: configuration, paths: paths, logger: logger),
+          registry: registry, configuration: configuration, paths: paths))
+    }
     services += [
       InstanceWatchService(runner: runner),
       ControlServerService(
-        server: ControlServer(
-          socketPath: installation.controlSocketPath, service: ControlService(runner: runner)),
+        containers: ControlServer(
+          socketPath: installation.containersSocketPath, access: .nobody,
+          service: ContainersService(runner: runner)),
+        control: ControlServer(
+          socketPath: installation.controlSocketPath, access: .group,
+          service: ControlService(runner: runner)),
         logger: logger),
     ]
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     try await group.run()
+    events.stop()
     member?.stop()
+    ownRelay?.shutdown(grace: .zero)
     try await close(registry)
     _ = consume lock
   }
@@ -101,7 +131,7 @@ public enum Daemon {
   private static func makeDirectories(_ installation: Installation) throws {
     for (path, mode) in [
       (installation.stateDirectory, 0o700), (installation.runtimeDirectory, 0o755),
-      (installation.hostsDirectory, 0o755),
+      (installation.hostsDirectory, 0o755), (installation.containersDirectory, 0o700),
     ] {
       try FileManager.default.createDirectory(
         atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: mode])
@@ -140,14 +170,17 @@ private struct InstanceWatchService: ServiceLifecycle.Service {
 
 /// Serves the control API, and says when it does.
 private struct ControlServerService: ServiceLifecycle.Service {
-  let server: ControlServer
+  let containers: ControlServer
+  let control: ControlServer
   let logger: Logger
 
   func run() async throws {
     try await withGracefulShutdownHandler {
-      try await server.run { logger.info("ready") }
+      // The one within the other: both set the process's umask for a moment.
+      try await containers.run { try await control.run { logger.info("ready") } }
     } onGracefulShutdown: {
-      server.stop()
+      containers.stop()
+      control.stop()
     }
   }
 }

@@ -1,45 +1,71 @@
 import Dataplane
-import Dispatch
 import Fabric
-import Glibc
 import LinuxSystem
 import Model
+import Relay
+import Synchronization
 
 /// The relay's place in one deployment's fabric: the link of held SYNs, and the socket that takes
 /// the connections that the switch gives it.
 final class FabricPort: Sendable {
+  /// What is done with a connection that the switch gave the relay.
+  typealias Handler = @Sendable (consuming OwnedDescriptor, Flow) -> Void
+
   let fabric: FabricNamespace
   private let deployment: UInt16
   private let replay: ReplayLink
-  /// Unsafe only in name: Dispatch lets any thread cancel a source.
-  private nonisolated(unsafe) let source: any DispatchSourceRead
+  private let listener: OwnedDescriptor
+  private let sockets: SpareSockets
+  private let accepted: Handler
+  private let watched = Mutex<WatchedDescriptor?>(nil)
 
-  /// Makes both; connections go to `accepted`, with their flows. Throws `SystemError`.
+  /// Makes both. Throws `SystemError`.
   init(
-    of deployment: Deployment, fabric: FabricNamespace, dataplane: Dataplane, queue: DispatchQueue,
-    accepted: @escaping @Sendable (consuming OwnedDescriptor, Flow) -> Void
+    of deployment: Deployment, fabric: FabricNamespace, dataplane: Dataplane,
+    accepted: @escaping Handler
   ) throws {
     self.fabric = fabric
     self.deployment = deployment.id
+    self.accepted = accepted
     replay = try ReplayLink(
       of: fabric, ifindex: Dataplane.replayIfindex(deployment: deployment.id, plan: fabric.plan)
     ) { try dataplane.attachReplay(to: $0) }
-    let listener = try TransparentSocket.listening(in: fabric, port: Dataplane.relayPort).release()
-    source = DispatchSource.makeReadSource(fileDescriptor: listener, queue: queue)
-    let id = deployment.id
-    source.setEventHandler {
-      while let connection = TransparentSocket.accept(on: listener) {
-        let flow = Flow(
-          deployment: id, source: connection.peer.address, destination: connection.local.address,
-          sourcePort: connection.peer.port, destinationPort: connection.local.port)
-        accepted(connection.release(), flow)
-      }
-    }
-    source.setCancelHandler { close(listener) }
-    source.activate()
+    listener = try TransparentSocket.listening(in: fabric, port: Dataplane.relayPort)
+    sockets = SpareSockets(of: fabric)
   }
 
-  deinit { source.cancel() }
+  /// Takes connections on the relay's threads.
+  func begin(on relay: Relay) {
+    let watched = relay.watch(listener.rawValue) { [weak self] in self?.acceptWaiting() }
+    self.watched.withLock { $0 = watched }
+  }
+
+  /// Takes the connections that wait, if any do.
+  func acceptWaiting() {
+    while let connection = TransparentSocket.accept(on: listener.rawValue) {
+      let flow = Flow(
+        deployment: deployment, source: connection.peer.address,
+        destination: connection.local.address, sourcePort: connection.peer.port,
+        destinationPort: connection.local.port)
+      accepted(connection.release(), flow)
+    }
+  }
+
+  /// A socket that is about to connect as `source`, an instance of another runner, if one is ready;
+  /// throws `SystemError`.
+  func readySocket(as source: IPv4Address) throws -> OwnedDescriptor? {
+    guard let socket = sockets.take() else { return nil }
+    try TransparentSocket.bind(socket, to: source, in: fabric)
+    return socket
+  }
+
+  /// The same, made where none is ready, which takes a thread and some time.
+  func socket(as source: IPv4Address) throws -> OwnedDescriptor {
+    while true {
+      if let socket = try readySocket(as: source) { return socket }
+      try sockets.fill()
+    }
+  }
 
   /// Plays the SYN again: to the relay where the flow was accepted, else to the stack.
   func play(_ frame: HeldFrame) throws { try replay.play(frame.bytes) }

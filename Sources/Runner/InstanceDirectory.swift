@@ -17,6 +17,10 @@ final class InstanceDirectory: Sendable {
   private struct State {
     /// The runner of every instance.
     var runners: [Place: String] = [:]
+    /// The instances of other runners, by service address.
+    var remote: [Place: [IPv4Address]] = [:]
+    /// The port of every service that is not private, by its service address.
+    var publicPorts: [Place: PortNumber] = [:]
     var deployments: [UInt16: DeploymentName] = [:]
     var peers: [String: TunnelPeer] = [:]
   }
@@ -37,6 +41,14 @@ final class InstanceDirectory: Sendable {
     for instance in view.instances {
       let address = plan.instanceAddress(instance.serviceNumber, instance.number)
       new.runners[Place(deployment: instance.deployment, address: address)] = instance.runner
+      guard instance.runner != own else { continue }
+      let service = plan.serviceAddress(instance.serviceNumber)
+      new.remote[Place(deployment: instance.deployment, address: service), default: []]
+        .append(address)
+    }
+    for service in view.services where !service.isPrivate {
+      let address = plan.serviceAddress(service.number)
+      new.publicPorts[Place(deployment: service.deployment, address: address)] = service.port
     }
     for deployment in view.deployments { new.deployments[deployment.id] = deployment.name }
     for runner in view.runners {
@@ -64,11 +76,8 @@ final class InstanceDirectory: Sendable {
         guard let runner = state.runners[place], runner != own else { return nil }
         return Candidate(address: address, peer: state.peers[runner])
       }
-      let block = flow.destination.rawValue & ~0xff
-      let isService = flow.destination.rawValue & 0xff == 1
-      let addresses =
-        isService
-        ? AddressPlan.instanceNumbers.map { IPv4Address(block + UInt32($0)) } : [flow.destination]
+      let place = Place(deployment: deployment, address: flow.destination)
+      let addresses = state.remote[place] ?? [flow.destination]
       let all = addresses.compactMap(candidate).shuffled()
       return (deployment, all.filter { $0.peer != nil } + all.filter { $0.peer == nil })
     }
@@ -76,14 +85,22 @@ final class InstanceDirectory: Sendable {
 
   /// What of an incoming stream's claim does not hold; nil where all of it does. A certificate alone
   /// is not enough: the registry must place the source on the runner that the certificate names, and
-  /// the destination here, in one deployment.
+  /// the destination here, in one deployment. Any runner may have a front door, whose source is the
+  /// gateway; that one may reach the port of a public service and nothing else.
   func objection(to stream: IncomingStream) -> String? {
     let request = stream.request
     return state.withLock { state in
       let source = Place(deployment: request.deployment, address: request.source)
       let destination = Place(deployment: request.deployment, address: request.destination)
       guard stream.runner.cluster == cluster else { return "it is of another cluster" }
-      guard state.runners[source] == stream.runner.name else {
+      if request.source == plan.gateway {
+        let service = Place(
+          deployment: request.deployment,
+          address: IPv4Address(request.destination.rawValue & ~0xff | 1))
+        guard state.publicPorts[service] == request.port else {
+          return "\(request.destination):\(request.port) of \(request.deployment) is not public"
+        }
+      } else if state.runners[source] != stream.runner.name {
         return "\(request.source) of \(request.deployment) is not on \(stream.runner.name)"
       }
       guard state.runners[destination] == own else {

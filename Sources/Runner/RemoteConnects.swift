@@ -19,10 +19,12 @@ final class RemoteConnects: Sendable {
   private let dataplane: Dataplane
   /// Where every instance is.
   let directory: InstanceDirectory
+  /// Whether the kernel can encrypt tunnels, as it was found when the daemon started.
+  let kernelTLS: KernelTLS
   private let logger: Logger
-  private let queue = DispatchQueue(label: "istbpf.accept")
   private let dialing = DispatchQueue(label: "istbpf.dial", attributes: .concurrent)
   private let state = Mutex(State())
+  private let silent = SilentRunners()
 
   private struct State {
     var ports: [UInt16: FabricPort] = [:]
@@ -30,6 +32,8 @@ final class RemoteConnects: Sendable {
     var relay: Relay?
     /// Accepted, and not yet connected here.
     var pending: [Flow: RelayStream] = [:]
+    /// The same as they were a while ago, where they are looked at for those that never connect.
+    var overdue: Set<Flow>?
     /// Held SYNs that are being decided, by caller.
     var undecided: [IPv4Address: Int] = [:]
   }
@@ -43,23 +47,37 @@ final class RemoteConnects: Sendable {
   /// How long a far runner may know of an instance before this one does.
   private static let propagation = (interval: 0.05, attempts: 20)
 
-  init(dataplane: Dataplane, directory: InstanceDirectory, logger: Logger) {
-    (self.dataplane, self.directory, self.logger) = (dataplane, directory, logger)
+  init(
+    dataplane: Dataplane, directory: InstanceDirectory, kernelTLS: KernelTLS, logger: Logger
+  ) {
+    (self.dataplane, self.directory) = (dataplane, directory)
+    (self.kernelTLS, self.logger) = (kernelTLS, logger)
   }
 
+  /// What the relay has done and has; nil before there is one.
+  var counters: RelayCounters? { state.withLock { $0.relay }?.counters }
+
   /// The relay that streams are opened on, once there is one: it needs this for its authorizer.
-  func use(_ relay: Relay) { state.withLock { $0.relay = relay } }
+  func use(_ relay: Relay) {
+    let ports = state.withLock { state in
+      state.relay = relay
+      return state.ports.values
+    }
+    for port in ports { port.begin(on: relay) }
+  }
 
   /// Takes up a deployment's fabric, once.
   func serve(_ deployment: Deployment, fabric: FabricNamespace) throws {
     guard state.withLock({ $0.ports[deployment.id] }) == nil else { return }
     let port = try FabricPort(
-      of: deployment, fabric: fabric, dataplane: dataplane, queue: queue
+      of: deployment, fabric: fabric, dataplane: dataplane
     ) { [weak self] socket, flow in self?.accepted(socket, flow) }
-    state.withLock {
-      $0.ports[deployment.id] = port
-      $0.portsByName[deployment.name] = port
+    let relay = state.withLock { state in
+      state.ports[deployment.id] = port
+      state.portsByName[deployment.name] = port
+      return state.relay
     }
+    if let relay { port.begin(on: relay) }
   }
 
   /// Lets a deployment's fabric go.
@@ -77,7 +95,7 @@ final class RemoteConnects: Sendable {
 
   // MARK: Outgoing
 
-  /// A SYN that a switch held, on the thread that reads them.
+  /// A SYN that a switch held; called on an event loop's thread.
   func held(_ flow: Flow, _ bytes: [UInt8]) {
     guard var frame = HeldFrame(bytes) else { return }
     frame.completeChecksum()
@@ -90,26 +108,34 @@ final class RemoteConnects: Sendable {
     guard let (deployment, candidates) = directory.candidates(for: flow) else {
       return refuse(flow, frame, ECONNREFUSED)
     }
-    attempt(candidates.prefix(Self.attempts), flow, frame, deployment, ECONNREFUSED)
+    attempt(
+      silent.last(candidates), atMost: Self.attempts, flow, frame, deployment, ECONNREFUSED)
   }
 
   private func attempt(
-    _ candidates: ArraySlice<InstanceDirectory.Candidate>, _ flow: Flow, _ frame: HeldFrame,
-    _ deployment: DeploymentName, _ lastErrno: Int32
+    _ candidates: [InstanceDirectory.Candidate], atMost attempts: Int, _ flow: Flow,
+    _ frame: HeldFrame, _ deployment: DeploymentName, _ lastErrno: Int32
   ) {
-    guard let candidate = candidates.first, let port = try? PortNumber(Int(flow.destinationPort)),
+    let others = candidates.dropFirst()
+    guard attempts > 0, let candidate = candidates.first,
+      let port = try? PortNumber(Int(flow.destinationPort)),
       let relay = state.withLock({ $0.relay })
     else { return refuse(flow, frame, lastErrno) }
     guard let peer = candidate.peer else {
-      return attempt(candidates.dropFirst(), flow, frame, deployment, EHOSTUNREACH)
+      return attempt(
+        Array(others), atMost: attempts - 1, flow, frame, deployment, EHOSTUNREACH)
     }
     let request = StreamRequest(
       deployment: deployment, source: flow.source, destination: candidate.address, port: port)
     relay.open(request, to: peer, timeout: Self.patience) { [self] result in
       switch result {
-      case .success(let stream): accept(flow, frame, stream)
+      case .success(let stream):
+        silent.note(peer, isReached: true)
+        accept(flow, frame, stream)
       case .failure(let refusal):
-        attempt(candidates.dropFirst(), flow, frame, deployment, refusal.errno)
+        silent.note(peer, isReached: refusal.errno == ECONNREFUSED)
+        attempt(
+          silent.last(others), atMost: attempts - 1, flow, frame, deployment, refusal.errno)
       }
     }
   }
@@ -126,10 +152,28 @@ final class RemoteConnects: Sendable {
     } catch {
       logger.error("cannot complete a connect of \(flow.source): \(error)")
     }
-    // A caller that gave up meanwhile never connects; the stream is reset when it is let go.
-    queue.asyncAfter(deadline: .now() + 15) { [weak self] in
+    // As a rule the caller is connected by now: the kernel does all of it as the SYN is played.
+    port?.acceptWaiting()
+    forgetOverdue()
+  }
+
+  /// Forgets the accepted streams whose callers gave up meanwhile, and never connect; they are reset
+  /// as they are let go.
+  private func forgetOverdue() {
+    let begins = state.withLock { state in
+      guard state.overdue == nil, !state.pending.isEmpty else { return false }
+      state.overdue = Set(state.pending.keys)
+      return true
+    }
+    guard begins else { return }
+    dialing.asyncAfter(deadline: .now() + 15) { [weak self] in
       guard let self else { return }
-      if state.withLock({ $0.pending.removeValue(forKey: flow) }) != nil { forget(flow) }
+      let given = state.withLock { state in
+        let overdue = state.overdue.take() ?? []
+        return overdue.filter { state.pending.removeValue(forKey: $0) != nil }
+      }
+      for flow in given { forget(flow) }
+      forgetOverdue()
     }
   }
 
@@ -159,7 +203,7 @@ final class RemoteConnects: Sendable {
     do { try dataplane.forget(flow) } catch { logger.error("\(error)") }
   }
 
-  /// A connection that the switch gave the relay, on the queue of the fabrics' sockets.
+  /// A connection that the switch gave the relay.
   private func accepted(_ socket: consuming OwnedDescriptor, _ flow: Flow) {
     let (stream, relay) = state.withLock {
       ($0.pending.removeValue(forKey: flow), $0.relay)
@@ -194,20 +238,39 @@ final class RemoteConnects: Sendable {
       }
       return
     }
-    dialing.async { [self] in reply(dial(stream.request)) }
+    dial(stream.request, reply)
   }
 
-  private func dial(_ request: StreamRequest) -> StreamDecision {
+  private func dial(
+    _ request: StreamRequest, _ reply: @escaping @Sendable (StreamDecision) -> Void
+  ) {
     guard let port = state.withLock({ $0.portsByName[request.deployment] }) else {
-      return .refuse(ECONNREFUSED)
+      return reply(.refuse(ECONNREFUSED))
     }
     do {
-      let socket = try TransparentSocket.dialing(in: port.fabric, as: request.source)
-      return .dial(
-        DialInstruction(socket: socket, destination: request.destination, port: request.port))
+      if let socket = try port.readySocket(as: request.source) {
+        return reply(Self.dial(request, by: socket))
+      }
     } catch {
-      logger.error("cannot connect for \(request.source): \(error)")
-      return .refuse(EHOSTUNREACH)
+      return reply(cannotDial(request, error))
     }
+    dialing.async { [self] in
+      do {
+        reply(Self.dial(request, by: try port.socket(as: request.source)))
+      } catch {
+        reply(cannotDial(request, error))
+      }
+    }
+  }
+
+  private static func dial(
+    _ request: StreamRequest, by socket: consuming OwnedDescriptor
+  ) -> StreamDecision {
+    .dial(DialInstruction(socket: socket, destination: request.destination, port: request.port))
+  }
+
+  private func cannotDial(_ request: StreamRequest, _ error: any Error) -> StreamDecision {
+    logger.error("cannot connect for \(request.source): \(error)")
+    return .refuse(EHOSTUNREACH)
   }
 }

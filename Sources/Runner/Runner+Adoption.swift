@@ -11,6 +11,7 @@ extension Runner {
   /// Throws `RunnerError.unknownInstances` where processes run that the registry does not know, since
   /// their deployment's id could be given to another one.
   public func adopt() async throws {
+    await takeFirstView()
     let deployments = try await registry.deployments()
     let byName = Dictionary(uniqueKeysWithValues: deployments.map { ($0.name, $0) })
     var ended: [RunningInstance] = []
@@ -20,11 +21,19 @@ extension Runner {
       guard let deployment = byName[instance.deployment],
         !isShared || instance.runner == configuration.runnerName
       else { continue }
-      let found = running(instance, of: deployment)
+      let place = Identity(
+        deployment: deployment.id,
+        address: plan.instanceAddress(instance.serviceNumber, instance.number))
+      let record = containerRecords.record(of: place.ifindex)
+      let found = running(
+        instance, of: deployment, record: record?.instance == instance.id ? record : nil)
       running[instance.id] = found
-      if (try? found.cgroup.isPopulated()) != true { ended.append(found) }
+      if (try? found.cgroup.isPopulated()) != true || found.record?.isAttached == false {
+        ended.append(found)
+      }
     }
     try refuseUnknownInstances()
+    try removeContainerOrphans()
 
     for found in running.values where !ended.contains(where: { $0.instance == found.instance }) {
       try readopt(found)
@@ -43,9 +52,13 @@ extension Runner {
   private func readopt(_ found: RunningInstance) throws {
     let descriptor = try found.cgroup.open()
     try dataplane.guardCgroup(descriptor: descriptor.rawValue, path: found.cgroup.path)
-    // Before the identity and the links, which a daemon killed in between did not get to.
-    let known = try dataplane.identified().contains(found.identity)
-    if !known { try dataplane.identify(found.identity, cgroup: try found.cgroup.id()) }
+    // Where the earlier daemon was killed before it published the instance, nothing is proved, and the
+    // process that asked for it is told so and ends.
+    if try !dataplane.isIdentified(cgroup: try found.cgroup.id()) {
+      unproven.insert(found.instance.id)
+    } else {
+      try dataplane.renewNamespaceGuard(of: found.identity)
+    }
     let fabric = try fabric(of: found.instance.deployment).open()
     try fabric.perform { try dataplane.attachSwitch(to: found.link.ifindex) }
     try watch.add(found.cgroup)
@@ -53,15 +66,20 @@ extension Runner {
 
   private func publish(_ deployment: Deployment) async throws {
     try dataplane.publish(deployment: deployment)
-    for service in try await registry.services(of: deployment.name) {
-      try publish(service, of: deployment)
-    }
+    let services = try await registry.services(of: deployment.name)
+    for service in services { try publish(service, of: deployment) }
+    try publishEgress(of: services, in: deployment)
   }
 
+  /// Those that are nobody are of dismissed instances.
   private func refuseUnknownInstances() throws {
     let known = Set(running.values.map(\.cgroup))
-    let unknown = try instancesRoot.children().flatMap { try $0.children() }
+    var unknown = try instancesRoot.children().flatMap { try $0.children() }
       .filter { !known.contains($0) && (try? $0.isPopulated()) == true }
+    let nobody = try unknown.filter { try !dataplane.isIdentified(cgroup: try $0.id()) }
+    unknown.removeAll(where: nobody.contains)
+    dismissed.formUnion(nobody)
+    for cgroup in nobody { try watch.add(cgroup) }
     guard unknown.isEmpty else { throw RunnerError.unknownInstances(unknown.map(\.path).sorted()) }
   }
 
@@ -83,6 +101,9 @@ extension Runner {
       try dataplane.forget(identity)
     }
     for id in try dataplane.publishedDeployments() where !ids.contains(id) {
+      for (service, rules) in try dataplane.egress(ofDeployment: id) {
+        try dataplane.revoke(rules, service: service, deployment: id)
+      }
       try dataplane.withdraw(deployment: id)
     }
     let names = Set(deployments.map(\.name))
@@ -93,7 +114,8 @@ extension Runner {
     }
     let cgroups = Set(running.values.map(\.cgroup))
     for cgroup in try instancesRoot.children() {
-      for child in try cgroup.children() where !cgroups.contains(child) {
+      for child in try cgroup.children()
+      where !cgroups.contains(child) && !dismissed.contains(child) {
         try child.removeRecursively()
       }
       if try cgroup.children().isEmpty { try cgroup.remove() }

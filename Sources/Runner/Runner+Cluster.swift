@@ -19,6 +19,17 @@ extension Runner {
     }
   }
 
+  /// Takes what is known at the beginning, before anything is published: without it the kernel would be
+  /// told for a moment that other runners have no instances.
+  func takeFirstView() async {
+    guard configuration.cluster != nil else { return }
+    for await known in await registry.views() {
+      view = known
+      remote?.directory.update(known)
+      return report(known.condition, before: nil)
+    }
+  }
+
   private func takeOver(_ new: ClusterView) throws {
     let old = view
     view = new
@@ -47,6 +58,10 @@ extension Runner {
       if let deployment {
         try dataplane.withdraw(service: service.number, deployment: deployment.id)
       }
+    }
+    for name in Set((changes.services.added + changes.services.removed).map(\.deployment)) {
+      guard let deployment = deployments[name] else { continue }
+      try publishEgress(of: new.services.filter { $0.deployment == name }, in: deployment)
     }
     for deployment in changes.deployments.removed where deployments[deployment.name] == nil {
       try withdraw(deployment)

@@ -9,11 +9,14 @@ extension Runner {
   func deploy(
     _ declarations: [ServiceDeclaration], in name: DeploymentName, replace: Bool
   ) async throws -> DeclarationOutcome {
+    for declaration in declarations { try EgressRule.check(declaration.egress, against: plan) }
+    try await refuseTakenNames(declarations, in: name)
     let before = try? await registry.deployment(named: name)
-    let outcome = try await registry.declare(declarations, in: name, replace: replace)
+    let outcome = try await declare(declarations, in: name, replace: replace)
     if let deployment = outcome.deployment {
       try dataplane.publish(deployment: deployment)
       for service in outcome.services { try publish(service, of: deployment) }
+      try publishEgress(of: outcome.services, in: deployment)
       for service in outcome.removed {
         try dataplane.withdraw(service: service.number, deployment: deployment.id)
       }
@@ -33,12 +36,14 @@ extension Runner {
 
   /// A deployment is no more: its fabric, its cgroup and all that the kernel knows of it go.
   func withdraw(_ deployment: Deployment) throws {
+    try publishEgress(of: [], in: deployment)
     try dataplane.withdraw(deployment: deployment.id)
     remote?.withdraw(deployment)
     let fabric = fabric(of: deployment.name)
     if fabric.exists { try fabric.delete() }
     let cgroup = RunningInstance.deploymentCgroup(deployment.name, in: instancesRoot)
-    if cgroup.exists { try cgroup.removeRecursively() }
+    // Processes of dismissed instances may be in it: then it goes with the last of them.
+    if cgroup.exists, try !cgroup.isPopulated() { try cgroup.removeRecursively() }
   }
 
   /// The variables that an instance of a service gets.

@@ -6,55 +6,70 @@ import LinuxSystem
 import Model
 
 extension Runner {
-  /// What a command needs to become the instance's first process.
-  struct Started: Sendable {
-    let running: RunningInstance
-    let environment: InstanceEnvironment
-  }
-
   /// How long an instance may be without a process before its first one.
   private static let patience = Duration.seconds(10)
 
   /// Makes an instance around the network namespace of `thread`: everything is in place, and
-  /// confirmed by the kernel, before it returns. On failure nothing of it remains.
+  /// confirmed by the kernel, before it returns; but it is nobody yet, see `publishInstance`. On
+  /// failure nothing of it remains.
   func startInstance(
     of name: ServiceName, in deploymentName: DeploymentName, thread: Int32
-  ) async throws -> Started {
+  ) async throws -> RunningInstance {
     let namespace = try Self.instanceNamespace(ofThread: thread)
     let deployment = try await registry.deployment(named: deploymentName)
     let services = try await registry.services(of: deploymentName)
-    let service = try await registry.service(name, of: deploymentName)
-    let instance = try await registry.allocateInstance(
-      of: name, in: deploymentName, runner: configuration.runnerName)
+    let instance = try await allocateInstance(of: name, in: deployment)
     let new = running(instance, of: deployment)
     running[instance.id] = new
+    namespaces[instance.id] = namespace
+    unproven.insert(instance.id)
     do {
       try setUp(new, of: deployment, in: namespace)
       try writeHostsFile(of: new, services: services)
-      try publish(service, of: deployment)
       try watch.add(new.cgroup, awaitingFirstProcess: true)
     } catch {
       await end(new)
       throw error
     }
     endIfUnused(new)
-    logger.info("started \(instance.id) at \(new.identity.address)")
-    return Started(
-      running: new,
-      environment: InstanceEnvironment(
-        of: service, among: services, plan: plan, runner: configuration.runnerName))
+    return new
   }
 
-  /// The walls first: the cgroup denies everything until it is identified, and the link is filtered
-  /// before it is up.
-  private func setUp(
+  /// Makes an instance whose first process says that it is guarded a member of its deployment, and
+  /// returns its variables. Throws `RunnerError` where it has no process, or is not one that starts,
+  /// and `DataplaneError` where the kernel does not run every program for it.
+  func publishInstance(_ id: String) async throws -> InstanceEnvironment {
+    guard let started = running[id] else { throw RunnerError.notStarting(id) }
+    let deployment = try await registry.deployment(named: started.instance.deployment)
+    let services = try await registry.services(of: deployment.name)
+    let service = try await registry.service(started.instance.service, of: deployment.name)
+    // Only now, since it may have ended meanwhile; nothing waits from here on.
+    guard running[id]?.instance == started.instance, unproven.contains(id) else {
+      throw RunnerError.notStarting(id)
+    }
+    guard try started.cgroup.isPopulated() else { throw RunnerError.noProcess(id) }
+    let descriptor = try started.cgroup.open()
+    try dataplane.confirmGuard(descriptor: descriptor.rawValue, path: started.cgroup.path)
+    try dataplane.identify(started.identity, cgroup: try started.cgroup.id())
+    unproven.remove(id)
+    try publish(service, of: deployment)
+    logger.info("started \(id) at \(started.identity.address)")
+    return InstanceEnvironment(
+      of: service, among: services, plan: plan, runner: configuration.runnerName)
+  }
+
+  /// The walls first: cgroup and link let nothing through until they are identified, and the link is
+  /// filtered before it is up.
+  func setUp(
     _ new: RunningInstance, of deployment: Deployment, in namespace: NetworkNamespace
   ) throws {
-    try RunningInstance.deploymentCgroup(new.instance.deployment, in: instancesRoot).create()
-    try new.cgroup.create()
+    if new.record == nil {
+      try RunningInstance.deploymentCgroup(new.instance.deployment, in: instancesRoot).create()
+      try new.cgroup.create()
+    }
     let descriptor = try new.cgroup.open()
     try dataplane.guardCgroup(descriptor: descriptor.rawValue, path: new.cgroup.path)
-    try dataplane.identify(new.identity, cgroup: try new.cgroup.id())
+    try dataplane.guardNamespace(descriptor: namespace.fileDescriptor, of: new.identity)
     let fabric = fabric(of: new.instance.deployment)
     try fabric.create()
     try remote?.serve(deployment, fabric: fabric)
@@ -63,7 +78,7 @@ extension Runner {
 
   /// The namespace of a thread, if it is one that may become an instance's: not the daemon's own,
   /// which would put the host into the deployment.
-  private static func instanceNamespace(ofThread thread: Int32) throws -> NetworkNamespace {
+  static func instanceNamespace(ofThread thread: Int32) throws -> NetworkNamespace {
     let namespace: NetworkNamespace
     do {
       namespace = try NetworkNamespace(path: "/proc/\(thread)/ns/net")
@@ -80,59 +95,88 @@ extension Runner {
   private func endIfUnused(_ new: RunningInstance) {
     Task {
       try await Task.sleep(for: Self.patience)
-      guard running[new.instance.id] != nil, (try? new.cgroup.isPopulated()) != true else { return }
+      guard (try? new.cgroup.isPopulated()) != true else { return }
+      if dismissed.remove(new.cgroup) != nil { return removeDismissed(new.cgroup) }
+      guard running[new.instance.id] != nil else { return }
       logger.warning("\(new.instance.id) had no process for \(Self.patience): ended")
       await end(new)
     }
   }
 
-  /// An instance ended, or did not come to be: removes what there is of it, whatever fails. The
-  /// number is given back last, so that nothing of it is found by its successor.
+  /// An instance ended, or did not come to be: removes what there is of it, whatever fails.
   func end(_ ended: RunningInstance) async {
     let id = ended.instance.id
     guard running.removeValue(forKey: id) != nil else { return }
+    unproven.remove(id)
     watch.remove(ended.cgroup)
-    func attempt(_ what: String, _ body: () throws -> Void) {
-      do { try body() } catch { logger.error("\(id): cannot \(what): \(error)") }
+    await withdraw(ended)
+    await drain(ended)
+    cutConnections(of: ended)
+    await release(ended)
+    // A container's is its runtime's to remove.
+    if ended.record == nil {
+      attempt("remove the cgroup of", id) { try ended.cgroup.removeRecursively() }
     }
+    logger.info("ended \(id)")
+  }
+
+  /// Nobody connects any more to an instance that is not among those running.
+  func withdraw(_ ended: RunningInstance) async {
     do {
       let deployment = try await registry.deployment(named: ended.instance.deployment)
       let service = try await registry.service(ended.instance.service, of: deployment.name)
       try publish(service, of: deployment)
     } catch {
-      logger.error("\(id): cannot withdraw: \(error)")
+      logger.error("\(ended.instance.id): cannot withdraw: \(error)")
     }
-    attempt("forget") { try dataplane.forget(ended.identity) }
+  }
+
+  /// Takes away what an instance has but its cgroup. The number is given back last, so that nothing of
+  /// it is found by its successor.
+  func release(_ ended: RunningInstance) async {
+    let id = ended.instance.id
+    namespaces[id] = nil
+    attempt("forget", id) { try dataplane.forget(ended.identity) }
     let fabric = fabric(of: ended.instance.deployment)
-    attempt("detach the link") {
+    attempt("detach the link of", id) {
       if fabric.exists { try fabric.detach(ifindex: ended.link.ifindex) }
     }
-    attempt("remove the cgroup") { try ended.cgroup.removeRecursively() }
-    attempt("remove the hosts file") { try removeIfThere(ended.hostsPath) }
+    attempt("remove the hosts file of", id) { try removeIfThere(ended.hostsPath) }
+    attempt("remove the record of", id) { try containerRecords.remove(of: ended.link.ifindex) }
     do {
       try await registry.releaseInstance(ended.instance)
-      logger.info("ended \(id)")
     } catch {
       logger.error("\(id): cannot give the number back: \(error)")
     }
   }
 
+  /// Does what must not keep the rest from being done.
+  func attempt(_ operation: String, _ object: String, _ body: () throws -> Void) {
+    do { try body() } catch { logger.error("cannot \(operation) \(object): \(error)") }
+  }
+
   /// Writes in place, since the file is bound over /etc/hosts and a new file would not be seen there.
   func writeHostsFile(of instance: RunningInstance, services: [Service]) throws {
-    let directory = (instance.hostsPath as NSString).deletingLastPathComponent
+    // A container's begins with what its engine wrote, which is in the file.
+    let source = instance.record == nil ? "/etc/hosts" : instance.hostsPath
+    let base = (try? SmallFile.read(source)) ?? "127.0.0.1 localhost\n"
+    try writeHostsFile(
+      HostsFile.text(base: base, services: services, plan: plan), to: instance.hostsPath)
+  }
+
+  func writeHostsFile(_ text: String, to path: String) throws {
+    let directory = (path as NSString).deletingLastPathComponent
     try FileManager.default.createDirectory(
       atPath: directory, withIntermediateDirectories: true)
-    let base = (try? SmallFile.read("/etc/hosts")) ?? "127.0.0.1 localhost\n"
-    let text = HostsFile.text(base: base, services: services, plan: plan)
     let descriptor = try OwnedDescriptor(
-      opening: instance.hostsPath, flags: O_WRONLY | O_CREAT | O_CLOEXEC, mode: 0o644)
+      opening: path, flags: O_WRONLY | O_CREAT | O_CLOEXEC, mode: 0o644)
     let bytes = Array(text.utf8)
     guard pwrite(descriptor.rawValue, bytes, bytes.count, 0) == bytes.count,
       ftruncate(descriptor.rawValue, off_t(bytes.count)) == 0
-    else { throw SystemError(.last, "write", instance.hostsPath) }
+    else { throw SystemError(.last, "write", path) }
   }
 
-  private func removeIfThere(_ path: String) throws {
+  func removeIfThere(_ path: String) throws {
     guard unlink(path) == 0 || errno == ENOENT else {
       throw SystemError(.last, "remove", path)
     }

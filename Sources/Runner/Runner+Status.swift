@@ -16,14 +16,21 @@ extension Runner {
     response.pid = getpid()
     response.startedAt = Int64(startedAt.timeIntervalSince1970)
     let pinned = try PinnedState(directory: installation.pinDirectory)
+    let names = try await publicNames()
     for deployment in try await registry.deployments() {
-      response.deployments.append(try await status(of: deployment, pinned))
+      response.deployments.append(try await status(of: deployment, pinned, names))
     }
+    if let settings = configuration.frontDoor, let report = frontDoor?.report {
+      response.frontDoor.domain = settings.domain.rawValue
+      response.frontDoor.pid = report.processID ?? 0
+      response.frontDoor.problem = report.problem ?? ""
+    }
+    if let cluster = await clusterStatus() { response.cluster = cluster }
     return response
   }
 
   private func status(
-    of deployment: Deployment, _ pinned: PinnedState
+    of deployment: Deployment, _ pinned: PinnedState, _ names: PublicNames?
   ) async throws -> Istbpf_Control_V1_DeploymentStatus {
     var status = Istbpf_Control_V1_DeploymentStatus()
     status.name = deployment.name.rawValue
@@ -33,6 +40,9 @@ extension Runner {
     let denials = try pinned.denials(deployment: deployment.id)
     for service in try await registry.services(of: deployment.name) {
       var message = Istbpf_Control_V1_ServiceStatus(service, plan: plan)
+      if let names, let settings = configuration.frontDoor {
+        message.add(names, of: service, settings)
+      }
       message.denials = denials.filter { $0.service == service.number }
         .sorted { $0.reason.rawValue < $1.reason.rawValue }
         .map { denial in

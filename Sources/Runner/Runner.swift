@@ -1,6 +1,7 @@
 import Dataplane
 import Fabric
 import Foundation
+import FrontDoor
 import LinuxSystem
 import Logging
 import Model
@@ -18,31 +19,48 @@ public actor Runner {
   }
 
   let configuration: RunnerConfiguration
-  let registry: any Registry
+  let registry: any SharedRegistry
   let dataplane: Dataplane
   let instancesRoot: Cgroup
   let watch: CgroupWatch
   let logger: Logger
   let startedAt = Date()
+  /// What the data path tells, for who observes.
+  let feed: EventFeed
 
   /// Connections to other runners; nil on a runner that is alone.
   let remote: RemoteConnects?
+  /// The front door; nil on a runner that has none.
+  let frontDoor: FrontDoor?
   /// What is known of all runners; nil on a runner that is alone, and at the beginning.
   var view: ClusterView?
 
   /// The instances that run here, by `Instance.id`.
   var running: [String: RunningInstance] = [:]
+  /// The network namespaces of those that this daemon started, and of those where it had to look.
+  var namespaces: [String: NetworkNamespace] = [:]
+  /// Those of them that are nobody yet, since nothing proves that their first process is guarded.
+  var unproven: Set<String> = []
+  /// The cgroups of instances whose service was removed, and in which processes go on.
+  var dismissed: Set<Cgroup> = []
 
   /// A runner over what the kernel and the registry hold; `adopt` it before use.
   init(
-    configuration: RunnerConfiguration, registry: any Registry, dataplane: Dataplane,
-    cgroups: CgroupHierarchy, remote: RemoteConnects? = nil, logger: Logger
+    configuration: RunnerConfiguration, registry: any SharedRegistry, dataplane: Dataplane,
+    cgroups: CgroupHierarchy, remote: RemoteConnects? = nil, frontDoor: FrontDoor? = nil,
+    logger: Logger
   ) throws {
     self.configuration = configuration
     self.registry = registry
     self.dataplane = dataplane
     self.remote = remote
+    self.frontDoor = frontDoor
     self.logger = logger
+    feed = EventFeed { wanted in
+      do { try dataplane.observeConnections(wanted) } catch {
+        logger.error("connections cannot be observed: \(error)")
+      }
+    }
     instancesRoot = cgroups.cgroup(configuration.installation.cgroupName)
     watch = try CgroupWatch()
     try instancesRoot.create()
@@ -55,17 +73,20 @@ public actor Runner {
     FabricNamespace(name: installation.fabricPrefix + deployment.rawValue, plan: plan)
   }
 
-  func running(_ instance: Instance, of deployment: Deployment) -> RunningInstance {
+  func running(
+    _ instance: Instance, of deployment: Deployment, record: ContainerRecord? = nil
+  ) -> RunningInstance {
     RunningInstance(
       instance, deployment: deployment, plan: plan, instancesRoot: instancesRoot,
-      installation: installation)
+      installation: installation, record: record)
   }
 
-  /// The numbers of the instances of a service that run here.
+  /// The numbers of the instances of a service that run here and may be known.
   private func local(_ service: Service) -> Set<InstanceNumber> {
     Set(
       running.values.map(\.instance)
         .filter { $0.deployment == service.deployment && $0.serviceNumber == service.number }
+        .filter { !unproven.contains($0.id) }
         .map(\.number))
   }
 
@@ -73,14 +94,21 @@ public actor Runner {
   func publish(_ service: Service, of deployment: Deployment) throws {
     try dataplane.publish(
       service: service, deployment: deployment.id, local: local(service),
-      remote: remoteInstances(of: service))
+      remote: remoteInstances(of: service),
+      selection: configuration.cluster?.selection ?? .localFirst)
   }
 
   /// Ends instances as their last process ends, until the task is cancelled.
   public func endEmptiedInstances() async {
-    for await cgroup in watch.emptied {
-      guard let ended = running.values.first(where: { $0.cgroup == cgroup }) else { continue }
-      await end(ended)
+    // Side by side, since each may wait for its readers.
+    await withDiscardingTaskGroup { group in
+      for await cgroup in watch.emptied {
+        if dismissed.remove(cgroup) != nil {
+          removeDismissed(cgroup)
+        } else if let ended = running.values.first(where: { $0.cgroup == cgroup }) {
+          group.addTask { await self.end(ended) }
+        }
+      }
     }
   }
 }

@@ -1,3 +1,4 @@
+import FrontDoor
 import Model
 
 /// What one daemon is told at its start.
@@ -8,17 +9,24 @@ public struct RunnerConfiguration: Sendable {
   public var plan: AddressPlan
   /// The runner's name, `WARP_RUNNER`.
   public var runnerName: String
-
+  /// Where metrics and health are served over HTTP; nil for nowhere.
+  public var metricsAddress: MetricsAddress?
   /// The other runners; nil where this one is alone.
   public var cluster: ClusterConfiguration?
+
+  /// The front door; nil where this runner has none.
+  public var frontDoor: FrontDoorSettings?
 
   /// A configuration from its parts.
   public init(
     installation: Installation, plan: AddressPlan, runnerName: String,
-    cluster: ClusterConfiguration? = nil
+    metricsAddress: MetricsAddress? = nil, cluster: ClusterConfiguration? = nil,
+    frontDoor: FrontDoorSettings? = nil
   ) {
     self.cluster = cluster
+    self.frontDoor = frontDoor
     self.installation = installation
+    self.metricsAddress = metricsAddress
     self.plan = plan
     self.runnerName = runnerName
   }

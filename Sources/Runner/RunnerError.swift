@@ -12,6 +12,18 @@ public enum RunnerError: Error, CustomStringConvertible {
   case unknownInstances([String])
   /// The thread's network namespace cannot become an instance's.
   case unusableNamespace(thread: Int32, problem: String)
+  /// No deployment has a service of this name.
+  case unknownService(ServiceName)
+  /// The container cannot become an instance.
+  case unusableContainer(String, String)
+
+  /// There is no such instance that waits to be published.
+  case notStarting(String)
+  /// An instance was to be published before it had a process.
+  case noProcess(String)
+
+  /// The public name of a service is another deployment's service's.
+  case publicNameTaken(service: String, label: String, owner: String)
 
   /// What to tell people.
   public var description: String {
@@ -25,8 +37,21 @@ public enum RunnerError: Error, CustomStringConvertible {
       processes run in \(cgroups.joined(separator: ", ")), but the registry knows no such instances: \
       was it deleted or replaced? Restore it, or end them and clean up with `istbpf uninstall --force`
       """
+    case .notStarting(let instance):
+      "no instance \(instance) is starting: it has ended, or the daemon was started anew meanwhile"
+    case .noProcess(let instance):
+      "\(instance) has no process in its cgroup, so nothing proves that one is guarded there"
+    case .publicNameTaken(let service, let label, let owner):
+      """
+      the public URL of \(service) would begin with \(label), as that of \(owner) does: give one of \
+      the two another name, or make it private
+      """
     case .unusableNamespace(let thread, let problem):
       "the network namespace of thread \(thread) cannot become an instance's: \(problem)"
+    case .unknownService(let name):
+      "no deployment has a service \"\(name)\""
+    case .unusableContainer(let container, let problem):
+      "container \(container) cannot become an instance: \(problem)"
     }
   }
 }

@@ -11,21 +11,27 @@ struct RunningInstance: Sendable {
   let cgroup: Cgroup
   let link: InstanceLink
   let hostsPath: String
+  /// Where it is a container: then cgroup and hosts file are as this says.
+  let record: ContainerRecord?
 
   init(
     _ instance: Instance, deployment: Deployment, plan: AddressPlan, instancesRoot: Cgroup,
-    installation: Installation
+    installation: Installation, record: ContainerRecord?
   ) {
     self.instance = instance
+    self.record = record
     let address = plan.instanceAddress(instance.serviceNumber, instance.number)
     let name = "\(instance.service.hostName).\(instance.number)"
     identity = Identity(deployment: deployment.id, address: address)
-    cgroup = Self.deploymentCgroup(instance.deployment, in: instancesRoot).child(name)
+    cgroup =
+      record.map { Cgroup(path: $0.cgroupPath) }
+      ?? Self.deploymentCgroup(instance.deployment, in: instancesRoot).child(name)
     // 15 bytes at most, and still different for every instance of the deployment.
     link = InstanceLink(
       name: "\(instance.service.hostName.prefix(7))-\(instance.serviceNumber)-\(instance.number)",
       ifindex: identity.ifindex, address: address)
-    hostsPath = "\(installation.hostsDirectory)/\(instance.deployment)/\(name)"
+    hostsPath =
+      record?.hostsPath ?? "\(installation.hostsDirectory)/\(instance.deployment)/\(name)"
   }
 
   /// The cgroup of a deployment's instances. The suffix keeps a deployment from having the name of

@@ -30,14 +30,14 @@ struct IstbpfDaemon: AsyncParsableCommand {
       discussion: "Another name makes a second, separate installation on one machine."))
   var installation: String?
 
-  @Option(help: "The configuration, JSON; for a runner that shares its deployments with others.")
+  @Option(help: "The configuration, JSON: metrics, the other runners, the front door.")
   var config = "/etc/istbpf/config.json"
 
   @Option(help: "How much is logged: trace, debug, info, notice, warning, error.")
   var logLevel: String = "info"
 
   func run() async throws {
-    var logger = Logger(label: "istbpfd", factory: StreamLogHandler.standardError(label:))
+    var logger = Logger(label: "istbpfd", factory: BoundedLog.standardError(label:))
     do {
       guard let level = Logger.Level(rawValue: logLevel) else {
         throw ValidationError("'\(logLevel)' is no log level")
@@ -58,10 +58,8 @@ struct IstbpfDaemon: AsyncParsableCommand {
         "'\(range)' is no range: a /15 on its boundary is needed, such as \(AddressPlan.standard)")
     }
     let installation = try Installation.chosen(installation)
-    let runnerName = runnerName ?? ProcessInfo.processInfo.hostName
-    return RunnerConfiguration(
-      installation: installation, plan: plan, runnerName: runnerName,
-      cluster: try await ClusterConfiguration.read(
-        file: config, runner: runnerName, installation: installation))
+    return try await RunnerConfiguration.read(
+      file: config, runnerName: runnerName ?? ProcessInfo.processInfo.hostName, plan: plan,
+      installation: installation)
   }
 }

@@ -1,10 +1,13 @@
 /// The daemon's API on its Unix socket (mode 0660, group istbpf), for the commands and the OCI
 /// wrapper. Errors are gRPC statuses whose message is meant for a person:
 ///   INVALID_ARGUMENT     a name, port or range that cannot be
-///   NOT_FOUND            an undeclared deployment or service
+///   NOT_FOUND            an undeclared deployment or service, a runner that never was
 ///   FAILED_PRECONDITION  the state does not allow it
 ///   RESOURCE_EXHAUSTED   no service number, instance number, map entry or disk space is left
-///   INTERNAL             the kernel or the registry refused
+///   ABORTED              others changed the same thing again and again
+///   UNAVAILABLE          the registry does not answer
+///   PERMISSION_DENIED    the registry's server refuses this runner
+///   INTERNAL             the kernel refused, or the registry is damaged
 /// Generated code: Scripts/generate-protocol.
 
 // DO NOT EDIT.
@@ -55,6 +58,19 @@ package enum Istbpf_Control_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "PublishInstance" metadata.
+        package enum PublishInstance: Sendable {
+            /// Request type for "PublishInstance".
+            package typealias Input = Istbpf_Control_V1_PublishInstanceRequest
+            /// Response type for "PublishInstance".
+            package typealias Output = Istbpf_Control_V1_PublishInstanceResponse
+            /// Descriptor for "PublishInstance".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "PublishInstance",
+                type: .unary
+            )
+        }
         /// Namespace for "GetEnvironment" metadata.
         package enum GetEnvironment: Sendable {
             /// Request type for "GetEnvironment".
@@ -81,12 +97,69 @@ package enum Istbpf_Control_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "ForgetRunner" metadata.
+        package enum ForgetRunner: Sendable {
+            /// Request type for "ForgetRunner".
+            package typealias Input = Istbpf_Control_V1_ForgetRunnerRequest
+            /// Response type for "ForgetRunner".
+            package typealias Output = Istbpf_Control_V1_ForgetRunnerResponse
+            /// Descriptor for "ForgetRunner".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "ForgetRunner",
+                type: .unary
+            )
+        }
+        /// Namespace for "ConfirmLoss" metadata.
+        package enum ConfirmLoss: Sendable {
+            /// Request type for "ConfirmLoss".
+            package typealias Input = Istbpf_Control_V1_ConfirmLossRequest
+            /// Response type for "ConfirmLoss".
+            package typealias Output = Istbpf_Control_V1_ConfirmLossResponse
+            /// Descriptor for "ConfirmLoss".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "ConfirmLoss",
+                type: .unary
+            )
+        }
+        /// Namespace for "Explain" metadata.
+        package enum Explain: Sendable {
+            /// Request type for "Explain".
+            package typealias Input = Istbpf_Control_V1_ExplainRequest
+            /// Response type for "Explain".
+            package typealias Output = Istbpf_Control_V1_ExplainResponse
+            /// Descriptor for "Explain".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "Explain",
+                type: .unary
+            )
+        }
+        /// Namespace for "Observe" metadata.
+        package enum Observe: Sendable {
+            /// Request type for "Observe".
+            package typealias Input = Istbpf_Control_V1_ObserveRequest
+            /// Response type for "Observe".
+            package typealias Output = Istbpf_Control_V1_ObserveResponse
+            /// Descriptor for "Observe".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "Observe",
+                type: .serverStreaming
+            )
+        }
         /// Descriptors for all methods in the "istbpf.control.v1.Control" service.
         package static let descriptors: [GRPCCore.MethodDescriptor] = [
             Deploy.descriptor,
             StartInstance.descriptor,
+            PublishInstance.descriptor,
             GetEnvironment.descriptor,
-            GetStatus.descriptor
+            GetStatus.descriptor,
+            ForgetRunner.descriptor,
+            ConfirmLoss.descriptor,
+            Explain.descriptor,
+            Observe.descriptor
         ]
     }
 }
@@ -136,8 +209,9 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. The caller moves itself into the cgroup and executes the command; an instance whose
-        /// > cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
+        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
+        /// > whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Istbpf_Control_V1_StartInstanceRequest` messages.
@@ -150,6 +224,25 @@ extension Istbpf_Control_V1_Control {
             request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_StartInstanceRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_StartInstanceResponse>
+
+        /// Handle the "PublishInstance" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Identifies an instance to the programs and makes it known to the deployment, once its first
+        /// > process is in its cgroup.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_PublishInstanceRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_PublishInstanceResponse` messages.
+        func publishInstance(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_PublishInstanceRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_PublishInstanceResponse>
 
         /// Handle the "GetEnvironment" method.
         ///
@@ -186,6 +279,79 @@ extension Istbpf_Control_V1_Control {
             request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetStatusRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetStatusResponse>
+
+        /// Handle the "ForgetRunner" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives the instance numbers back of a runner that is gone for ever.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_ForgetRunnerRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_ForgetRunnerResponse` messages.
+        func forgetRunner(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ForgetRunnerRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ForgetRunnerResponse>
+
+        /// Handle the "ConfirmLoss" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Says that the instances which are held are gone indeed.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_ConfirmLossRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_ConfirmLossResponse` messages.
+        func confirmLoss(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ConfirmLossRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ConfirmLossResponse>
+
+        /// Handle the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What would become of a connect, and why, as things are now.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_ExplainRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_ExplainResponse` messages.
+        func explain(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ExplainRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ExplainResponse>
+
+        /// Handle the "Observe" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > ends. A caller that reads too slowly loses events, and is told how many.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_ObserveRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_ObserveResponse` messages.
+        func observe(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ObserveRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ObserveResponse>
     }
 
     /// Service protocol for the "istbpf.control.v1.Control" service.
@@ -219,8 +385,9 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. The caller moves itself into the cgroup and executes the command; an instance whose
-        /// > cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
+        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
+        /// > whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Istbpf_Control_V1_StartInstanceRequest` message.
@@ -233,6 +400,25 @@ extension Istbpf_Control_V1_Control {
             request: GRPCCore.ServerRequest<Istbpf_Control_V1_StartInstanceRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_StartInstanceResponse>
+
+        /// Handle the "PublishInstance" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Identifies an instance to the programs and makes it known to the deployment, once its first
+        /// > process is in its cgroup.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_PublishInstanceRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Istbpf_Control_V1_PublishInstanceResponse` message.
+        func publishInstance(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_PublishInstanceRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_PublishInstanceResponse>
 
         /// Handle the "GetEnvironment" method.
         ///
@@ -269,6 +455,79 @@ extension Istbpf_Control_V1_Control {
             request: GRPCCore.ServerRequest<Istbpf_Control_V1_GetStatusRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_GetStatusResponse>
+
+        /// Handle the "ForgetRunner" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives the instance numbers back of a runner that is gone for ever.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ForgetRunnerRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Istbpf_Control_V1_ForgetRunnerResponse` message.
+        func forgetRunner(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_ForgetRunnerRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ForgetRunnerResponse>
+
+        /// Handle the "ConfirmLoss" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Says that the instances which are held are gone indeed.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ConfirmLossRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Istbpf_Control_V1_ConfirmLossResponse` message.
+        func confirmLoss(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_ConfirmLossRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ConfirmLossResponse>
+
+        /// Handle the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What would become of a connect, and why, as things are now.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ExplainRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Istbpf_Control_V1_ExplainResponse` message.
+        func explain(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_ExplainRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ExplainResponse>
+
+        /// Handle the "Observe" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > ends. A caller that reads too slowly loses events, and is told how many.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ObserveRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_ObserveResponse` messages.
+        func observe(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_ObserveRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ObserveResponse>
     }
 
     /// Simple service protocol for the "istbpf.control.v1.Control" service.
@@ -300,8 +559,9 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. The caller moves itself into the cgroup and executes the command; an instance whose
-        /// > cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
+        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
+        /// > whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A `Istbpf_Control_V1_StartInstanceRequest` message.
@@ -314,6 +574,25 @@ extension Istbpf_Control_V1_Control {
             request: Istbpf_Control_V1_StartInstanceRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Istbpf_Control_V1_StartInstanceResponse
+
+        /// Handle the "PublishInstance" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Identifies an instance to the programs and makes it known to the deployment, once its first
+        /// > process is in its cgroup.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_PublishInstanceRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Istbpf_Control_V1_PublishInstanceResponse` to respond with.
+        func publishInstance(
+            request: Istbpf_Control_V1_PublishInstanceRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Istbpf_Control_V1_PublishInstanceResponse
 
         /// Handle the "GetEnvironment" method.
         ///
@@ -350,6 +629,80 @@ extension Istbpf_Control_V1_Control {
             request: Istbpf_Control_V1_GetStatusRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Istbpf_Control_V1_GetStatusResponse
+
+        /// Handle the "ForgetRunner" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives the instance numbers back of a runner that is gone for ever.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_ForgetRunnerRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Istbpf_Control_V1_ForgetRunnerResponse` to respond with.
+        func forgetRunner(
+            request: Istbpf_Control_V1_ForgetRunnerRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Istbpf_Control_V1_ForgetRunnerResponse
+
+        /// Handle the "ConfirmLoss" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Says that the instances which are held are gone indeed.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_ConfirmLossRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Istbpf_Control_V1_ConfirmLossResponse` to respond with.
+        func confirmLoss(
+            request: Istbpf_Control_V1_ConfirmLossRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Istbpf_Control_V1_ConfirmLossResponse
+
+        /// Handle the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What would become of a connect, and why, as things are now.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_ExplainRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Istbpf_Control_V1_ExplainResponse` to respond with.
+        func explain(
+            request: Istbpf_Control_V1_ExplainRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Istbpf_Control_V1_ExplainResponse
+
+        /// Handle the "Observe" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > ends. A caller that reads too slowly loses events, and is told how many.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_ObserveRequest` message.
+        ///   - response: A response stream of `Istbpf_Control_V1_ObserveResponse` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        func observe(
+            request: Istbpf_Control_V1_ObserveRequest,
+            response: GRPCCore.RPCWriter<Istbpf_Control_V1_ObserveResponse>,
+            context: GRPCCore.ServerContext
+        ) async throws
     }
 }
 
@@ -380,6 +733,17 @@ extension Istbpf_Control_V1_Control.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.PublishInstance.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_PublishInstanceRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_PublishInstanceResponse>(),
+            handler: { request, context in
+                try await self.publishInstance(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Istbpf_Control_V1_Control.Method.GetEnvironment.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetEnvironmentRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetEnvironmentResponse>(),
@@ -396,6 +760,50 @@ extension Istbpf_Control_V1_Control.StreamingServiceProtocol {
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetStatusResponse>(),
             handler: { request, context in
                 try await self.getStatus(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.ForgetRunner.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ForgetRunnerRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ForgetRunnerResponse>(),
+            handler: { request, context in
+                try await self.forgetRunner(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.ConfirmLoss.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ConfirmLossRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ConfirmLossResponse>(),
+            handler: { request, context in
+                try await self.confirmLoss(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.Explain.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ExplainRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ExplainResponse>(),
+            handler: { request, context in
+                try await self.explain(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.Observe.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ObserveRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ObserveResponse>(),
+            handler: { request, context in
+                try await self.observe(
                     request: request,
                     context: context
                 )
@@ -429,6 +837,17 @@ extension Istbpf_Control_V1_Control.ServiceProtocol {
         return GRPCCore.StreamingServerResponse(single: response)
     }
 
+    package func publishInstance(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_PublishInstanceRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_PublishInstanceResponse> {
+        let response = try await self.publishInstance(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
     package func getEnvironment(
         request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
         context: GRPCCore.ServerContext
@@ -449,6 +868,50 @@ extension Istbpf_Control_V1_Control.ServiceProtocol {
             context: context
         )
         return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func forgetRunner(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ForgetRunnerRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ForgetRunnerResponse> {
+        let response = try await self.forgetRunner(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func confirmLoss(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ConfirmLossRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ConfirmLossResponse> {
+        let response = try await self.confirmLoss(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func explain(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ExplainRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ExplainResponse> {
+        let response = try await self.explain(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func observe(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ObserveRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ObserveResponse> {
+        let response = try await self.observe(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return response
     }
 }
 
@@ -481,6 +944,19 @@ extension Istbpf_Control_V1_Control.SimpleServiceProtocol {
         )
     }
 
+    package func publishInstance(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_PublishInstanceRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_PublishInstanceResponse> {
+        return GRPCCore.ServerResponse<Istbpf_Control_V1_PublishInstanceResponse>(
+            message: try await self.publishInstance(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
     package func getEnvironment(
         request: GRPCCore.ServerRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
         context: GRPCCore.ServerContext
@@ -504,6 +980,62 @@ extension Istbpf_Control_V1_Control.SimpleServiceProtocol {
                 context: context
             ),
             metadata: [:]
+        )
+    }
+
+    package func forgetRunner(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_ForgetRunnerRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ForgetRunnerResponse> {
+        return GRPCCore.ServerResponse<Istbpf_Control_V1_ForgetRunnerResponse>(
+            message: try await self.forgetRunner(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func confirmLoss(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_ConfirmLossRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ConfirmLossResponse> {
+        return GRPCCore.ServerResponse<Istbpf_Control_V1_ConfirmLossResponse>(
+            message: try await self.confirmLoss(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func explain(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_ExplainRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ExplainResponse> {
+        return GRPCCore.ServerResponse<Istbpf_Control_V1_ExplainResponse>(
+            message: try await self.explain(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func observe(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_ObserveRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ObserveResponse> {
+        return GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ObserveResponse>(
+            metadata: [:],
+            producer: { writer in
+                try await self.observe(
+                    request: request.message,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
         )
     }
 }
@@ -545,8 +1077,9 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. The caller moves itself into the cgroup and executes the command; an instance whose
-        /// > cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
+        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
+        /// > whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Istbpf_Control_V1_StartInstanceRequest` message.
@@ -563,6 +1096,30 @@ extension Istbpf_Control_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_StartInstanceResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_StartInstanceResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "PublishInstance" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Identifies an instance to the programs and makes it known to the deployment, once its first
+        /// > process is in its cgroup.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_PublishInstanceRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_PublishInstanceRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_PublishInstanceResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func publishInstance<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_PublishInstanceRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_PublishInstanceRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_PublishInstanceResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_PublishInstanceResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "GetEnvironment" method.
@@ -609,6 +1166,99 @@ extension Istbpf_Control_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_GetStatusResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetStatusResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "ForgetRunner" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives the instance numbers back of a runner that is gone for ever.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ForgetRunnerRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ForgetRunnerRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ForgetRunnerResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func forgetRunner<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ForgetRunnerRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ForgetRunnerRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ForgetRunnerResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ForgetRunnerResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "ConfirmLoss" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Says that the instances which are held are gone indeed.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ConfirmLossRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ConfirmLossRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ConfirmLossResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func confirmLoss<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ConfirmLossRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ConfirmLossRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ConfirmLossResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ConfirmLossResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What would become of a connect, and why, as things are now.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ExplainRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ExplainRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ExplainResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func explain<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ExplainRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ExplainRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ExplainResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ExplainResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Observe" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > ends. A caller that reads too slowly loses events, and is told how many.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ObserveRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ObserveRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ObserveResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func observe<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ObserveRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ObserveRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ObserveResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_ObserveResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -667,8 +1317,9 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. The caller moves itself into the cgroup and executes the command; an instance whose
-        /// > cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
+        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
+        /// > whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Istbpf_Control_V1_StartInstanceRequest` message.
@@ -691,6 +1342,41 @@ extension Istbpf_Control_V1_Control {
             try await self.client.unary(
                 request: request,
                 descriptor: Istbpf_Control_V1_Control.Method.StartInstance.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "PublishInstance" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Identifies an instance to the programs and makes it known to the deployment, once its first
+        /// > process is in its cgroup.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_PublishInstanceRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_PublishInstanceRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_PublishInstanceResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func publishInstance<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_PublishInstanceRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_PublishInstanceRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_PublishInstanceResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_PublishInstanceResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.PublishInstance.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -765,6 +1451,141 @@ extension Istbpf_Control_V1_Control {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "ForgetRunner" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives the instance numbers back of a runner that is gone for ever.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ForgetRunnerRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ForgetRunnerRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ForgetRunnerResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func forgetRunner<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ForgetRunnerRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ForgetRunnerRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ForgetRunnerResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ForgetRunnerResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.ForgetRunner.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "ConfirmLoss" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Says that the instances which are held are gone indeed.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ConfirmLossRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ConfirmLossRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ConfirmLossResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func confirmLoss<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ConfirmLossRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ConfirmLossRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ConfirmLossResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ConfirmLossResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.ConfirmLoss.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What would become of a connect, and why, as things are now.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ExplainRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ExplainRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ExplainResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func explain<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ExplainRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ExplainRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ExplainResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ExplainResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.Explain.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Observe" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > ends. A caller that reads too slowly loses events, and is told how many.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ObserveRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ObserveRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ObserveResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func observe<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ObserveRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ObserveRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ObserveResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_ObserveResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.serverStreaming(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.Observe.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -805,8 +1626,9 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
     /// > Source IDL Documentation:
     /// >
     /// > Makes an instance of a service around the network namespace of the calling thread, which must
-    /// > be new. The caller moves itself into the cgroup and executes the command; an instance whose
-    /// > cgroup stays empty for 10 seconds has ended.
+    /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
+    /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
+    /// > whose cgroup stays empty for 10 seconds has ended.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Istbpf_Control_V1_StartInstanceRequest` message.
@@ -826,6 +1648,36 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_StartInstanceRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_StartInstanceResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "PublishInstance" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Identifies an instance to the programs and makes it known to the deployment, once its first
+    /// > process is in its cgroup.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_PublishInstanceRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func publishInstance<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_PublishInstanceRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_PublishInstanceResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.publishInstance(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_PublishInstanceRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_PublishInstanceResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -888,6 +1740,121 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             onResponse: handleResponse
         )
     }
+
+    /// Call the "ForgetRunner" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Gives the instance numbers back of a runner that is gone for ever.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_ForgetRunnerRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func forgetRunner<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_ForgetRunnerRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ForgetRunnerResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.forgetRunner(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ForgetRunnerRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ForgetRunnerResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ConfirmLoss" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Says that the instances which are held are gone indeed.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_ConfirmLossRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func confirmLoss<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_ConfirmLossRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ConfirmLossResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.confirmLoss(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ConfirmLossRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ConfirmLossResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Explain" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What would become of a connect, and why, as things are now.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_ExplainRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func explain<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_ExplainRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ExplainResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.explain(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ExplainRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ExplainResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Observe" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+    /// > ends. A caller that reads too slowly loses events, and is told how many.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_ObserveRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func observe<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_ObserveRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_ObserveResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        try await self.observe(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ObserveRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ObserveResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
 }
 
 // Helpers providing sugared APIs for 'ClientProtocol' methods.
@@ -931,8 +1898,9 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
     /// > Source IDL Documentation:
     /// >
     /// > Makes an instance of a service around the network namespace of the calling thread, which must
-    /// > be new. The caller moves itself into the cgroup and executes the command; an instance whose
-    /// > cgroup stays empty for 10 seconds has ended.
+    /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
+    /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
+    /// > whose cgroup stays empty for 10 seconds has ended.
     ///
     /// - Parameters:
     ///   - message: request message to send.
@@ -955,6 +1923,40 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.startInstance(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "PublishInstance" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Identifies an instance to the programs and makes it known to the deployment, once its first
+    /// > process is in its cgroup.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func publishInstance<Result>(
+        _ message: Istbpf_Control_V1_PublishInstanceRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_PublishInstanceResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_PublishInstanceRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.publishInstance(
             request: request,
             options: options,
             onResponse: handleResponse
@@ -1021,6 +2023,137 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.getStatus(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ForgetRunner" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Gives the instance numbers back of a runner that is gone for ever.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func forgetRunner<Result>(
+        _ message: Istbpf_Control_V1_ForgetRunnerRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ForgetRunnerResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_ForgetRunnerRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.forgetRunner(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ConfirmLoss" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Says that the instances which are held are gone indeed.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func confirmLoss<Result>(
+        _ message: Istbpf_Control_V1_ConfirmLossRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ConfirmLossResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_ConfirmLossRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.confirmLoss(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Explain" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What would become of a connect, and why, as things are now.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func explain<Result>(
+        _ message: Istbpf_Control_V1_ExplainRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ExplainResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_ExplainRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.explain(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Observe" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+    /// > ends. A caller that reads too slowly loses events, and is told how many.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func observe<Result>(
+        _ message: Istbpf_Control_V1_ObserveRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_ObserveResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_ObserveRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.observe(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -11,10 +11,13 @@
 /// The daemon's API on its Unix socket (mode 0660, group istbpf), for the commands and the OCI
 /// wrapper. Errors are gRPC statuses whose message is meant for a person:
 ///   INVALID_ARGUMENT     a name, port or range that cannot be
-///   NOT_FOUND            an undeclared deployment or service
+///   NOT_FOUND            an undeclared deployment or service, a runner that never was
 ///   FAILED_PRECONDITION  the state does not allow it
 ///   RESOURCE_EXHAUSTED   no service number, instance number, map entry or disk space is left
-///   INTERNAL             the kernel or the registry refused
+///   ABORTED              others changed the same thing again and again
+///   UNAVAILABLE          the registry does not answer
+///   PERMISSION_DENIED    the registry's server refuses this runner
+///   INTERNAL             the kernel refused, or the registry is damaged
 /// Generated code: Scripts/generate-protocol.
 
 import SwiftProtobuf
@@ -27,6 +30,52 @@ import SwiftProtobuf
 fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobuf.ProtobufAPIVersionCheck {
   struct _2: SwiftProtobuf.ProtobufAPIVersion_2 {}
   typealias Version = _2
+}
+
+package nonisolated struct Istbpf_Control_V1_ForgetRunnerRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_ForgetRunnerResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var numbers: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_ConfirmLossRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_ConfirmLossResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var instances: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct Istbpf_Control_V1_DeployRequest: Sendable {
@@ -114,6 +163,29 @@ package nonisolated struct Istbpf_Control_V1_StartInstanceResponse: Sendable {
   /// The hosts file to be bound over /etc/hosts; kept up to date by the daemon.
   package var hostsPath: String = String()
 
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_PublishInstanceRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// `shop/app.2`
+  package var instance: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_PublishInstanceResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
   package var variables: [Istbpf_Control_V1_Variable] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -171,24 +243,146 @@ package nonisolated struct Istbpf_Control_V1_GetStatusRequest: Sendable {
   package init() {}
 }
 
-package nonisolated struct Istbpf_Control_V1_GetStatusResponse: Sendable {
+package nonisolated struct Istbpf_Control_V1_GetStatusResponse: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var runner: String = String()
+  package var runner: String {
+    get {_storage._runner}
+    set {_uniqueStorage()._runner = newValue}
+  }
+
+  package var version: String {
+    get {_storage._version}
+    set {_uniqueStorage()._version = newValue}
+  }
+
+  /// `198.18.0.0/15`
+  package var range: String {
+    get {_storage._range}
+    set {_uniqueStorage()._range = newValue}
+  }
+
+  package var pid: Int32 {
+    get {_storage._pid}
+    set {_uniqueStorage()._pid = newValue}
+  }
+
+  /// Seconds since 1970 at which the daemon was ready.
+  package var startedAt: Int64 {
+    get {_storage._startedAt}
+    set {_uniqueStorage()._startedAt = newValue}
+  }
+
+  package var deployments: [Istbpf_Control_V1_DeploymentStatus] {
+    get {_storage._deployments}
+    set {_uniqueStorage()._deployments = newValue}
+  }
+
+  /// Absent on a runner that is alone.
+  package var cluster: Istbpf_Control_V1_ClusterStatus {
+    get {_storage._cluster ?? Istbpf_Control_V1_ClusterStatus()}
+    set {_uniqueStorage()._cluster = newValue}
+  }
+  /// Returns true if `cluster` has been explicitly set.
+  package var hasCluster: Bool {_storage._cluster != nil}
+  /// Clears the value of `cluster`. Subsequent reads from it will return its default value.
+  package mutating func clearCluster() {_uniqueStorage()._cluster = nil}
+
+  /// Absent on a runner without a front door.
+  package var frontDoor: Istbpf_Control_V1_FrontDoorStatus {
+    get {_storage._frontDoor ?? Istbpf_Control_V1_FrontDoorStatus()}
+    set {_uniqueStorage()._frontDoor = newValue}
+  }
+  /// Returns true if `frontDoor` has been explicitly set.
+  package var hasFrontDoor: Bool {_storage._frontDoor != nil}
+  /// Clears the value of `frontDoor`. Subsequent reads from it will return its default value.
+  package mutating func clearFrontDoor() {_uniqueStorage()._frontDoor = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+package nonisolated struct Istbpf_Control_V1_FrontDoorStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var domain: String = String()
+
+  /// HAProxy's master process, 0 where none runs.
+  package var pid: Int32 = 0
+
+  /// What is wrong, for a person; empty where nothing is.
+  package var problem: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The runners that share deployments with this one, and the way to them.
+package nonisolated struct Istbpf_Control_V1_ClusterStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  /// Where this runner takes tunnels.
+  package var tunnelAddress: String = String()
+
+  /// Why the kernel does not encrypt tunnels here, so that OpenSSL does; empty where the kernel does.
+  package var kernelTlsProblem: String = String()
+
+  /// Tunnels that live, by where this runner encrypts them.
+  package var kernelTunnels: UInt32 = 0
+
+  package var userSpaceTunnels: UInt32 = 0
+
+  /// Connections that they carry.
+  package var streams: UInt32 = 0
+
+  /// Whether changes of other runners are being received; where not, what was last known holds.
+  package var registryCurrent: Bool = false
+
+  /// What is wrong with the registry, for a person; empty where nothing is.
+  package var registryProblem: String = String()
+
+  /// Instances that vanished all at once, and are kept until that is confirmed.
+  package var heldInstances: UInt32 = 0
+
+  /// Those that are there, and those that are gone and have numbers of instances still.
+  package var runners: [Istbpf_Control_V1_RunnerStatus] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_RunnerStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  /// Whether it is there. Where not, address and version are empty.
+  package var present: Bool = false
+
+  /// Where it takes tunnels.
+  package var address: String = String()
 
   package var version: String = String()
 
-  /// `198.18.0.0/15`
-  package var range: String = String()
+  /// Instances that are known to run there, and numbers of instances that it has.
+  package var instances: UInt32 = 0
 
-  package var pid: Int32 = 0
-
-  /// Seconds since 1970 at which the daemon was ready.
-  package var startedAt: Int64 = 0
-
-  package var deployments: [Istbpf_Control_V1_DeploymentStatus] = []
+  package var numbers: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -235,6 +429,12 @@ package nonisolated struct Istbpf_Control_V1_ServiceStatus: Sendable {
 
   /// Denials since the service was declared, by reason.
   package var denials: [Istbpf_Control_V1_Denial] = []
+
+  /// `https://app-shop.example.org/`; empty where it has none, or this runner has no front door.
+  package var url: String = String()
+
+  /// Why a service that is not private has no URL, for a person.
+  package var urlProblem: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -286,9 +486,419 @@ package nonisolated struct Istbpf_Control_V1_InstanceStatus: Sendable {
   package init() {}
 }
 
+package nonisolated struct Istbpf_Control_V1_ObserveRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Only events of this deployment; empty for all.
+  package var deployment: String = String()
+
+  /// Only events of services of this name, at either end; empty for all.
+  package var service: String = String()
+
+  package var denied: Bool = false
+
+  package var opened: Bool = false
+
+  package var closed: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_ObserveResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var message: Istbpf_Control_V1_ObserveResponse.OneOf_Message? = nil
+
+  package var event: Istbpf_Control_V1_Event {
+    get {
+      if case .event(let v)? = message {return v}
+      return Istbpf_Control_V1_Event()
+    }
+    set {message = .event(newValue)}
+  }
+
+  package var untold: Istbpf_Control_V1_Untold {
+    get {
+      if case .untold(let v)? = message {return v}
+      return Istbpf_Control_V1_Untold()
+    }
+    set {message = .untold(newValue)}
+  }
+
+  /// Events that the caller was too slow for; this is where they would have been.
+  package var lost: UInt64 {
+    get {
+      if case .lost(let v)? = message {return v}
+      return 0
+    }
+    set {message = .lost(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Message: Equatable, Sendable {
+    case event(Istbpf_Control_V1_Event)
+    case untold(Istbpf_Control_V1_Untold)
+    /// Events that the caller was too slow for; this is where they would have been.
+    case lost(UInt64)
+
+  }
+
+  package init() {}
+}
+
+/// What is not known is empty or 0.
+package nonisolated struct Istbpf_Control_V1_Event: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Nanoseconds since 1970.
+  package var time: Int64 = 0
+
+  /// The end that is on this runner.
+  package var local: Istbpf_Control_V1_Endpoint {
+    get {_local ?? Istbpf_Control_V1_Endpoint()}
+    set {_local = newValue}
+  }
+  /// Returns true if `local` has been explicitly set.
+  package var hasLocal: Bool {self._local != nil}
+  /// Clears the value of `local`. Subsequent reads from it will return its default value.
+  package mutating func clearLocal() {self._local = nil}
+
+  /// The other end.
+  package var peer: Istbpf_Control_V1_Endpoint {
+    get {_peer ?? Istbpf_Control_V1_Endpoint()}
+    set {_peer = newValue}
+  }
+  /// Returns true if `peer` has been explicitly set.
+  package var hasPeer: Bool {self._peer != nil}
+  /// Clears the value of `peer`. Subsequent reads from it will return its default value.
+  package mutating func clearPeer() {self._peer = nil}
+
+  /// Whether the peer is the caller or the sender.
+  package var incoming: Bool = false
+
+  /// `tcp`, `udp`, `icmp` or the number.
+  package var `protocol`: String = String()
+
+  /// The process that called, as the host numbers it, and its name.
+  package var pid: UInt32 = 0
+
+  package var command: String = String()
+
+  package var kind: Istbpf_Control_V1_Event.OneOf_Kind? = nil
+
+  package var denied: Istbpf_Control_V1_Denied {
+    get {
+      if case .denied(let v)? = kind {return v}
+      return Istbpf_Control_V1_Denied()
+    }
+    set {kind = .denied(newValue)}
+  }
+
+  package var opened: Istbpf_Control_V1_Opened {
+    get {
+      if case .opened(let v)? = kind {return v}
+      return Istbpf_Control_V1_Opened()
+    }
+    set {kind = .opened(newValue)}
+  }
+
+  package var closed: Istbpf_Control_V1_Closed {
+    get {
+      if case .closed(let v)? = kind {return v}
+      return Istbpf_Control_V1_Closed()
+    }
+    set {kind = .closed(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Kind: Equatable, Sendable {
+    case denied(Istbpf_Control_V1_Denied)
+    case opened(Istbpf_Control_V1_Opened)
+    case closed(Istbpf_Control_V1_Closed)
+
+  }
+
+  package init() {}
+
+  fileprivate var _local: Istbpf_Control_V1_Endpoint? = nil
+  fileprivate var _peer: Istbpf_Control_V1_Endpoint? = nil
+}
+
+package nonisolated struct Istbpf_Control_V1_Endpoint: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// `shop/app.2`, or `shop/app` for the service address; empty outside the deployment.
+  package var name: String = String()
+
+  package var address: String = String()
+
+  package var port: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_Denied: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The word that `status` counts it by.
+  package var reason: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_Opened: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_Closed: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Since it was established.
+  package var nanoseconds: UInt64 = 0
+
+  /// Bytes, as the local end sees it.
+  package var sent: UInt64 = 0
+
+  package var received: UInt64 = 0
+
+  /// Smoothed.
+  package var roundTripMicroseconds: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Events of one instance that were not told, because they were too many in a second.
+package nonisolated struct Istbpf_Control_V1_Untold: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var instance: String = String()
+
+  package var denials: UInt64 = 0
+
+  /// Connections that opened or closed.
+  package var connections: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_ExplainRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Who connects.
+  package var deployment: String = String()
+
+  package var service: String = String()
+
+  /// `db`, `db.warp`, `shop/db` or an address, with `:PORT` or the service's own port.
+  package var target: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_ExplainResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// What a program would see: `connected`, or the errno's name; `unknown` where that is decided by
+  /// another runner or outside.
+  package var outcome: String = String()
+
+  /// Why, for a person.
+  package var why: String = String()
+
+  /// What decides: `cgroup/connect4`, `connect6`, `fabric` or `listen`.
+  package var decidedBy: String = String()
+
+  /// The denial's word; empty where it is no denial.
+  package var reason: String = String()
+
+  /// `shop/db`; empty outside the deployment.
+  package var target: String = String()
+
+  package var address: String = String()
+
+  package var port: UInt32 = 0
+
+  /// What the pinned maps say about it, as `MAP KEY VALUE`; empty where no entry matters.
+  package var entries: [String] = []
+
+  /// The instances that the connect could go to.
+  package var instances: [Istbpf_Control_V1_ExplainedInstance] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_ExplainedInstance: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// `shop/db.2`
+  package var instance: String = String()
+
+  package var address: String = String()
+
+  package var runner: String = String()
+
+  /// `yes`, `no`, `loopback` where only the instance itself could connect, `unknown` on another runner.
+  package var listens: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "istbpf.control.v1"
+
+nonisolated extension Istbpf_Control_V1_ForgetRunnerRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ForgetRunnerRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ForgetRunnerRequest, rhs: Istbpf_Control_V1_ForgetRunnerRequest) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ForgetRunnerResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ForgetRunnerResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}numbers\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.numbers) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.numbers != 0 {
+      try visitor.visitSingularUInt32Field(value: self.numbers, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ForgetRunnerResponse, rhs: Istbpf_Control_V1_ForgetRunnerResponse) -> Bool {
+    if lhs.numbers != rhs.numbers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ConfirmLossRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ConfirmLossRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ConfirmLossRequest, rhs: Istbpf_Control_V1_ConfirmLossRequest) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ConfirmLossResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ConfirmLossResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instances\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.instances) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.instances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.instances, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ConfirmLossResponse, rhs: Istbpf_Control_V1_ConfirmLossResponse) -> Bool {
+    if lhs.instances != rhs.instances {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
 
 nonisolated extension Istbpf_Control_V1_DeployRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DeployRequest"
@@ -452,7 +1062,7 @@ nonisolated extension Istbpf_Control_V1_StartInstanceRequest: SwiftProtobuf.Mess
 
 nonisolated extension Istbpf_Control_V1_StartInstanceResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".StartInstanceResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}address\0\u{3}cgroup_path\0\u{3}hosts_path\0\u{1}variables\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}address\0\u{3}cgroup_path\0\u{3}hosts_path\0\u{c}\u{5}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -464,7 +1074,6 @@ nonisolated extension Istbpf_Control_V1_StartInstanceResponse: SwiftProtobuf.Mes
       case 2: try { try decoder.decodeSingularStringField(value: &self.address) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.cgroupPath) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.hostsPath) }()
-      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.variables) }()
       default: break
       }
     }
@@ -483,9 +1092,6 @@ nonisolated extension Istbpf_Control_V1_StartInstanceResponse: SwiftProtobuf.Mes
     if !self.hostsPath.isEmpty {
       try visitor.visitSingularStringField(value: self.hostsPath, fieldNumber: 4)
     }
-    if !self.variables.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.variables, fieldNumber: 5)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -494,6 +1100,65 @@ nonisolated extension Istbpf_Control_V1_StartInstanceResponse: SwiftProtobuf.Mes
     if lhs.address != rhs.address {return false}
     if lhs.cgroupPath != rhs.cgroupPath {return false}
     if lhs.hostsPath != rhs.hostsPath {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_PublishInstanceRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PublishInstanceRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.instance) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.instance.isEmpty {
+      try visitor.visitSingularStringField(value: self.instance, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_PublishInstanceRequest, rhs: Istbpf_Control_V1_PublishInstanceRequest) -> Bool {
+    if lhs.instance != rhs.instance {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_PublishInstanceResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PublishInstanceResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}variables\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.variables) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.variables.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.variables, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_PublishInstanceResponse, rhs: Istbpf_Control_V1_PublishInstanceResponse) -> Bool {
     if lhs.variables != rhs.variables {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
@@ -621,7 +1286,126 @@ nonisolated extension Istbpf_Control_V1_GetStatusRequest: SwiftProtobuf.Message,
 
 nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".GetStatusResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}runner\0\u{1}version\0\u{1}range\0\u{1}pid\0\u{3}started_at\0\u{1}deployments\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}runner\0\u{1}version\0\u{1}range\0\u{1}pid\0\u{3}started_at\0\u{1}deployments\0\u{1}cluster\0\u{3}front_door\0")
+
+  fileprivate class _StorageClass {
+    var _runner: String = String()
+    var _version: String = String()
+    var _range: String = String()
+    var _pid: Int32 = 0
+    var _startedAt: Int64 = 0
+    var _deployments: [Istbpf_Control_V1_DeploymentStatus] = []
+    var _cluster: Istbpf_Control_V1_ClusterStatus? = nil
+    var _frontDoor: Istbpf_Control_V1_FrontDoorStatus? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _runner = source._runner
+      _version = source._version
+      _range = source._range
+      _pid = source._pid
+      _startedAt = source._startedAt
+      _deployments = source._deployments
+      _cluster = source._cluster
+      _frontDoor = source._frontDoor
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._runner) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._version) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._range) }()
+        case 4: try { try decoder.decodeSingularInt32Field(value: &_storage._pid) }()
+        case 5: try { try decoder.decodeSingularInt64Field(value: &_storage._startedAt) }()
+        case 6: try { try decoder.decodeRepeatedMessageField(value: &_storage._deployments) }()
+        case 7: try { try decoder.decodeSingularMessageField(value: &_storage._cluster) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._frontDoor) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._runner.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._runner, fieldNumber: 1)
+      }
+      if !_storage._version.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._version, fieldNumber: 2)
+      }
+      if !_storage._range.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._range, fieldNumber: 3)
+      }
+      if _storage._pid != 0 {
+        try visitor.visitSingularInt32Field(value: _storage._pid, fieldNumber: 4)
+      }
+      if _storage._startedAt != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._startedAt, fieldNumber: 5)
+      }
+      if !_storage._deployments.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._deployments, fieldNumber: 6)
+      }
+      try { if let v = _storage._cluster {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      } }()
+      try { if let v = _storage._frontDoor {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_GetStatusResponse, rhs: Istbpf_Control_V1_GetStatusResponse) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._runner != rhs_storage._runner {return false}
+        if _storage._version != rhs_storage._version {return false}
+        if _storage._range != rhs_storage._range {return false}
+        if _storage._pid != rhs_storage._pid {return false}
+        if _storage._startedAt != rhs_storage._startedAt {return false}
+        if _storage._deployments != rhs_storage._deployments {return false}
+        if _storage._cluster != rhs_storage._cluster {return false}
+        if _storage._frontDoor != rhs_storage._frontDoor {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_FrontDoorStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".FrontDoorStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}domain\0\u{1}pid\0\u{1}problem\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -629,46 +1413,161 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.runner) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.version) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.range) }()
-      case 4: try { try decoder.decodeSingularInt32Field(value: &self.pid) }()
-      case 5: try { try decoder.decodeSingularInt64Field(value: &self.startedAt) }()
-      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.deployments) }()
+      case 1: try { try decoder.decodeSingularStringField(value: &self.domain) }()
+      case 2: try { try decoder.decodeSingularInt32Field(value: &self.pid) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.problem) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.runner.isEmpty {
-      try visitor.visitSingularStringField(value: self.runner, fieldNumber: 1)
-    }
-    if !self.version.isEmpty {
-      try visitor.visitSingularStringField(value: self.version, fieldNumber: 2)
-    }
-    if !self.range.isEmpty {
-      try visitor.visitSingularStringField(value: self.range, fieldNumber: 3)
+    if !self.domain.isEmpty {
+      try visitor.visitSingularStringField(value: self.domain, fieldNumber: 1)
     }
     if self.pid != 0 {
-      try visitor.visitSingularInt32Field(value: self.pid, fieldNumber: 4)
+      try visitor.visitSingularInt32Field(value: self.pid, fieldNumber: 2)
     }
-    if self.startedAt != 0 {
-      try visitor.visitSingularInt64Field(value: self.startedAt, fieldNumber: 5)
-    }
-    if !self.deployments.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.deployments, fieldNumber: 6)
+    if !self.problem.isEmpty {
+      try visitor.visitSingularStringField(value: self.problem, fieldNumber: 3)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: Istbpf_Control_V1_GetStatusResponse, rhs: Istbpf_Control_V1_GetStatusResponse) -> Bool {
-    if lhs.runner != rhs.runner {return false}
-    if lhs.version != rhs.version {return false}
-    if lhs.range != rhs.range {return false}
+  package static func ==(lhs: Istbpf_Control_V1_FrontDoorStatus, rhs: Istbpf_Control_V1_FrontDoorStatus) -> Bool {
+    if lhs.domain != rhs.domain {return false}
     if lhs.pid != rhs.pid {return false}
-    if lhs.startedAt != rhs.startedAt {return false}
-    if lhs.deployments != rhs.deployments {return false}
+    if lhs.problem != rhs.problem {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ClusterStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ClusterStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}tunnel_address\0\u{3}kernel_tls_problem\0\u{3}kernel_tunnels\0\u{3}user_space_tunnels\0\u{1}streams\0\u{3}registry_current\0\u{3}registry_problem\0\u{3}held_instances\0\u{1}runners\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.tunnelAddress) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.kernelTlsProblem) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.kernelTunnels) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.userSpaceTunnels) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.streams) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.registryCurrent) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.registryProblem) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.heldInstances) }()
+      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.runners) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.tunnelAddress.isEmpty {
+      try visitor.visitSingularStringField(value: self.tunnelAddress, fieldNumber: 2)
+    }
+    if !self.kernelTlsProblem.isEmpty {
+      try visitor.visitSingularStringField(value: self.kernelTlsProblem, fieldNumber: 3)
+    }
+    if self.kernelTunnels != 0 {
+      try visitor.visitSingularUInt32Field(value: self.kernelTunnels, fieldNumber: 4)
+    }
+    if self.userSpaceTunnels != 0 {
+      try visitor.visitSingularUInt32Field(value: self.userSpaceTunnels, fieldNumber: 5)
+    }
+    if self.streams != 0 {
+      try visitor.visitSingularUInt32Field(value: self.streams, fieldNumber: 6)
+    }
+    if self.registryCurrent != false {
+      try visitor.visitSingularBoolField(value: self.registryCurrent, fieldNumber: 7)
+    }
+    if !self.registryProblem.isEmpty {
+      try visitor.visitSingularStringField(value: self.registryProblem, fieldNumber: 8)
+    }
+    if self.heldInstances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.heldInstances, fieldNumber: 9)
+    }
+    if !self.runners.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.runners, fieldNumber: 10)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ClusterStatus, rhs: Istbpf_Control_V1_ClusterStatus) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.tunnelAddress != rhs.tunnelAddress {return false}
+    if lhs.kernelTlsProblem != rhs.kernelTlsProblem {return false}
+    if lhs.kernelTunnels != rhs.kernelTunnels {return false}
+    if lhs.userSpaceTunnels != rhs.userSpaceTunnels {return false}
+    if lhs.streams != rhs.streams {return false}
+    if lhs.registryCurrent != rhs.registryCurrent {return false}
+    if lhs.registryProblem != rhs.registryProblem {return false}
+    if lhs.heldInstances != rhs.heldInstances {return false}
+    if lhs.runners != rhs.runners {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_RunnerStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RunnerStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}present\0\u{1}address\0\u{1}version\0\u{1}instances\0\u{1}numbers\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.present) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.address) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.version) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.instances) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.numbers) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.present != false {
+      try visitor.visitSingularBoolField(value: self.present, fieldNumber: 2)
+    }
+    if !self.address.isEmpty {
+      try visitor.visitSingularStringField(value: self.address, fieldNumber: 3)
+    }
+    if !self.version.isEmpty {
+      try visitor.visitSingularStringField(value: self.version, fieldNumber: 4)
+    }
+    if self.instances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.instances, fieldNumber: 5)
+    }
+    if self.numbers != 0 {
+      try visitor.visitSingularUInt32Field(value: self.numbers, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_RunnerStatus, rhs: Istbpf_Control_V1_RunnerStatus) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.present != rhs.present {return false}
+    if lhs.address != rhs.address {return false}
+    if lhs.version != rhs.version {return false}
+    if lhs.instances != rhs.instances {return false}
+    if lhs.numbers != rhs.numbers {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -726,7 +1625,7 @@ nonisolated extension Istbpf_Control_V1_DeploymentStatus: SwiftProtobuf.Message,
 
 nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ServiceStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}number\0\u{1}address\0\u{1}port\0\u{1}private\0\u{1}egress\0\u{1}denials\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}number\0\u{1}address\0\u{1}port\0\u{1}private\0\u{1}egress\0\u{1}denials\0\u{1}url\0\u{3}url_problem\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -741,6 +1640,8 @@ nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, Sw
       case 5: try { try decoder.decodeSingularBoolField(value: &self.`private`) }()
       case 6: try { try decoder.decodeRepeatedStringField(value: &self.egress) }()
       case 7: try { try decoder.decodeRepeatedMessageField(value: &self.denials) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.url) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.urlProblem) }()
       default: break
       }
     }
@@ -768,6 +1669,12 @@ nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, Sw
     if !self.denials.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.denials, fieldNumber: 7)
     }
+    if !self.url.isEmpty {
+      try visitor.visitSingularStringField(value: self.url, fieldNumber: 8)
+    }
+    if !self.urlProblem.isEmpty {
+      try visitor.visitSingularStringField(value: self.urlProblem, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -779,6 +1686,8 @@ nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, Sw
     if lhs.`private` != rhs.`private` {return false}
     if lhs.egress != rhs.egress {return false}
     if lhs.denials != rhs.denials {return false}
+    if lhs.url != rhs.url {return false}
+    if lhs.urlProblem != rhs.urlProblem {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -884,6 +1793,583 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
     if lhs.hooks != rhs.hooks {return false}
     if lhs.missingHooks != rhs.missingHooks {return false}
     if lhs.switchAttached != rhs.switchAttached {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ObserveRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}denied\0\u{1}opened\0\u{1}closed\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.deployment) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.denied) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.opened) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.closed) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.deployment.isEmpty {
+      try visitor.visitSingularStringField(value: self.deployment, fieldNumber: 1)
+    }
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 2)
+    }
+    if self.denied != false {
+      try visitor.visitSingularBoolField(value: self.denied, fieldNumber: 3)
+    }
+    if self.opened != false {
+      try visitor.visitSingularBoolField(value: self.opened, fieldNumber: 4)
+    }
+    if self.closed != false {
+      try visitor.visitSingularBoolField(value: self.closed, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ObserveRequest, rhs: Istbpf_Control_V1_ObserveRequest) -> Bool {
+    if lhs.deployment != rhs.deployment {return false}
+    if lhs.service != rhs.service {return false}
+    if lhs.denied != rhs.denied {return false}
+    if lhs.opened != rhs.opened {return false}
+    if lhs.closed != rhs.closed {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ObserveResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ObserveResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}event\0\u{1}untold\0\u{1}lost\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: Istbpf_Control_V1_Event?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .event(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .event(v)
+        }
+      }()
+      case 2: try {
+        var v: Istbpf_Control_V1_Untold?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .untold(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .untold(v)
+        }
+      }()
+      case 3: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.message != nil {try decoder.handleConflictingOneOf()}
+          self.message = .lost(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.message {
+    case .event?: try {
+      guard case .event(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .untold?: try {
+      guard case .untold(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .lost?: try {
+      guard case .lost(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 3)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ObserveResponse, rhs: Istbpf_Control_V1_ObserveResponse) -> Bool {
+    if lhs.message != rhs.message {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_Event: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Event"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}time\0\u{1}local\0\u{1}peer\0\u{1}incoming\0\u{1}protocol\0\u{1}pid\0\u{1}command\0\u{1}denied\0\u{1}opened\0\u{1}closed\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self.time) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._local) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._peer) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.incoming) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.`protocol`) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.pid) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.command) }()
+      case 8: try {
+        var v: Istbpf_Control_V1_Denied?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .denied(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .denied(v)
+        }
+      }()
+      case 9: try {
+        var v: Istbpf_Control_V1_Opened?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .opened(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .opened(v)
+        }
+      }()
+      case 10: try {
+        var v: Istbpf_Control_V1_Closed?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .closed(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .closed(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.time != 0 {
+      try visitor.visitSingularInt64Field(value: self.time, fieldNumber: 1)
+    }
+    try { if let v = self._local {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._peer {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if self.incoming != false {
+      try visitor.visitSingularBoolField(value: self.incoming, fieldNumber: 4)
+    }
+    if !self.`protocol`.isEmpty {
+      try visitor.visitSingularStringField(value: self.`protocol`, fieldNumber: 5)
+    }
+    if self.pid != 0 {
+      try visitor.visitSingularUInt32Field(value: self.pid, fieldNumber: 6)
+    }
+    if !self.command.isEmpty {
+      try visitor.visitSingularStringField(value: self.command, fieldNumber: 7)
+    }
+    switch self.kind {
+    case .denied?: try {
+      guard case .denied(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case .opened?: try {
+      guard case .opened(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case .closed?: try {
+      guard case .closed(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_Event, rhs: Istbpf_Control_V1_Event) -> Bool {
+    if lhs.time != rhs.time {return false}
+    if lhs._local != rhs._local {return false}
+    if lhs._peer != rhs._peer {return false}
+    if lhs.incoming != rhs.incoming {return false}
+    if lhs.`protocol` != rhs.`protocol` {return false}
+    if lhs.pid != rhs.pid {return false}
+    if lhs.command != rhs.command {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_Endpoint: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Endpoint"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}address\0\u{1}port\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.address) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.address.isEmpty {
+      try visitor.visitSingularStringField(value: self.address, fieldNumber: 2)
+    }
+    if self.port != 0 {
+      try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_Endpoint, rhs: Istbpf_Control_V1_Endpoint) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.address != rhs.address {return false}
+    if lhs.port != rhs.port {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_Denied: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Denied"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_Denied, rhs: Istbpf_Control_V1_Denied) -> Bool {
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_Opened: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Opened"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_Opened, rhs: Istbpf_Control_V1_Opened) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_Closed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Closed"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}nanoseconds\0\u{1}sent\0\u{1}received\0\u{3}round_trip_microseconds\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.nanoseconds) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.sent) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.received) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.roundTripMicroseconds) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.nanoseconds != 0 {
+      try visitor.visitSingularUInt64Field(value: self.nanoseconds, fieldNumber: 1)
+    }
+    if self.sent != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sent, fieldNumber: 2)
+    }
+    if self.received != 0 {
+      try visitor.visitSingularUInt64Field(value: self.received, fieldNumber: 3)
+    }
+    if self.roundTripMicroseconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.roundTripMicroseconds, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_Closed, rhs: Istbpf_Control_V1_Closed) -> Bool {
+    if lhs.nanoseconds != rhs.nanoseconds {return false}
+    if lhs.sent != rhs.sent {return false}
+    if lhs.received != rhs.received {return false}
+    if lhs.roundTripMicroseconds != rhs.roundTripMicroseconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_Untold: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Untold"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}denials\0\u{1}connections\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.instance) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.denials) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.connections) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.instance.isEmpty {
+      try visitor.visitSingularStringField(value: self.instance, fieldNumber: 1)
+    }
+    if self.denials != 0 {
+      try visitor.visitSingularUInt64Field(value: self.denials, fieldNumber: 2)
+    }
+    if self.connections != 0 {
+      try visitor.visitSingularUInt64Field(value: self.connections, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_Untold, rhs: Istbpf_Control_V1_Untold) -> Bool {
+    if lhs.instance != rhs.instance {return false}
+    if lhs.denials != rhs.denials {return false}
+    if lhs.connections != rhs.connections {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ExplainRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ExplainRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}target\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.deployment) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.deployment.isEmpty {
+      try visitor.visitSingularStringField(value: self.deployment, fieldNumber: 1)
+    }
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 2)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ExplainRequest, rhs: Istbpf_Control_V1_ExplainRequest) -> Bool {
+    if lhs.deployment != rhs.deployment {return false}
+    if lhs.service != rhs.service {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ExplainResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ExplainResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}outcome\0\u{1}why\0\u{3}decided_by\0\u{1}reason\0\u{1}target\0\u{1}address\0\u{1}port\0\u{1}entries\0\u{1}instances\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.outcome) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.why) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.decidedBy) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.address) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
+      case 8: try { try decoder.decodeRepeatedStringField(value: &self.entries) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.instances) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.outcome.isEmpty {
+      try visitor.visitSingularStringField(value: self.outcome, fieldNumber: 1)
+    }
+    if !self.why.isEmpty {
+      try visitor.visitSingularStringField(value: self.why, fieldNumber: 2)
+    }
+    if !self.decidedBy.isEmpty {
+      try visitor.visitSingularStringField(value: self.decidedBy, fieldNumber: 3)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 4)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 5)
+    }
+    if !self.address.isEmpty {
+      try visitor.visitSingularStringField(value: self.address, fieldNumber: 6)
+    }
+    if self.port != 0 {
+      try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 7)
+    }
+    if !self.entries.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.entries, fieldNumber: 8)
+    }
+    if !self.instances.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.instances, fieldNumber: 9)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ExplainResponse, rhs: Istbpf_Control_V1_ExplainResponse) -> Bool {
+    if lhs.outcome != rhs.outcome {return false}
+    if lhs.why != rhs.why {return false}
+    if lhs.decidedBy != rhs.decidedBy {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.address != rhs.address {return false}
+    if lhs.port != rhs.port {return false}
+    if lhs.entries != rhs.entries {return false}
+    if lhs.instances != rhs.instances {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ExplainedInstance: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ExplainedInstance"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}address\0\u{1}runner\0\u{1}listens\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.instance) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.address) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.runner) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.listens) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.instance.isEmpty {
+      try visitor.visitSingularStringField(value: self.instance, fieldNumber: 1)
+    }
+    if !self.address.isEmpty {
+      try visitor.visitSingularStringField(value: self.address, fieldNumber: 2)
+    }
+    if !self.runner.isEmpty {
+      try visitor.visitSingularStringField(value: self.runner, fieldNumber: 3)
+    }
+    if !self.listens.isEmpty {
+      try visitor.visitSingularStringField(value: self.listens, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ExplainedInstance, rhs: Istbpf_Control_V1_ExplainedInstance) -> Bool {
+    if lhs.instance != rhs.instance {return false}
+    if lhs.address != rhs.address {return false}
+    if lhs.runner != rhs.runner {return false}
+    if lhs.listens != rhs.listens {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,92 @@
+import Logging
+import Synchronization
+
+/// A log that what happens outside cannot fill a disk with: each statement that logs may write 20 lines
+/// at once, and 10 a minute after that. The next that it writes says how many were left out.
+///
+/// Trace and debug are not bounded: who asks for them wants all.
+public struct BoundedLog: LogHandler {
+  private var inner: any LogHandler
+  private let budget: LogBudget
+
+  /// To standard error.
+  public static func standardError(label: String) -> BoundedLog {
+    BoundedLog(inner: StreamLogHandler.standardError(label: label), budget: LogBudget())
+  }
+
+  private init(inner: any LogHandler, budget: LogBudget) {
+    (self.inner, self.budget) = (inner, budget)
+  }
+
+  /// Logs it, or counts it.
+  public func log(event: LogEvent) {
+    guard event.level >= .info else { return inner.log(event: event) }
+    let place = LogBudget.Place(file: event.file, line: event.line)
+    guard let omitted = budget.spend(at: place, now: .now) else { return }
+    guard omitted > 0 else { return inner.log(event: event) }
+    var event = event
+    event.message = "\(event.message) (and \(omitted) more like this, not logged)"
+    inner.log(event: event)
+  }
+
+  /// As the handler behind has it.
+  public var logLevel: Logger.Level {
+    get { inner.logLevel }
+    set { inner.logLevel = newValue }
+  }
+
+  /// As the handler behind has it.
+  public var metadata: Logger.Metadata {
+    get { inner.metadata }
+    set { inner.metadata = newValue }
+  }
+
+  /// As the handler behind has it.
+  public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { inner[metadataKey: key] }
+    set { inner[metadataKey: key] = newValue }
+  }
+}
+
+/// How many lines each place may still log.
+final class LogBudget: Sendable {
+  /// A statement of the program. There are only so many, and so of what is kept for them.
+  struct Place: Hashable, Sendable {
+    let file: String
+    let line: UInt
+  }
+
+  /// The lines that a place has in hand when it has been silent.
+  static let burst = 20
+  /// What it takes to earn one more.
+  static let interval = Duration.seconds(6)
+
+  private struct Account {
+    var left = LogBudget.burst
+    var omitted = 0
+    /// When the last line was earned.
+    var time: ContinuousClock.Instant
+  }
+
+  private let accounts = Mutex<[Place: Account]>([:])
+
+  /// Takes a line for `place`: nil where it has none left, else how many were left out since its last.
+  func spend(at place: Place, now: ContinuousClock.Instant) -> Int? {
+    accounts.withLock { accounts in
+      var account = accounts[place] ?? Account(time: now)
+      defer { accounts[place] = account }
+      while account.left < Self.burst, now - account.time >= Self.interval {
+        account.left += 1
+        account.time += Self.interval
+      }
+      if account.left == Self.burst { account.time = now }
+      guard account.left > 0 else {
+        account.omitted += 1
+        return nil
+      }
+      account.left -= 1
+      defer { account.omitted = 0 }
+      return account.omitted
+    }
+  }
+}

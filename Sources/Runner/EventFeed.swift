@@ -1,0 +1,80 @@
+import Dataplane
+import Model
+import Synchronization
+
+/// Hands what the data path tells to everybody who observes. A subscriber that is slow loses the
+/// oldest of what it has not read, and holds nobody up.
+final class EventFeed: Sendable {
+  /// How many events wait for one subscriber at most.
+  static let capacity = 4096
+
+  private struct State {
+    var next = 0
+    var subscriptions: [Int: EventSubscription] = [:]
+  }
+
+  private let state = Mutex(State())
+  private let observeConnections: @Sendable (Bool) -> Void
+
+  /// A feed; `observeConnections` is told whether anybody wants connections that open and close.
+  init(observeConnections: @escaping @Sendable (Bool) -> Void) {
+    self.observeConnections = observeConnections
+    observeConnections(false)
+  }
+
+  /// A new subscription to what `filter` lets through, until it is ended.
+  func subscribe(_ filter: EventFilter) -> EventSubscription {
+    state.withLock { state in
+      let id = state.next
+      state.next += 1
+      let subscription = EventSubscription(filter, capacity: Self.capacity) { [weak self] in
+        self?.remove(id)
+      }
+      state.subscriptions[id] = subscription
+      // Under the lock, so that the last word on it is right.
+      observeConnections(state.subscriptions.values.contains { $0.filter.wantsConnections })
+      return subscription
+    }
+  }
+
+  /// Hands `told` to whom it concerns; never waits.
+  func publish(_ told: Told) {
+    for subscription in state.withLock({ Array($0.subscriptions.values) }) {
+      subscription.offer(told)
+    }
+  }
+
+  private func remove(_ id: Int) {
+    state.withLock { state in
+      state.subscriptions[id] = nil
+      observeConnections(state.subscriptions.values.contains { $0.filter.wantsConnections })
+    }
+  }
+}
+
+/// One observer's share of the feed.
+final class EventSubscription: Sendable {
+  let filter: EventFilter
+  /// What it has not read yet; ends with `end`.
+  let told: AsyncStream<Told>
+  private let continuation: AsyncStream<Told>.Continuation
+  private let lost = Atomic<UInt64>(0)
+
+  init(_ filter: EventFilter, capacity: Int, ended: @escaping @Sendable () -> Void) {
+    self.filter = filter
+    (told, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(capacity))
+    continuation.onTermination = { _ in ended() }
+  }
+
+  /// Queues it, if the filter lets it through; the oldest gives way where the queue is full.
+  func offer(_ told: Told) {
+    guard filter.admits(told) else { return }
+    if case .dropped = continuation.yield(told) { lost.add(1, ordering: .relaxed) }
+  }
+
+  /// How many events gave way since the last call.
+  func takeLost() -> UInt64 { lost.exchange(0, ordering: .relaxed) }
+
+  /// Ends it; what is queued can still be read.
+  func end() { continuation.finish() }
+}

@@ -1,0 +1,92 @@
+import Fabric
+import LinuxSystem
+import Model
+
+/// Connections that end because those who had them may no longer.
+extension Runner {
+  /// How long what an ended instance's programs wrote may take to be read. With it, what is cut is cut
+  /// within a second.
+  private static let draining = Duration.milliseconds(500)
+
+  /// Waits until the sockets that an ended instance's programs left have sent all that they hold, or
+  /// have had their time.
+  func drain(_ ended: RunningInstance) async {
+    let deadline = ContinuousClock.now + Self.draining
+    while ContinuousClock.now < deadline, !Task.isCancelled,
+      namespaces(of: ended).contains(where: { holdsUnsent(in: $0) })
+    { try? await Task.sleep(for: .milliseconds(10)) }
+  }
+
+  private func holdsUnsent(in namespace: NetworkNamespace) -> Bool {
+    let connections = (try? TCPConnections.list(in: namespace)) ?? []
+    return connections.contains { $0.unacknowledged > 0 && !$0.peer.isLoopback }
+  }
+
+  /// Cuts an instance's connections at both ends. First at its own, from where the RST reaches the
+  /// others, on other runners through the relay; then at those ends that it did not reach, since its
+  /// sockets are gone. An end that knows already that nothing more comes is left: what it writes is
+  /// answered with RST by the fabric.
+  func cutConnections(of instance: RunningInstance) {
+    let cgroups = instance.cgroupIDs
+    cut("all its own", of: instance) { [plan] connection in
+      connection.peer != connection.local && !connection.peer.isLoopback
+        && (plan.contains(connection.peer) || connection.isOf(cgroups))
+    }
+    let address = instance.identity.address
+    for other in running.values
+    where other.instance.deployment == instance.instance.deployment
+      && other.instance != instance.instance
+    {
+      cut("with \(instance.instance.id)", of: other) { $0.peer == address && !$0.hasPeerEnded }
+    }
+    let fabric = fabric(of: instance.instance.deployment)
+    guard fabric.exists else { return }
+    do {
+      try TCPConnections.cut(in: try fabric.open()) { $0.peer == address && !$0.hasPeerEnded }
+    } catch {
+      logger.error("\(instance.instance.id): cannot cut the relay's connections: \(error)")
+    }
+  }
+
+  /// Cuts those of an instance's network namespaces that `isCut` names.
+  func cut(
+    _ what: String, of instance: RunningInstance, where isCut: (TCPConnection) -> Bool
+  ) {
+    for namespace in namespaces(of: instance) {
+      do {
+        let count = try TCPConnections.cut(in: namespace, where: isCut)
+        if count > 0 { logger.info("\(instance.instance.id): cut \(count) connections: \(what)") }
+      } catch {
+        logger.error("\(instance.instance.id): cannot cut connections: \(error)")
+      }
+    }
+  }
+
+  /// The network namespace with an instance's ist0: the one that it was started in, or, where an
+  /// earlier daemon started it, those of its processes that have a link of its number.
+  func namespaces(of instance: RunningInstance) -> [NetworkNamespace] {
+    if let own = namespaces[instance.instance.id] { return [own] }
+    var found: [NetworkNamespace.Identity: NetworkNamespace] = [:]
+    for process in (try? instance.cgroup.allProcesses()) ?? [] {
+      guard let namespace = try? NetworkNamespace(process: process),
+        found[namespace.identity] == nil,
+        InstanceLink.isIn(namespace, ifindex: instance.link.ifindex)
+      else { continue }
+      found[namespace.identity] = namespace
+    }
+    if found.count == 1 { namespaces[instance.instance.id] = found.values.first }
+    return Array(found.values)
+  }
+}
+
+extension TCPConnection {
+  /// Whether its socket is of one of these cgroups, or the kernel does not say.
+  func isOf(_ cgroups: Set<UInt64>) -> Bool { cgroup.map(cgroups.contains) ?? true }
+}
+
+extension RunningInstance {
+  /// The ids of its cgroup and of those inside it.
+  var cgroupIDs: Set<UInt64> {
+    Set((try? cgroup.withDescendants().map { try $0.id() }) ?? [])
+  }
+}

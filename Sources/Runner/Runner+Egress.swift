@@ -1,0 +1,48 @@
+import Dataplane
+import Fabric
+import LinuxSystem
+import Model
+
+/// What services may connect to outside their deployments.
+extension Runner {
+  /// Makes the kernel allow the services of a deployment what they declare, and nothing else. What they
+  /// no longer declare is revoked, and the connections that it had allowed are cut.
+  func publishEgress(of services: [Service], in deployment: Deployment) throws {
+    let current = try dataplane.egress(ofDeployment: deployment.id)
+    for service in services {
+      let (old, new) = (current[service.number] ?? [], Set(service.egress))
+      try dataplane.allow(
+        new.subtracting(old), service: service.number, deployment: deployment.id)
+      try revoke(old.subtracting(new), of: service.number, in: deployment, keeping: new)
+    }
+    let declared = Set(services.map(\.number))
+    for (service, rules) in current where !declared.contains(service) {
+      try revoke(rules, of: service, in: deployment, keeping: [])
+    }
+  }
+
+  /// First cut, so that the RST finds its way out; then revoked; then cut what came in between, of
+  /// which the other end is not told.
+  private func revoke(
+    _ revoked: Set<EgressRule>, of service: ServiceNumber, in deployment: Deployment,
+    keeping kept: Set<EgressRule>
+  ) throws {
+    guard !revoked.isEmpty else { return }
+    let instances = running.values.filter {
+      $0.instance.deployment == deployment.name && $0.instance.serviceNumber == service
+    }
+    for instance in instances { cutEgress(of: instance, keeping: kept) }
+    try dataplane.revoke(revoked, service: service, deployment: deployment.id)
+    for instance in instances { cutEgress(of: instance, keeping: kept) }
+  }
+
+  /// Cuts the connections that no rule of `kept` allows, of the instance's own sockets: others may
+  /// share its network namespace.
+  private func cutEgress(of instance: RunningInstance, keeping kept: Set<EgressRule>) {
+    let cgroups = instance.cgroupIDs
+    cut("egress", of: instance) { [plan] connection in
+      !plan.contains(connection.peer) && !connection.peer.isLoopback && connection.isOf(cgroups)
+        && !kept.contains { $0.allows(connection.peer, port: connection.peerPort) }
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import ControlAPI
+import Dataplane
+import Glibc
+import Model
+import Registry
+
+extension Runner {
+  /// The filter that a request means: names become the numbers that events have.
+  ///
+  /// Throws `RegistryError` where no such deployment or service is declared.
+  func filter(
+    of request: Istbpf_Control_V1_ObserveRequest
+  ) async throws -> EventFilter {
+    var filter = EventFilter(
+      plan: plan, denied: request.denied, opened: request.opened, closed: request.closed)
+    let deployment = try request.deployment.isEmpty ? nil : DeploymentName(request.deployment)
+    if let deployment { filter.deployment = try await registry.deployment(named: deployment).id }
+    guard !request.service.isEmpty else { return filter }
+    let name = try ServiceName(request.service)
+    if let deployment {
+      // Throws with what was likely meant.
+      _ = try await registry.service(name, of: deployment)
+    }
+    var services: Set<EventFilter.ServiceKey> = []
+    for found in try await registry.deployments() where deployment ?? found.name == found.name {
+      for service in try await registry.services(of: found.name) where service.name == name {
+        services.insert(.init(deployment: found.id, service: service.number))
+      }
+    }
+    guard !services.isEmpty else { throw RunnerError.unknownService(name) }
+    filter.services = services
+    return filter
+  }
+}
+
+/// Puts what the data path tells into the control API's words.
+struct EventNaming {
+  private let state: PinnedState
+  private var names: Names
+  private var read = ContinuousClock.now
+
+  /// Throws `DataplaneError`.
+  init(pinnedIn directory: String) throws {
+    state = try PinnedState(directory: directory)
+    names = try Names(state)
+  }
+
+  /// Names as they are now, or were a second ago.
+  mutating func message(_ told: Told) throws -> Istbpf_Control_V1_ObserveResponse {
+    if ContinuousClock.now - read > .seconds(1) {
+      names = try Names(state)
+      read = .now
+    }
+    return .with { response in
+      switch told {
+      case .event(let event): response.event = message(event)
+      case .untold(let instance, let denials, let connections):
+        response.untold = .with {
+          $0.instance =
+            names.endpoint(instance.address, deployment: instance.deployment)
+            ?? "\(instance.address)"
+          $0.denials = denials
+          $0.connections = connections
+        }
+      }
+    }
+  }
+
+  private func message(_ event: Event) -> Istbpf_Control_V1_Event {
+    .with { message in
+      message.time = event.time
+      message.local.port = UInt32(event.port)
+      if let instance = event.instance {
+        message.local.address = "\(instance.address)"
+        message.local.name =
+          names.endpoint(instance.address, deployment: instance.deployment) ?? ""
+      }
+      message.peer.address = event.peer.text
+      message.peer.port = UInt32(event.peer.port)
+      if let peer = event.peer.ipv4, let instance = event.instance {
+        message.peer.name = names.endpoint(peer, deployment: instance.deployment) ?? ""
+      }
+      message.incoming = event.isIncoming
+      message.protocol = Self.name(ofProtocol: event.networkProtocol)
+      message.pid = event.pid
+      message.command = event.command
+      switch event.kind {
+      case .denied(let reason): message.denied.reason = reason.identifier
+      case .opened: message.opened = .init()
+      case .closed(let closing):
+        message.closed = .with {
+          $0.nanoseconds = closing.nanoseconds
+          $0.sent = closing.sent
+          $0.received = closing.received
+          $0.roundTripMicroseconds = closing.roundTripMicroseconds
+        }
+      }
+    }
+  }
+
+  /// As /etc/protocols has it; the number where it is not among those that are met often.
+  private static func name(ofProtocol number: UInt32) -> String {
+    switch Int(number) {
+    case 0: ""
+    case IPPROTO_TCP, IPPROTO_MPTCP: "tcp"
+    case IPPROTO_UDP: "udp"
+    case IPPROTO_ICMP: "icmp"
+    case IPPROTO_ICMPV6: "ipv6-icmp"
+    case IPPROTO_SCTP: "sctp"
+    case IPPROTO_UDPLITE: "udplite"
+    case IPPROTO_RAW: "raw"
+    default: "\(number)"
+    }
+  }
+}
