@@ -10,7 +10,7 @@ struct CA: ParsableCommand {
       The authority is a directory, which need not be on a runner. Each runner gets the three files \
       that `issue` writes, and the deny list.
       """,
-    subcommands: [Init.self, Issue.self, List.self, Revoke.self, Rotate.self])
+    subcommands: [Init.self, Issue.self, IssueDomain.self, List.self, Revoke.self, Rotate.self])
 
   struct Location: ParsableArguments {
     @Option(help: "The authority's directory.")
@@ -63,6 +63,33 @@ struct CA: ParsableCommand {
           try CertificateAuthority.write(text, to: file, mode: mode)
           print("wrote \(file.path)")
         }
+      }
+    }
+  }
+
+  struct IssueDomain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Issue a certificate for a front door, to try it with.",
+      discussion: """
+        Writes DOMAIN.pem: the certificate of *.DOMAIN and DOMAIN, and its new key (mode 0600), as \
+        frontDoor.certificates takes it. Only who trusts the authority's ca.crt trusts it.
+        """)
+
+    @Argument(help: "The front door's domain.")
+    var domain: String
+    @Option(help: "How long it is valid, in days.")
+    var days = 90
+    @Option(help: "The directory to write to, which must exist.")
+    var out = "."
+    @OptionGroup var location: Location
+
+    func run() throws {
+      try failing {
+        let issued = try CertificateAuthority(directory: location.url)
+          .issue(domain: domain, days: days)
+        let file = URL(fileURLWithPath: out, isDirectory: true).appending(path: "\(domain).pem")
+        try CertificateAuthority.write(issued.certificate + issued.key, to: file, mode: 0o600)
+        print("wrote \(file.path)")
       }
     }
   }

@@ -3,46 +3,73 @@ import Glibc
 
 /// A service's configuration file as it was named on the command line.
 struct ConfigurationFile {
-  /// What it is called where nothing else is said.
-  static let name = "warp.config.json"
-  /// The form that needs Node, which this version does not evaluate.
-  private static let javaScriptName = "warp.config.js"
+  /// The form that the platform knows: a CommonJS module, which Node evaluates.
+  static let moduleName = "warp.config.js"
+  /// The form that needs no Node.
+  static let dataName = "warp.config.json"
 
   let path: String
-  let contents: Data
 
   /// The name of the directory that holds it, which is the service's where the file gives none.
   let directoryName: String
 
-  /// Reads the file at `path`, or the one in the directory at `path`.
-  init(path: String) throws {
+  /// What the caller should know of why it is this file; nil where there was no choice.
+  let remark: String?
+
+  /// The file at `path`, or the one in the directory at `path`: of the two forms the module, since it
+  /// is the one that the platform reads, unless there is no Node to evaluate it.
+  init(path: String, hasNode: Bool = NodeEvaluation.isPossible) throws {
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
       throw Problem(description: "there is no file or directory \(path)")
     }
-    var url = URL(fileURLWithPath: path)
+    let url = URL(fileURLWithPath: path)
+    let file: URL
     if isDirectory.boolValue {
-      let script = url.appendingPathComponent(Self.javaScriptName).path
-      url.appendPathComponent(Self.name)
-      if !FileManager.default.fileExists(atPath: url.path) {
-        let found = FileManager.default.fileExists(atPath: script)
-        throw Problem(
-          description: found
-            ? "\(path) has a \(Self.javaScriptName), which this version does not read yet: write its "
-              + "values into a \(Self.name) beside it"
-            : "\(path) has no \(Self.name)")
+      (file, remark) = try Self.file(in: url, named: path, hasNode: hasNode)
+    } else {
+      (file, remark) = (url, nil)
+    }
+    self.path = file.relativePath
+    directoryName = file.standardizedFileURL.deletingLastPathComponent().lastPathComponent
+  }
+
+  private static func file(
+    in directory: URL, named path: String, hasNode: Bool
+  ) throws -> (URL, remark: String?) {
+    let module = directory.appendingPathComponent(moduleName)
+    let data = directory.appendingPathComponent(dataName)
+    switch (exists(module), exists(data)) {
+    case (true, true) where hasNode:
+      return (module, "\(path) has a \(dataName) too, which is not read")
+    case (true, true):
+      return (data, "\(path): \(dataName) is read, since there is no Node for \(moduleName)")
+    case (true, false): return (module, nil)
+    case (false, true): return (data, nil)
+    case (false, false):
+      throw Problem(description: "\(path) has no \(moduleName) and no \(dataName)")
+    }
+  }
+
+  private static func exists(_ url: URL) -> Bool {
+    FileManager.default.fileExists(atPath: url.path)
+  }
+
+  /// What it declares, as JSON: a module is evaluated for that.
+  func json() async throws -> Data {
+    switch (path as NSString).pathExtension {
+    case "json":
+      do {
+        return try Data(contentsOf: URL(fileURLWithPath: path))
+      } catch {
+        throw Problem(description: "cannot read \(path): \(String(cString: strerror(errno)))")
       }
+    case "js", "cjs": return try await NodeEvaluation.json(ofModule: path)
+    default:
+      throw Problem(
+        description: "\(path) is neither JavaScript nor JSON: a \(Self.moduleName) or a "
+          + "\(Self.dataName) is needed")
     }
-    guard url.pathExtension == "json" else {
-      throw Problem(description: "\(path) is no JSON file: a \(Self.name) is needed")
-    }
-    self.path = url.relativePath
-    do {
-      contents = try Data(contentsOf: url)
-    } catch {
-      throw Problem(description: "cannot read \(url.path): \(String(cString: strerror(errno)))")
-    }
-    directoryName = url.standardizedFileURL.deletingLastPathComponent().lastPathComponent
   }
 
   /// What is wrong with the path.

@@ -8,7 +8,9 @@ struct Deploy: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Declare the services of a deployment.",
     discussion: """
-      Each service is a warp.config.json (or a directory with one), or --service NAME[:PORT]. \
+      Each service is a warp.config.js, a warp.config.json, a directory with one of them, or \
+      --service NAME[:PORT]. Of the two a directory's warp.config.js is read; Node evaluates it, \
+      with sudo as the user who called that. \
       Declaring a service again changes its port and keeps its address. With --replace, services \
       that are not named are removed; with none named, the deployment is.
       """)
@@ -25,7 +27,7 @@ struct Deploy: AsyncParsableCommand {
   var replace = false
 
   @Argument(
-    help: ArgumentHelp("Files warp.config.json, or directories with one.", valueName: "dir|file"))
+    help: ArgumentHelp("Configuration files, or directories with one.", valueName: "dir|file"))
   var paths: [String] = []
 
   @OptionGroup var output: OutputOptions
@@ -39,7 +41,7 @@ struct Deploy: AsyncParsableCommand {
 
   func run() async throws {
     try await failing {
-      let request = try request()
+      let request = try await request()
       let response = try await ControlClient.connect(
         to: options.chosen().controlSocketPath
       ) { try await $0.deploy(request) }
@@ -47,13 +49,14 @@ struct Deploy: AsyncParsableCommand {
     }
   }
 
-  private func request() throws -> Istbpf_Control_V1_DeployRequest {
+  private func request() async throws -> Istbpf_Control_V1_DeployRequest {
     let name = try DeploymentName(deployment)
     var declarations = try service.map { try ServiceDeclaration(argument: $0) }
     for path in paths {
       let file = try ConfigurationFile(path: path)
+      if let remark = file.remark { printError("istbpf: warning: \(remark)") }
       let (declaration, warnings) = try ServiceDeclaration.parse(
-        json: file.contents, directoryName: file.directoryName, file: file.path)
+        json: try await file.json(), directoryName: file.directoryName, file: file.path)
       for warning in warnings { printError("istbpf: warning: \(warning)") }
       declarations.append(declaration)
     }

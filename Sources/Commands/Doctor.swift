@@ -6,6 +6,7 @@ import Foundation
 import Glibc
 import LinuxSystem
 import Model
+import Tunnel
 
 /// Looks for everything that is needed.
 struct Doctor: AsyncParsableCommand {
@@ -78,6 +79,23 @@ struct Doctor: AsyncParsableCommand {
       check("network namespaces and veth", "there is no fabric (CONFIG_NET_NS, CONFIG_VETH)") {
         try FabricProbe.makeLink()
         return "made one"
+      },
+      check(
+        "kernel TLS",
+        "tunnels to other runners are encrypted by OpenSSL, which takes more CPU; load it with "
+          + "`modprobe -a tls gcm ctr ghash_generic aesni_intel`, where the kernel has these modules",
+        .note
+      ) {
+        if case .unavailable(let reason) = KernelTLS.probe() { throw Absent(reason) }
+        return "in both directions"
+      },
+      check(
+        "cutting of connections",
+        "those of removed services and revoked egress rules stay until they time out "
+          + "(CONFIG_INET_DIAG_DESTROY)"
+      ) {
+        try TCPConnections.probe()
+        return "SOCK_DESTROY"
       },
       check("directory of state", "istbpfd cannot keep its registry") {
         guard access("/var/lib", W_OK) == 0 else { throw Absent("/var/lib is not writable") }

@@ -8,18 +8,18 @@ struct Executable {
   private let path: String
   private let name: String
 
-  /// Finds `name` as a shell does: with a slash as it is, otherwise along PATH. Exits as a shell
-  /// does, with 127, where there is none.
+  /// The path of the command `name` as a shell finds it: with a slash as it is, otherwise along PATH.
+  static func find(_ name: String) -> String? {
+    if name.contains("/") { return name }
+    let directories = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+    return directories.split(separator: ":").map { "\($0)/\(name)" }
+      .first { (candidate: String) -> Bool in access(candidate, X_OK) == 0 }
+  }
+
+  /// Finds `name`. Exits as a shell does, with 127, where there is none.
   init(_ name: String) throws {
     self.name = name
-    if name.contains("/") {
-      path = name
-    } else {
-      let directories = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-      let found = directories.split(separator: ":").map { "\($0)/\(name)" }
-        .first { (candidate: String) -> Bool in access(candidate, X_OK) == 0 }
-      path = found ?? ""
-    }
+    path = Self.find(name) ?? ""
     guard !path.isEmpty, access(path, F_OK) == 0 else {
       printError("istbpf: there is no command \(name)\(name.contains("/") ? "" : " in PATH")")
       throw ExitCode(127)

@@ -9,6 +9,7 @@ struct ServiceReport: Encodable {
   let `private`: Bool
   let egress: [String]
   let denials: [String: UInt64]
+  let url: String?
 
   init(_ message: Istbpf_Control_V1_ServiceStatus) {
     name = message.name
@@ -17,6 +18,7 @@ struct ServiceReport: Encodable {
     port = message.port
     `private` = message.private
     egress = message.egress
+    url = message.url.isEmpty ? nil : message.url
     denials = Dictionary(
       message.denials.map { ($0.reason, $0.count) }, uniquingKeysWith: { first, _ in first })
   }

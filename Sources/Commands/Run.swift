@@ -1,5 +1,6 @@
 import ArgumentParser
 import ControlAPI
+import Dataplane
 import Glibc
 import LinuxSystem
 import Model
@@ -59,30 +60,38 @@ struct Run: ParsableCommand {
       let executable = try Executable(command[0])
 
       // The namespace first: the daemon puts ist0 into it. Nothing else runs in it yet.
-      try NetworkNamespace.anonymous().enter()
-      let instance = try start(service, in: deployment, installation)
+      let namespace = try NetworkNamespace.anonymous()
+      try namespace.enter()
+      let (hostsPath, variables) = try join(service, in: deployment, installation, namespace)
       let sandbox = InstanceSandbox(
-        cgroup: Cgroup(path: instance.cgroupPath), hostsPath: instance.hostsPath,
+        hostsPath: hostsPath,
         hiddenDirectories: [installation.runtimeDirectory, installation.stateDirectory])
       try sandbox.enter(as: credentials)
-      setEnvironment(instance, user == nil ? nil : credentials)
+      setEnvironment(variables, user == nil ? nil : credentials)
       try executable.become(arguments: command)
     }
   }
 
-  /// Asks the daemon for an instance around this thread's network namespace.
-  private func start(
-    _ service: ServiceName, in deployment: DeploymentName, _ installation: Installation
-  ) throws -> Istbpf_Control_V1_StartInstanceResponse {
+  /// Becomes an instance's first process: has the daemon make one around this thread's network
+  /// namespace, enters its cgroup, proves from there that it is guarded, and has it published.
+  private func join(
+    _ service: ServiceName, in deployment: DeploymentName, _ installation: Installation,
+    _ namespace: NetworkNamespace
+  ) throws -> (hostsPath: String, variables: [Istbpf_Control_V1_Variable]) {
     let thread = CallingThread.id
     return try blocking {
       try await ControlClient.connect(to: installation.controlSocketPath) { client in
-        try await client.startInstance(
+        let instance = try await client.startInstance(
           .with {
             $0.deployment = deployment.rawValue
             $0.service = service.rawValue
             $0.threadID = thread
           })
+        try Cgroup(path: instance.cgroupPath).add(getpid())
+        try namespace.perform { try AttachProof.attempt(in: instance.cgroupPath) }
+        let published = try await client.publishInstance(
+          .with { $0.instance = instance.instance })
+        return (instance.hostsPath, published.variables)
       }
     }
   }
@@ -90,7 +99,7 @@ struct Run: ParsableCommand {
   /// The caller's environment, the user's, the instance's, and what the command line says, the later
   /// over the earlier.
   private func setEnvironment(
-    _ instance: Istbpf_Control_V1_StartInstanceResponse, _ credentials: Credentials?
+    _ variables: [Istbpf_Control_V1_Variable], _ credentials: Credentials?
   ) {
     if let credentials {
       setenv("HOME", credentials.home, 1)
@@ -100,7 +109,7 @@ struct Run: ParsableCommand {
         setenv("LOGNAME", name, 1)
       }
     }
-    for variable in instance.variables { setenv(variable.name, variable.value, 1) }
+    for variable in variables { setenv(variable.name, variable.value, 1) }
     for variable in env {
       let parts = variable.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       setenv(String(parts[0]), String(parts[1]), 1)

@@ -40,13 +40,18 @@ struct Status: AsyncParsableCommand {
     print(
       "istbpfd \(status.version), pid \(status.pid), runner \(status.runner), range \(status.range), since \(since)"
     )
+    if let cluster = ClusterReport(status) { print(cluster.text) }
+    if let frontDoor = FrontDoorReport(status) { print(frontDoor.text) }
     for deployment in status.deployments {
       let fabric = deployment.fabric.isEmpty ? "none yet" : deployment.fabric
       print("\ndeployment \(deployment.name) (id \(deployment.id), fabric \(fabric))")
-      var services = Table(["service", "address", "port", "denials"])
+      var services = Table(["service", "address", "port", "denials", "url"])
       services.rows = deployment.services.map { service in
         let denials = service.denials.map { "\($0.reason)=\($0.count)" }.joined(separator: " ")
-        return [service.name, service.address, "\(service.port)", denials.isEmpty ? "-" : denials]
+        return [
+          service.name, service.address, "\(service.port)", denials.isEmpty ? "-" : denials,
+          service.urlText,
+        ]
       }
       print(services.text)
       guard !deployment.instances.isEmpty else { continue }
@@ -67,6 +72,8 @@ struct Status: AsyncParsableCommand {
     let range: String
     let pid: Int32
     let startedAt: Int64
+    let cluster: ClusterReport?
+    let frontDoor: FrontDoorReport?
     let deployments: [DeploymentReport]
 
     init(_ status: Istbpf_Control_V1_GetStatusResponse) {
@@ -75,6 +82,8 @@ struct Status: AsyncParsableCommand {
       range = status.range
       pid = status.pid
       startedAt = status.startedAt
+      cluster = ClusterReport(status)
+      frontDoor = FrontDoorReport(status)
       deployments = status.deployments.map(DeploymentReport.init)
     }
   }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Dataplane
 import Fabric
 import Foundation
+import FrontDoor
 import Glibc
 import LinuxSystem
 import Model
@@ -25,7 +26,8 @@ struct Uninstall: ParsableCommand {
       }
       let lock = try takeLock(installation)
       let cgroups = try CgroupHierarchy.find().cgroup(installation.cgroupName)
-      try endInstances(in: cgroups)
+      try endInstances(try instances(in: cgroups) + containers(of: installation))
+      if FrontDoor.end(of: installation) { print("removed the front door's haproxy") }
       try removeFabrics(installation)
       if cgroups.exists {
         // What was killed takes a while to be gone on a busy machine.
@@ -53,9 +55,23 @@ struct Uninstall: ParsableCommand {
     }
   }
 
-  private func endInstances(in cgroups: Cgroup) throws {
-    guard cgroups.exists else { return }
-    let live = try cgroups.children().flatMap { try $0.children() }.filter { try $0.isPopulated() }
+  private func instances(in cgroups: Cgroup) throws -> [Cgroup] {
+    guard cgroups.exists else { return [] }
+    return try cgroups.children().flatMap { try $0.children() }
+  }
+
+  /// The cgroups of containers, which their engines made and remove.
+  private func containers(of installation: Installation) throws -> [Cgroup] {
+    let directory = installation.containersDirectory
+    return try DirectoryListing.names(in: directory).compactMap { name in
+      let text = try SmallFile.bytes(of: "\(directory)/\(name)")
+      let record = try JSONDecoder().decode(ContainerRecord.self, from: Data(text))
+      return record.isAttached ? Cgroup(path: record.cgroupPath) : nil
+    }
+  }
+
+  private func endInstances(_ cgroups: [Cgroup]) throws {
+    let live = cgroups.filter { (try? $0.isPopulated()) == true }
     guard !live.isEmpty else { return }
     guard force else {
       throw Refusal(

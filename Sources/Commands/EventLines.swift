@@ -1,0 +1,99 @@
+import ControlAPI
+import Dataplane
+import Foundation
+
+/// Events as lines for people, in columns that grow as they must.
+struct EventLines {
+  private var widths = [12, 10, 20, 20]
+
+  /// The line for a message.
+  mutating func line(_ message: Istbpf_Control_V1_ObserveResponse) -> String {
+    switch message.message {
+    case nil: columns(["TIME", "EVENT", "FROM", "TO"], "DETAIL")
+    case .event(let event): line(event)
+    case .untold(let untold):
+      columns(
+        [Self.clock(.now), "left out", untold.instance, ""],
+        Self.list([
+          untold.denials > 0 ? "\(untold.denials) denials" : "",
+          untold.connections > 0 ? "\(untold.connections) connections opened or closed" : "",
+          "too many at once",
+        ]))
+    case .lost(let count):
+      columns(
+        [Self.clock(.now), "lost", "", ""], "\(count) events, for which this command was too slow")
+    }
+  }
+
+  private mutating func line(_ event: Istbpf_Control_V1_Event) -> String {
+    let date = Date(timeIntervalSince1970: Double(event.time) / 1e9)
+    let kind: String
+    var detail: [String]
+    switch event.kind {
+    case .denied(let denied):
+      kind = "denied"
+      let reason = Reason(identifier: denied.reason)
+      detail = [
+        event.protocol, reason.map { "\(denied.reason): \($0.explanation)" } ?? denied.reason,
+      ]
+    case .opened: (kind, detail) = ("opened", [event.protocol])
+    case .closed(let closed):
+      kind = "closed"
+      detail = [
+        event.protocol, "sent \(Self.bytes(closed.sent))",
+        "received \(Self.bytes(closed.received))",
+        "after \(Self.duration(Double(closed.nanoseconds) / 1e9))",
+        "round trip \(closed.roundTripMicroseconds) us",
+      ]
+    case nil: (kind, detail) = ("-", [])
+    }
+    if event.pid > 0 { detail.append("\(event.command)[\(event.pid)]") }
+    return columns(
+      [Self.clock(date), kind, Self.text(event.source), Self.text(event.destination)],
+      Self.list(detail))
+  }
+
+  private mutating func columns(_ cells: [String], _ last: String) -> String {
+    var line = ""
+    for (index, cell) in cells.enumerated() {
+      widths[index] = max(widths[index], cell.count)
+      line += cell + String(repeating: " ", count: widths[index] - cell.count + 2)
+    }
+    return line + last
+  }
+
+  private static func list(_ parts: [String]) -> String {
+    parts.filter { !$0.isEmpty }.joined(separator: ", ")
+  }
+
+  private static func text(_ endpoint: Istbpf_Control_V1_Endpoint) -> String {
+    let host = endpoint.name.isEmpty ? endpoint.address : endpoint.name
+    guard endpoint.port > 0 else { return host.isEmpty ? "-" : host }
+    return endpoint.name.isEmpty && host.contains(":")
+      ? "[\(host)]:\(endpoint.port)" : "\(host):\(endpoint.port)"
+  }
+
+  private static func clock(_ date: Date) -> String {
+    date.formatted(
+      Date.VerbatimFormatStyle(
+        format:
+          "\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits):\(second: .twoDigits).\(secondFraction: .fractional(3))",
+        timeZone: .current, calendar: .current))
+  }
+
+  private static func bytes(_ count: UInt64) -> String {
+    count < 10_000 ? "\(count) B" : count.formatted(.byteCount(style: .binary))
+  }
+
+  private static func duration(_ seconds: Double) -> String {
+    seconds < 1
+      ? String(format: "%.3f ms", seconds * 1000) : String(format: "%.3f s", seconds)
+  }
+}
+
+extension Istbpf_Control_V1_Event {
+  /// The caller's or sender's end.
+  var source: Istbpf_Control_V1_Endpoint { incoming ? peer : local }
+  /// The other.
+  var destination: Istbpf_Control_V1_Endpoint { incoming ? local : peer }
+}

@@ -1,0 +1,57 @@
+import ArgumentParser
+import ControlAPI
+import Foundation
+
+/// Streams what the data path does.
+struct Observe: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show connections and denials on this runner as they happen.",
+    discussion: """
+      A connection is shown once: from its caller's end, or from the other's where the caller is on \
+      another runner. Events that this command is too slow for, and those that one instance has too \
+      many of, are left out; a line says how many. Every denial is counted in `istbpf status` in any \
+      case. --denied, --opened and --closed can be combined; without any, all are shown.
+      """)
+
+  @Option(name: .shortAndLong, help: "Only events of this deployment.")
+  var deployment: String?
+
+  @Option(name: .shortAndLong, help: "Only events of services of this name, at either end.")
+  var service: String?
+
+  @Flag(help: "Show what is denied.")
+  var denied = false
+
+  @Flag(help: "Show connections as they are established.")
+  var opened = false
+
+  @Flag(help: "Show connections as they end, with bytes and duration.")
+  var closed = false
+
+  @Flag(help: "Print JSON, an object a line.")
+  var json = false
+
+  @OptionGroup var options: InstallationOptions
+
+  func run() async throws {
+    try await failing {
+      let all = !denied && !opened && !closed
+      let request = Istbpf_Control_V1_ObserveRequest.with {
+        $0.deployment = deployment ?? ""
+        $0.service = service ?? ""
+        $0.denied = denied || all
+        $0.opened = opened || all
+        $0.closed = closed || all
+      }
+      try await ControlClient.connect(to: options.chosen().controlSocketPath) { client in
+        try await client.observe(request) { response in
+          var lines = EventLines()
+          try await ControlClient.follow(response) { message in
+            let line = json ? try EventReport(message).line : lines.line(message)
+            try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+          }
+        }
+      }
+    }
+  }
+}
