@@ -20,4 +20,28 @@ struct ExampleTests {
       #expect(status.status == 0 && !status.output.contains("greeting"))
     }
   }
+
+  @Test(
+    "Examples/two-clients shows the calls, one URL and the other's 502, with a daemon of its own")
+  func twoClients() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
+      let (namespace, _) = try runner.laboratory.namespace()
+      #expect(try run("ip", "-n", namespace, "link", "set", "lo", "up").status == 0)
+      let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Examples/two-clients/run").path
+      let programs = URL(fileURLWithPath: try Product.istbpf()).deletingLastPathComponent()
+      let result = try run(
+        "nsenter", "--net=/run/netns/\(namespace)", "env",
+        "PATH=\(programs.path):/usr/bin:/bin:/usr/sbin:/sbin",
+        "ISTBPF_INSTALLATION=\(runner.installation.name)", script)
+      #expect(result.status == 0, "\(result.errors)")
+      for text in [
+        "ctna heard: hello 198.18.1.2\n", "ctna heard: hello 198.18.1.3\n",
+        "https://ctna-two-clients.example.test:18443/\nhello 198.18.1.",
+        "https://ctnb-two-clients.example.test:18443/\nNobody serves the port of this service.\n502",
+      ] { #expect(result.output.contains(text), "\(result.output)") }
+      #expect(runner.traces().isEmpty)
+    }
+  }
 }

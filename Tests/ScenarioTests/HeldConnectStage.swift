@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import LinuxSystem
 import Model
+import Synchronization
 import TestSupport
 
 /// One fabric with one instance, `app` at 198.18.1.2, and what the relay has there; no daemon.
@@ -77,4 +78,20 @@ final class Stage: Sendable {
   }
 
   func stopListening() { shutdown(listener, Int32(SHUT_RDWR)) }
+}
+
+/// Hands held SYNs over, on a thread of its own, until it is stopped.
+final class HeldReader: Sendable {
+  private let stopped = Atomic(false)
+
+  init(_ held: HeldConnects) {
+    Thread.detachNewThread { [self] in
+      while !stopped.load(ordering: .relaxed) {
+        var poll = pollfd(fd: held.descriptor, events: Int16(POLLIN), revents: 0)
+        if Glibc.poll(&poll, 1, 100) > 0 { held.drain() }
+      }
+    }
+  }
+
+  func stop() { stopped.store(true, ordering: .relaxed) }
 }

@@ -36,7 +36,8 @@ struct HeldConnectTests {
         asked.withLock { $0.append(flow.destinationPort) }
         try? stage.decide(flow, bytes, Self.accepted, Self.unreachable)
       }
-      defer { held.stop() }
+      let reading = HeldReader(held)
+      defer { reading.stop() }
       stage.greetCallers()
       defer { stage.stopListening() }
       let ports = [Self.accepted, Self.refused, Self.unreachable, Self.accepted]

@@ -19,6 +19,18 @@ struct ReachabilityTests {
     }
   }
 
+  @Test("A connection is not paced, whatever the host's congestion control is")
+  func unpaced() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db")
+      let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
+      try db.listen(3211)
+      #expect(
+        try app.tell("congestion_control", "$WARP_IST_db", 3211)
+          == "reno here, reno at shop/db at 198.18.2.2")
+    }
+  }
+
   @Test("getpeername() shows the address that was asked for")
   func peer() async throws {
     try await RunnerLaboratory.with { runner in

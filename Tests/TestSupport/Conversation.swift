@@ -41,11 +41,16 @@ public final class Conversation: Sendable {
 
   /// Says a line and returns the one that it answers.
   public func ask(_ line: String, patience: Double = 60) throws -> String {
+    try say(line)
+    return try nextLine(patience: patience)
+  }
+
+  /// Says a line; `nextLine` is what it answers.
+  public func say(_ line: String) throws {
     let bytes = Array((line + "\n").utf8)
     guard write(descriptor.rawValue, bytes, bytes.count) == bytes.count else {
       throw Silence(description: "listens no more: \(errorText)")
     }
-    return try nextLine(patience: patience)
   }
 
   /// The next line of standard output, such as that it is ready; empty where it has ended.

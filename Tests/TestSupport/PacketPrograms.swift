@@ -30,4 +30,11 @@ public enum PacketPrograms {
   ) throws -> CommandResult {
     try run(enter + ["/usr/bin/python3", file, "send", link, own, destination, gateway])
   }
+
+  /// Sends what would connect to the gateway, or pass for an answer to it: four frames.
+  public static func sendToGateway(
+    on link: String, from own: String, gateway: String, enter: [String]
+  ) throws -> CommandResult {
+    try run(enter + ["/usr/bin/python3", file, "gateway", link, own, gateway])
+  }
 }

@@ -8,6 +8,9 @@ public enum Product {
   /// The path of the command line tool.
   public static func istbpf() throws -> String { try path(of: "istbpf") }
 
+  /// The path of the OCI runtime.
+  public static func istbpfOCI() throws -> String { try path(of: "istbpf-oci") }
+
   private static func path(of name: String) throws -> String {
     // The process is the bundle itself or a helper that was told where it is.
     let places = ["/proc/self/exe"] + CommandLine.arguments

@@ -20,7 +20,8 @@ public final class RunnerDaemon: @unchecked Sendable {
   /// Waits until it says that it is ready, a minute at most.
   public func awaitReady() throws {
     let deadline = Date() + 60
-    while !log.contains("ready") {
+    // Other lines have the word, too.
+    while !log.contains("] ready\n") {
       guard conversation.isRunning, Date() < deadline else {
         throw Conversation.Silence(description: "istbpfd is not ready: \(log)")
       }

@@ -13,9 +13,16 @@ public final class RunnerLaboratory: @unchecked Sendable {
   public let installation: Installation
   /// The running daemon, or the last one.
   public private(set) var daemon: RunnerDaemon?
+  /// What stands before the command of every daemon of it, and after.
+  private let wrapper: [String]
+  private let options: [String]
 
-  private init(_ laboratory: NamespaceLaboratory, _ name: String) throws {
+  init(
+    _ laboratory: NamespaceLaboratory, _ name: String, wrapper: [String] = [],
+    options: [String] = []
+  ) throws {
     self.laboratory = laboratory
+    (self.wrapper, self.options) = (wrapper, options)
     installation = try Installation(name)
   }
 
@@ -39,11 +46,13 @@ public final class RunnerLaboratory: @unchecked Sendable {
   }
 
   /// Runs `body` with another runner on the same machine, whose installation's name begins as this
-  /// one's does.
-  public func withNeighbour(_ body: (RunnerLaboratory) throws -> Void) throws {
+  /// one's does, and whose daemon runs unless `daemon` is false.
+  public func withNeighbour(
+    daemon: Bool = true, _ body: (RunnerLaboratory) throws -> Void
+  ) throws {
     let neighbour = try RunnerLaboratory(laboratory, installation.name + "-x")
     defer { neighbour.remove() }
-    try neighbour.startDaemon()
+    if daemon { try neighbour.startDaemon() }
     try body(neighbour)
   }
 
@@ -51,7 +60,8 @@ public final class RunnerLaboratory: @unchecked Sendable {
 
   /// Starts the daemon and waits until it is ready. `wrapper` stands before its command.
   public func startDaemon(wrapper: [String] = [], options: [String] = []) throws {
-    let daemon = try RunnerDaemon(self, wrapper: wrapper, options: options)
+    let daemon = try RunnerDaemon(
+      self, wrapper: self.wrapper + wrapper, options: self.options + options)
     self.daemon = daemon
     try daemon.awaitReady()
   }
@@ -63,8 +73,8 @@ public final class RunnerLaboratory: @unchecked Sendable {
   public func refusedDaemon(wrapper: [String] = [], options: [String] = []) throws -> CommandResult
   {
     try run(
-      ["timeout", "30"] + wrapper + [try Product.istbpfd(), "--installation", installation.name]
-        + options)
+      ["timeout", "30"] + self.wrapper + wrapper
+        + [try Product.istbpfd(), "--installation", installation.name] + self.options + options)
   }
 
   // MARK: Commands
@@ -124,7 +134,7 @@ public final class RunnerLaboratory: @unchecked Sendable {
 
   // MARK: The end
 
-  private func remove() {
+  func remove() {
     daemon?.stop()
     let result = try? istbpf("uninstall", "--force")
     if result?.status != 0 { Issue.record("uninstall: \(result?.errors ?? "did not run")") }

@@ -28,6 +28,15 @@ extension RunnerLaboratory {
       ?? []
   }
 
+  /// The addresses of the instances that connect() on this runner knows of a service, `shop/db`.
+  public func reachable(_ service: String) throws -> [String] {
+    let row = try inspect("services").first {
+      "\($0["deployment"] ?? "")/\($0["service"] ?? "")" == service
+    }
+    return [row?["local"], row?["remote"]].flatMap { ($0 ?? "").split(separator: " ") }
+      .map(String.init).filter { $0 != "-" }
+  }
+
   /// How often the data path has denied a service something for `reason`.
   public func denials(_ service: String, _ reason: String) throws -> Int {
     let row = try inspect("denials").first {

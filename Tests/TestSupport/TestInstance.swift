@@ -17,8 +17,18 @@ public final class TestInstance: Sendable {
     return (try? String(contentsOf: file, encoding: .utf8)) ?? "raise SystemExit('no agent.py')"
   }()
 
+  /// Starts the same program as no instance, in the network namespace that the command `enter` leads
+  /// to: for what is outside.
+  public static func outsider(
+    by enter: [String], of laboratory: NamespaceLaboratory
+  ) throws -> TestInstance {
+    let conversation = try Conversation(enter + command)
+    laboratory.atEnd { conversation.stop() }
+    return try TestInstance(conversation)
+  }
+
   /// Waits until the program is up.
-  init(_ program: Conversation) throws {
+  public init(_ program: Conversation) throws {
     self.program = program
     _ = try program.nextLine()
   }

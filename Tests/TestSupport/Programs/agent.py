@@ -1,30 +1,34 @@
 """The program of a test's instance: does what each line of standard input says, a JSON list of a
 function's name and its arguments, and answers with one line: a result, or an errno's name."""
 
-import errno, json, os, socket, sys, threading, time
+import errno, fcntl, json, os, socket, struct, sys, threading, time
 
 ME = f"{os.environ.get('WARP_DEPLOYMENT')}/{os.environ.get('WARP_SERVICE')}"
 listeners, held, background = {}, {}, {}
+arrived, broken = [], []
 
 
 def serve(server):
     while True:
         try:
-            client, _ = server.accept()
+            client, caller = server.accept()
         except OSError:
             return
+        arrived.append(caller[0])
         threading.Thread(target=answer, args=[client], daemon=True).start()
 
 
 def answer(client):
-    """Says who it is, then echoes."""
+    """Says who it is, then echoes, or says its congestion control."""
+    own, port = client.getsockname()[:2]
+    own = own.removeprefix("::ffff:")
     try:
-        own = client.getsockname()[0].removeprefix("::ffff:")
         client.sendall(f"{ME} at {own}\n".encode())
         while data := client.recv(65536):
-            client.sendall(data)
-    except OSError:
-        pass
+            asked = data == b"congestion control?"
+            client.sendall(control_of(client).encode() if asked else data)
+    except OSError as error:
+        broken.append((port, errno.errorcode[error.errno]))
     client.close()
 
 
@@ -75,6 +79,36 @@ def connect(host, port, protocol=0):
         return greeting(client)
 
 
+def wait(host, port):
+    """As `connect`, for as long as another runner may take to be given up."""
+    with dial(host, port, timeout=30) as client:
+        return greeting(client)
+
+
+def congestion_control(host, port):
+    """Which one a connection has, here and where it was accepted."""
+    with dial(host, port) as client:
+        who = greeting(client)
+        client.sendall(b"congestion control?")
+        there = client.recv(100).decode()
+        return f"{control_of(client)} here, {there} at {who}"
+
+
+def control_of(connection):
+    name = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    return name.rstrip(b"\0").decode()
+
+
+def last_caller():
+    """The address that the last connection came from."""
+    return arrived[-1]
+
+
+def callers():
+    """The addresses that connections came from."""
+    return " ".join(sorted(set(arrived)))
+
+
 def peer(host, port):
     """What getpeername() shows once connected."""
     with dial(host, port) as client:
@@ -100,6 +134,53 @@ def echo(host, port):
     client = held[host, port]
     client.sendall(b"ping")
     return client.recv(100).decode()
+
+
+def ending(host, port, seconds):
+    """How a connection that `hold` made ends, within so many seconds: EOF, or the errno's name."""
+    held[host, port].settimeout(seconds)
+    return "data" if held[host, port].recv(1) else "EOF"
+
+
+def served(port, seconds):
+    """How connections to a port broke, other than by EOF: waits for one so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (here := [name for at, name in broken if at == port]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return " ".join(here) or "timeout"
+
+
+def pour(port, size):
+    """Accepts one connection, writes to it without waiting for its reader, and ends with this program:
+    says how much the kernel took."""
+    server = socket.create_server(("0.0.0.0", port))
+    print("pouring", flush=True)
+    client, _ = server.accept()
+    client.setblocking(False)
+    sent = 0
+    try:
+        while sent < size:
+            sent += client.send(bytes(min(65536, size - sent)))
+    except BlockingIOError:
+        pass
+    print(sent, flush=True)
+    os._exit(0)
+
+
+def drink(host, port):
+    """Reads all of a connection through a small window: how much it was, or the errno's name."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((os.path.expandvars(host), port))
+    got = 0
+    while data := client.recv(4096):
+        got += len(data)
+    return str(got)
+
+
+def held_peer(host, port):
+    """What getpeername() shows on a connection that `hold` made."""
+    return held[host, port].getpeername()[0]
 
 
 def load(host, port, times, milliseconds):
@@ -145,6 +226,31 @@ def slowest():
     return background["slowest"]
 
 
+def flood(host, port, times):
+    """Connects that are over at once; how many came to each end."""
+    ends = {}
+    for _ in range(times):
+        client = socket.socket()
+        end = errno.errorcode.get(client.connect_ex((os.path.expandvars(host), port)), "connected")
+        client.close()
+        ends[end] = ends.get(end, 0) + 1
+    return json.dumps(ends)
+
+
+def exchange(host, port, sent, received, ends_first=True):
+    """Sends so many bytes and receives so many, and ends the connection first or last."""
+    with dial(host, port, timeout=10) as client:
+        client.sendall(b"x" * sent)
+        if ends_first:
+            client.shutdown(socket.SHUT_WR)
+        while received > 0:
+            received -= len(client.recv(65536))
+        if not ends_first:
+            client.settimeout(10)
+            client.recv(1)
+    return "exchanged"
+
+
 def udp_connect(host, port):
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect((os.path.expandvars(host), port))
     return "connected"
@@ -155,6 +261,13 @@ def udp_send(host, port):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     socket.socket(family, socket.SOCK_DGRAM).sendto(b"x", (host, port))
     return "sent"
+
+
+def own_address(link="eth0"):
+    """The IPv4 address of a link: SIOCGIFADDR (netdevice(7))."""
+    probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    answer = fcntl.ioctl(probe.fileno(), 0x8915, struct.pack("256s", link.encode()))
+    return socket.inet_ntoa(answer[20:24])
 
 
 def make_socket(family, kind, protocol):

@@ -46,9 +46,9 @@ def ipv4(source, destination, protocol, payload, fragment=0):
     return header(checksum(header(0))) + payload
 
 
-def tcp(source, destination, port):
+def tcp(source, destination, port, flags=2):
     def segment(check):
-        return struct.pack("!HHIIBBHHH", 40000, port, 1, 0, 0x50, 2, 65535, check, 0)
+        return struct.pack("!HHIIBBHHH", 40000, port, 1, 0, 0x50, flags, 65535, check, 0)
 
     pseudo = socket.inet_aton(source) + socket.inet_aton(destination) + struct.pack("!BBH", 0, 6, 20)
     return segment(checksum(pseudo + segment(0)))
@@ -78,4 +78,15 @@ def send(link, own, destination, gateway):
     print("sent", flush=True)
 
 
-{"capture": capture, "send": send}[sys.argv[1]](*sys.argv[2:])
+def gateway(link, own, gateway):
+    """What would be needed to connect to the gateway: it listens on 15001."""
+    packets, to = packet_socket(link, ALL), "198.18.0.1"
+    ethernet = bytes.fromhex(gateway.replace(":", "")) + packets.getsockname()[4]
+    syn, ack = 2, 16
+    for port, flags in [(15001, syn), (15001, ack), (15001, syn | ack), (40002, ack)]:
+        frame = ipv4(own, to, 6, tcp(own, to, port, flags))
+        packets.send(ethernet + struct.pack("!H", IPV4) + frame)
+    print("sent", flush=True)
+
+
+{"capture": capture, "send": send, "gateway": gateway}[sys.argv[1]](*sys.argv[2:])

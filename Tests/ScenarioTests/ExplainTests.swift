@@ -1,0 +1,134 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("explain says what a real connect comes to", .timeLimit(.minutes(10)))
+struct ExplainTests {
+  private struct Answer: Decodable {
+    struct Instance: Decodable {
+      let instance: String
+      let listens: String
+      let runner: String
+    }
+    let target, address, outcome, decidedBy, reason, why: String
+    let port: Int
+    let entries: [String]
+    let instances: [Instance]
+  }
+
+  private func explain(
+    _ runner: RunnerLaboratory, _ service: String, _ target: String
+  ) throws -> Answer {
+    let result = try runner.istbpf("explain", service, target, "--json")
+    try #require(result.status == 0, "\(target): \(result.errors)")
+    return try JSONDecoder().decode(Answer.self, from: Data(result.output.utf8))
+  }
+
+  @Test("Over a table of targets it agrees with what the program sees, and counts nothing")
+  func agreement() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db:3211", "cache")
+      let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
+      try db.listen(3211)
+      try db.listen(3212, on: "127.0.0.1")
+      try db.listen(3214, on: "198.18.2.2")
+      try app.listen(8080, on: "127.0.0.1")
+      for (host, port, reason, decidedBy) in [
+        ("198.18.2.1", 3211, "", "cgroup/connect4"), ("198.18.2.2", 3211, "", "cgroup/connect4"),
+        ("::ffff:198.18.2.1", 3211, "", "cgroup/connect6"),
+        ("198.18.2.1", 3214, "", "cgroup/connect4"),
+        ("198.18.2.1", 3212, "", "listen"), ("198.18.2.2", 3213, "", "listen"),
+        ("198.18.3.1", 80, "no-instance", "cgroup/connect4"),
+        ("198.18.2.77", 80, "no-instance", "cgroup/connect4"),
+        ("198.18.9.1", 80, "no-service", "cgroup/connect4"),
+        ("198.18.0.1", 80, "no-service", "cgroup/connect4"),
+        ("198.18.2.255", 80, "no-service", "cgroup/connect4"),
+        ("192.0.2.1", 80, "foreign-address", "cgroup/connect4"),
+        ("::ffff:192.0.2.1", 80, "foreign-address", "cgroup/connect6"),
+        ("2001:db8::1", 80, "ipv6", "cgroup/connect6"), ("fe80::1", 80, "ipv6", "cgroup/connect6"),
+        ("127.0.0.1", 8080, "", "listen"), ("127.0.0.1", 8081, "", "listen"),
+        ("::1", 8081, "", "listen"),
+      ] {
+        let denials = try runner.inspect("denials")
+        let host6 = host.contains(":") ? "[\(host)]" : host
+        let answer = try explain(runner, "shop/app", "\(host6):\(port)")
+        #expect(try runner.inspect("denials") == denials, "it counts nothing")
+        let seen = try app.connect(host, port)
+        #expect(answer.outcome == (seen.contains(" at ") ? "connected" : seen), "\(host):\(port)")
+        #expect(answer.reason == reason && answer.decidedBy == decidedBy, "\(host):\(port)")
+        #expect(answer.port == port && !answer.why.isEmpty)
+      }
+    }
+  }
+
+  @Test("Names, the port that is left out, the instances and who listens where")
+  func names() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db:3211", "my_db")
+      try runner.deploy("other", "app", "db")
+      let db = try runner.instance(of: "shop/db")
+      try db.listen(3211)
+      try db.listen(3212, on: "127.0.0.1")
+      for target in ["db", "db.warp", "shop/db", "198.18.2.1"] {
+        let answer = try explain(runner, "shop/app", target)
+        #expect(answer.outcome == "connected" && answer.port == 3211, "\(target)")
+        #expect(answer.target == "shop/db" && answer.address == "198.18.2.1", "\(target)")
+        #expect(answer.instances.map(\.instance) == ["shop/db.2"])
+        #expect(answer.instances.map(\.listens) == ["yes"])
+        #expect(
+          answer.entries == [
+            "services shop/db local 198.18.2.2, remote none", "listening shop/db:3211 198.18.2.2",
+          ])
+      }
+      #expect(try explain(runner, "shop/app", "my-db.warp").target == "shop/my_db")
+      let other = try explain(runner, "shop/app", "other/db")
+      #expect(other.outcome == "unreachable" && other.decidedBy == "fabric")
+      #expect(other.why.contains("in shop, 198.18.2.1 is shop/db"))
+
+      let text = try runner.istbpf("explain", "shop/app", "db:3212")
+      #expect(text.status == 0)
+      #expect(text.output.contains("outcome     ECONNREFUSED\n"))
+      #expect(text.output.contains("listens on 127.0.0.1:3212 only"))
+      #expect(text.output.contains("shop/db.2 198.18.2.2"))
+    }
+  }
+
+  @Test("What is no target, or is not declared, is refused by name")
+  func badInput() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db")
+      for (service, target, message) in [
+        ("shop/app", "dbb", "service \"dbb\" is not declared in deployment shop"),
+        ("shop/app", "nosuch.warp", "service \"nosuch\" is not declared"),
+        ("shop/app", "other/db", "deployment \"other\" is not declared"),
+        ("shop/ap", "db", "service \"ap\" is not declared"),
+        ("shp/app", "db", "deployment \"shp\" is not declared"),
+        ("shop/app", "db:0", "\"0\" is no port"), ("shop/app", "db:http", "\"http\" is no port"),
+        ("shop/app", "", "it names no host"), ("shop/app", ":80", "it names no host"),
+        ("shop/app", "192.0.2.1", "name a port"), ("shop/app", "[2001:db8::1", "not closed"),
+        ("shop/app", "[zz::1]:80", "no IPv6 address"),
+        ("shop/app", "www.example.com:443", "service \"www.example.com\" is not declared"),
+      ] {
+        let refused = try runner.istbpf("explain", service, target)
+        #expect(refused.status == 1, "\(target): \(refused.output)")
+        #expect(refused.errors.contains(message), "\(target): \(refused.errors)")
+      }
+      #expect(try runner.istbpf("explain", "shop", "db").status == 64)
+    }
+  }
+
+  @Test("Of another runner's instance it names the runner, and claims nothing more")
+  func remote() async throws {
+    try await ClusterLaboratory.with { cluster in
+      try cluster.deploy("shop", "app", "db")
+      _ = try cluster.instance(of: "shop/app", on: 1)
+      let db = try cluster.instance(of: "shop/db", on: 2)
+      try db.listen(3211)
+      let answer = try explain(cluster[1], "shop/app", "db:3211")
+      #expect(answer.outcome == "unknown" && answer.reason.isEmpty)
+      #expect(answer.instances.map(\.runner) == ["runner2"])
+      #expect(answer.instances.map(\.listens) == ["unknown"])
+      #expect(try explain(cluster[2], "shop/app", "db:3211").outcome == "connected")
+    }
+  }
+}
