@@ -24,6 +24,7 @@ find_kernel() {
 
 # The newest of Debian's 6.1 that apt has; the one that was fetched before where there is one.
 default_kernel() {
+  mkdir -p "$cache"
   kernel=$(find "$cache" -name 'linux-image-6.1.*.deb' 2>/dev/null | sort -V | tail -n 1)
   [[ -z $kernel ]] || return 0
   local package
@@ -31,7 +32,7 @@ default_kernel() {
     sort -V | tail -n 1)
   [[ -n $package ]] || fail "apt knows no linux-image-6.1: give one with --kernel"
   say "fetching $package"
-  mkdir -p "$scratch/fetch" "$cache"
+  mkdir -p "$scratch/fetch"
   (cd "$scratch/fetch" && apt-get -qq -o APT::Sandbox::User=root download "$package") ||
     fail "$package could not be fetched: try apt-get update"
   mv "$scratch"/fetch/*.deb "$cache"

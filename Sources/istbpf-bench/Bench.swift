@@ -13,7 +13,7 @@ struct Bench: ParsableCommand {
 /// The end that answers.
 struct Serve: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Answer measurements, one connection after the other, until killed.")
+    abstract: "Answer measurements until killed.")
 
   @Argument(help: "The port, on every address.")
   var port: UInt16
@@ -22,7 +22,7 @@ struct Serve: ParsableCommand {
     let server = try Server(port: port)
     print("ready")
     fflush(nil)
-    try server.run()
+    server.run()
   }
 }
 
@@ -31,8 +31,8 @@ struct Measure: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Take measurements, one for each line of standard input.",
     discussion: """
-      A line is 'bulk SECONDS BYTES' (bytes a write), 'round-trip SECONDS BYTES' (bytes each way) or \
-      'connect SECONDS'. The answer is one line of JSON.
+      A line is 'bulk SECONDS BYTES STREAMS' (bytes a write, connections at once), \
+      'round-trip SECONDS BYTES' (bytes each way) or 'connect SECONDS'. The answer is one line of JSON.
       """)
 
   @Argument(help: "The server's IPv4 address.")

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// Measures against one server.
 struct Client {
@@ -17,7 +18,8 @@ struct Client {
   /// Takes one measurement.
   func measure(_ order: Order) throws(CallFailed) -> Measurement {
     switch order {
-    case .bulk(let seconds, let bytes): try bulk(seconds, bytes)
+    case .bulk(let seconds, let bytes, 1): try bulk(seconds, bytes)
+    case .bulk(let seconds, let bytes, let streams): try bulk(seconds, bytes, streams)
     case .roundTrip(let seconds, let bytes): try roundTrip(seconds, bytes)
     case .connect(let seconds): try connections(seconds)
     }
@@ -71,6 +73,26 @@ struct Client {
       nanoseconds: elapsed)
   }
 
+  /// The same on several connections at once: the sum of their bytes, over the time that the longest
+  /// took.
+  private func bulk(_ seconds: Double, _ bytes: Int, _ streams: Int) throws(CallFailed)
+    -> Measurement
+  {
+    let results = Mutex<[Result<Measurement, CallFailed>]>([])
+    onThreads(streams) { _ in
+      let result = Result { () throws(CallFailed) in try bulk(seconds, bytes) }
+      results.withLock { $0.append(result) }
+    }
+    var (total, elapsed) = (0, UInt64(0))
+    for result in results.withLock({ $0 }) {
+      let stream = try result.get()
+      (total, elapsed) = (total + stream.count, max(elapsed, stream.nanoseconds))
+    }
+    return Measurement(
+      name: "bulk", value: Double(total) / Double(elapsed), unit: "GB/s", count: total,
+      nanoseconds: elapsed)
+  }
+
   private func withAnswer(
     _ total: inout UInt64,
     _ body: (UnsafeMutableRawBufferPointer) throws(CallFailed) -> Bool
@@ -108,7 +130,7 @@ struct Client {
       count: latencies.count, nanoseconds: elapsed, percentiles: percentiles)
   }
 
-  /// Connections a second: connect, ask for the close, await it, close.
+  /// Connections a second: connect, ask for a byte, await it and the end, close.
   ///
   /// The server closes first, so that TIME_WAIT is its, and the client does not run out of ports.
   private func connections(_ seconds: Double) throws(CallFailed) -> Measurement {
@@ -119,8 +141,10 @@ struct Client {
     let end = start + UInt64(seconds * 1e9)
     var now: UInt64
     repeat {
-      let socket = try connected(for: .close)
-      _ = try socket.receive(buffer)
+      let socket = try connected(for: .greet)
+      guard try socket.receiveAll(buffer), try socket.receive(buffer) == 0 else {
+        throw CallFailed(call: "await one byte and the end")
+      }
       count += 1
       now = nanoseconds()
     } while now < end

@@ -1,7 +1,7 @@
 /// What to measure; the text of it is one line of standard input.
 enum Order {
-  /// Writes of so many bytes, as many as go.
-  case bulk(seconds: Double, bytes: Int)
+  /// Writes of so many bytes, as many as go, on so many connections at once.
+  case bulk(seconds: Double, bytes: Int, streams: Int)
   /// So many bytes there and back, one exchange after the other.
   case roundTrip(seconds: Double, bytes: Int)
   /// Connections, one after the other.
@@ -11,11 +11,13 @@ enum Order {
   init?(_ line: String) {
     let words = line.split(separator: " ")
     guard words.count >= 2, let seconds = Double(words[1]), seconds > 0 else { return nil }
-    let bytes = words.count == 3 ? Int(words[2]).flatMap { $0 > 0 ? $0 : nil } : nil
-    switch (words[0], bytes, words.count) {
-    case ("bulk", let bytes?, 3): self = .bulk(seconds: seconds, bytes: bytes)
-    case ("round-trip", let bytes?, 3): self = .roundTrip(seconds: seconds, bytes: bytes)
-    case ("connect", nil, 2): self = .connect(seconds: seconds)
+    let numbers = words.dropFirst(2).compactMap { Int($0) }.filter { $0 > 0 }
+    guard numbers.count == words.count - 2 else { return nil }
+    switch (words[0], numbers.count) {
+    case ("bulk", 2) where numbers[1] <= Server.connections:
+      self = .bulk(seconds: seconds, bytes: numbers[0], streams: numbers[1])
+    case ("round-trip", 1): self = .roundTrip(seconds: seconds, bytes: numbers[0])
+    case ("connect", 0): self = .connect(seconds: seconds)
     default: return nil
     }
   }
@@ -27,8 +29,8 @@ enum Service: UInt8 {
   case discard = 0x64
   /// Sends back what comes.
   case echo = 0x65
-  /// Closes at once.
-  case close = 0x63
+  /// Sends a byte and closes.
+  case greet = 0x67
 }
 
 /// What was measured.

@@ -26,6 +26,13 @@ struct StreamSocket: ~Copyable {
 
   deinit { close(descriptor) }
 
+  /// Gives the descriptor away, to live on.
+  consuming func release() -> Int32 {
+    let descriptor = descriptor
+    discard self
+    return descriptor
+  }
+
   /// Sets an option of type int.
   func set(_ level: Int32, _ name: Int32, to value: Int32) throws(CallFailed) {
     var value = value

@@ -1,0 +1,63 @@
+"""Two instances of one deployment on one runner, beside raw loopback in a namespace of its own."""
+import subprocess
+import time
+
+from .programs import Pair
+from .report import take_turns
+
+INSTALLATION = "istbpf-bench"
+PORT = 7000
+SECTIONS = ("bulk", "round-trip", "connect", "start")
+# Section, case, how many CPUs, what istbpf-bench is asked.
+CASES = [
+    *(("bulk", f"{kib} KiB writes", 2, f"bulk {{seconds}} {kib << 10} 1")
+      for kib in (1, 16, 64, 256)),
+    ("round-trip", "64 B, two CPUs", 2, "round-trip {seconds} 64"),
+    ("round-trip", "64 B, one CPU", 1, "round-trip {seconds} 64"),
+    ("connect", "connect, 1 byte, close, two CPUs", 2, "connect {seconds}"),
+    ("connect", "connect, 1 byte, close, one CPU", 1, "connect {seconds}"),
+]
+
+
+def measure(programs, options, log):
+    programs.start_daemon(INSTALLATION, log)
+    programs.istbpf(INSTALLATION, "deploy", "-d", "bench", "-s", "db", "-s", "app")
+
+    def run(service):
+        return [programs.path("istbpf"), "run", "--installation", INSTALLATION,
+                "-d", "bench", "-s", service, "--"]
+
+    # The program gets the address as every program does, from its environment.
+    through_ist = Pair(programs, PORT, "$WARP_IST_db", run("db"), run("app"))
+    loopback = Pair(
+        programs, PORT, "127.0.0.1",
+        ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$0" "$@"'],
+        lambda server: ["nsenter", f"--net=/proc/{server.pid}/ns/net"])
+    rows = []
+    for section, case, cpus, order in CASES:
+        if not options.wants(section):
+            continue
+        order = order.format(seconds=options.seconds)
+        if not options.unpinned:
+            for pair in (through_ist, loopback):
+                pair.pin(options.cpus[0], options.cpus[cpus - 1])
+        contenders = {"IST": lambda: through_ist.measure(order)["value"],
+                      "loopback": lambda: loopback.measure(order)["value"]}
+        unit = {"bulk": "GB/s", "round-trip": "us", "connect": "1/s"}[section]
+        rows += take_turns(section, case, unit, options.rounds, contenders, "loopback")
+    if options.wants("start"):
+        # A second instance of `app`; the client is the first.
+        rows += measure_start(run("app"), options)
+    return rows
+
+
+def measure_start(run, options):
+    def milliseconds(command):
+        time.sleep(0.05)  # the instance before has ended
+        start = time.perf_counter()
+        subprocess.run(command, check=True, start_new_session=True)
+        return (time.perf_counter() - start) * 1000
+
+    contenders = {"istbpf run -- true": lambda: milliseconds([*run, "true"]),
+                  "true": lambda: milliseconds(["true"])}
+    return take_turns("start", "a second instance", "ms", 2 * options.rounds, contenders, "true")
