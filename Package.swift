@@ -1,9 +1,9 @@
 // swift-tools-version: 6.2
 // The targets and what each may depend on: the architecture in one screen.
 //
-//   Commands ──> ControlAPI ──> (gRPC over a Unix socket) <── Runner (istbpfd)
+//   Commands, OCIRuntime ──> ControlAPI ──> (gRPC over a Unix socket) <── Runner (istbpfd)
 //      │                                                        │ composes
-//      └── inspect, doctor, uninstall ──> Dataplane, Fabric, Registry <──┘
+//      └── inspect, doctor, uninstall ──> Dataplane, Fabric, Tunnel <──┘
 //
 // Model does no I/O. Dataplane is the only user of libbpf, Fabric the only user of netlink, and
 // they know nothing of each other, of the registry or of gRPC. Tunnel is the only user of OpenSSL;
@@ -18,6 +18,7 @@ let package = Package(
   products: [
     .executable(name: "istbpfd", targets: ["istbpfd"]),
     .executable(name: "istbpf", targets: ["istbpf"]),
+    .executable(name: "istbpf-oci", targets: ["istbpf-oci"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -32,7 +33,10 @@ let package = Package(
     .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
     .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
     .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+    .package(
+      url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
   ],
   targets: [
     // C libraries of the system, and the header that BPF C and Swift share.
@@ -79,6 +83,15 @@ let package = Package(
       name: "Relay", dependencies: ["CLinux", "LinuxSystem", "Model", "Tunnel"],
       swiftSettings: strict),
 
+    // The public entry: HAProxy, its configuration and its process.
+    .target(
+      name: "FrontDoor",
+      dependencies: [
+        "CLinux", "LinuxSystem", "Model", .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: strict),
+
     // Where runners keep what exists.
     .target(name: "Registry", dependencies: ["Model"], swiftSettings: strict),
     .target(
@@ -119,14 +132,15 @@ let package = Package(
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
-      exclude: ["control.proto"],
+      exclude: ["containers.proto", "control.proto"],
       swiftSettings: strict),
     .target(
       name: "Runner",
       dependencies: [
-        "ControlAPI", "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "RegistryEtcd",
-        "RegistrySQLite", "Relay", "Tunnel",
+        "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem", "Model", "Registry",
+        "RegistryEtcd", "RegistrySQLite", "Relay", "Tunnel",
         .product(name: "Configuration", package: "swift-configuration"),
+        .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -134,8 +148,11 @@ let package = Package(
     .target(
       name: "Commands",
       dependencies: [
-        "CertificateAuthority", "ControlAPI", "Dataplane", "Fabric", "LinuxSystem", "Model",
+        "CertificateAuthority", "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem",
+        "Model", "Tunnel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Subprocess", package: "swift-subprocess"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -145,6 +162,12 @@ let package = Package(
       ],
       swiftSettings: strict),
     .executableTarget(name: "istbpf", dependencies: ["Commands"], swiftSettings: strict),
+
+    // The OCI runtime that stands before runc or crun.
+    .target(
+      name: "OCIRuntime", dependencies: ["ControlAPI", "Dataplane", "LinuxSystem", "Model"],
+      swiftSettings: strict),
+    .executableTarget(name: "istbpf-oci", dependencies: ["OCIRuntime"], swiftSettings: strict),
 
     // What Scripts/bench measures with: plain TCP, no part of the product.
     .executableTarget(
@@ -170,6 +193,9 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
+      name: "FrontDoorTests", dependencies: ["FrontDoor", "Model", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
       name: "FabricTests", dependencies: ["Fabric", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "DataplaneTests",
@@ -177,13 +203,17 @@ let package = Package(
       swiftSettings: strict, plugins: ["CompileBPF"]),
     .target(
       name: "TunnelTestSupport",
-      dependencies: ["CLinux", "COpenSSL", "LinuxSystem", "Model", "Relay", "Tunnel"],
+      dependencies: [
+        "CLinux", "COpenSSL", "LinuxSystem", "Model", "Relay", "Tunnel",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
       path: "Tests/TunnelTestSupport", swiftSettings: strict),
     .testTarget(
       name: "TunnelTests",
       dependencies: [
-        "CLinux", "LinuxSystem", "Model", "TestSupport", "Tunnel", "TunnelTestSupport",
+        "CLinux", "LinuxSystem", "Model", "Relay", "TestSupport", "Tunnel", "TunnelTestSupport",
       ],
+      exclude: ["Programs"],
       swiftSettings: strict),
     .testTarget(
       name: "RelayTests",
@@ -195,10 +225,42 @@ let package = Package(
       name: "relay-bench",
       dependencies: ["CLinux", "LinuxSystem", "Model", "Relay", "Tunnel", "TunnelTestSupport"],
       path: "Tests/RelayBench", swiftSettings: strict),
+    .target(
+      name: "FuzzTargets",
+      dependencies: ["CLinux", "LinuxSystem", "Model", "Relay", "Tunnel", "TunnelTestSupport"],
+      path: "Tests/FuzzTargets", swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
+    .executableTarget(
+      name: "relay-soak",
+      dependencies: [
+        "LinuxSystem", "Relay", "Tunnel", "TunnelTestSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Tests/RelaySoak", swiftSettings: strict),
+    .testTarget(
+      name: "IsolationTests",
+      dependencies: ["CLibbpf", "LinuxSystem", "TestSupport"], exclude: ["Programs"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "OCIRuntimeTests",
+      dependencies: ["LinuxSystem", "Model", "OCIRuntime", "TestSupport"],
+      exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
       name: "ScenarioTests",
-      dependencies: ["Dataplane", "Fabric", "LinuxSystem", "Model", "Runner", "TestSupport"],
+      dependencies: [
+        "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "Relay", "Runner", "TestSupport",
+        "Tunnel", "TunnelTestSupport",
+      ],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
+
+// With libFuzzer's main function it links only as Scripts/fuzz builds it.
+if Context.environment["ISTBPF_FUZZ"] != nil {
+  package.products.append(.executable(name: "istbpf-fuzz", targets: ["istbpf-fuzz"]))
+  package.targets.append(
+    .executableTarget(
+      name: "istbpf-fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz",
+      swiftSettings: [.unsafeFlags(["-parse-as-library"])]))
+}
