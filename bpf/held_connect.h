@@ -155,5 +155,8 @@ static __always_inline int replay(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	action = assign_to_relay(skb, listener);
 	bpf_sk_release(listener);
+	/* The socket is made as this SYN goes on; a late one finds it. */
+	if (action == TC_ACT_OK)
+		bpf_map_delete_elem(&flows, &flow);
 	return action;
 }

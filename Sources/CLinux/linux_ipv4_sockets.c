@@ -54,24 +54,28 @@ int linux_connect(int fd, uint32_t address, uint16_t port)
 	return connect(fd, (struct sockaddr *)&to, sizeof(to));
 }
 
-static int address_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *), uint32_t *address,
-		      uint16_t *port)
+static void tell(struct sockaddr_in of, uint32_t *address, uint16_t *port)
 {
-	struct sockaddr_in of = { 0 };
-	socklen_t length = sizeof(of);
-	int result = ask(fd, (struct sockaddr *)&of, &length);
-
 	*address = ntohl(of.sin_addr.s_addr);
 	*port = ntohs(of.sin_port);
+}
+
+int linux_accept_ipv4(int fd, uint32_t *address, uint16_t *port)
+{
+	struct sockaddr_in from = { 0 };
+	socklen_t length = sizeof(from);
+	int result = accept4(fd, (struct sockaddr *)&from, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	tell(from, address, port);
 	return result;
 }
 
 int linux_local_address(int fd, uint32_t *address, uint16_t *port)
 {
-	return address_of(fd, getsockname, address, port);
-}
+	struct sockaddr_in of = { 0 };
+	socklen_t length = sizeof(of);
+	int result = getsockname(fd, (struct sockaddr *)&of, &length);
 
-int linux_peer_address(int fd, uint32_t *address, uint16_t *port)
-{
-	return address_of(fd, getpeername, address, port);
+	tell(of, address, port);
+	return result;
 }

@@ -4,12 +4,22 @@
 #include <linux/close_range.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
 
 pid_t linux_thread_id(void) { return gettid(); }
+
+int linux_cpu_count(void)
+{
+	cpu_set_t usable;
+
+	if (sched_getaffinity(0, sizeof(usable), &usable))
+		return sysconf(_SC_NPROCESSORS_ONLN); /* more than cpu_set_t has */
+	return CPU_COUNT(&usable);
+}
 
 int linux_close_on_exec_from(unsigned first)
 {

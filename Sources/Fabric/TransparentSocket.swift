@@ -68,14 +68,12 @@ public enum TransparentSocket {
 
   /// The next connection that waits at `listener`; nil where there is none.
   public static func accept(on listener: Int32) -> Accepted? {
-    let socket = linux_accept(listener, nil, nil)
-    guard socket >= 0 else { return nil }
-    let owned = OwnedDescriptor(owning: socket)
     var (local, localPort) = (UInt32(0), UInt16(0))
     var (peer, peerPort) = (UInt32(0), UInt16(0))
-    guard linux_local_address(socket, &local, &localPort) == 0,
-      linux_peer_address(socket, &peer, &peerPort) == 0
-    else { return nil }
+    let socket = linux_accept_ipv4(listener, &peer, &peerPort)
+    guard socket >= 0 else { return nil }
+    let owned = OwnedDescriptor(owning: socket)
+    guard linux_local_address(socket, &local, &localPort) == 0 else { return nil }
     return Accepted(
       socket: owned, local: (IPv4Address(local), localPort), peer: (IPv4Address(peer), peerPort))
   }

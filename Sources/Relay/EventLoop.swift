@@ -23,7 +23,7 @@ final class EventLoop: @unchecked Sendable {
   private let epoll: OwnedDescriptor
   private let wakeup: OwnedDescriptor
   private let inbox = Mutex<[Work]>([])
-  private let thread = Atomic<Int32>(0)
+  private let thread = Atomic<UInt>(0)
 
   /// Memory for one batch, in front of which a frame's header fits. What is in it is used at once.
   let scratch = UnsafeMutableRawPointer.allocate(byteCount: TunnelChannel.batch, alignment: 4096)
@@ -79,7 +79,7 @@ final class EventLoop: @unchecked Sendable {
   var load: Int { counters.streamsLive.load(ordering: .relaxed) + asked.load(ordering: .relaxed) }
 
   /// Whether the calling thread is the loop's.
-  var isCurrent: Bool { thread.load(ordering: .relaxed) == CallingThread.id }
+  var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
 
   /// Has the loop's thread do `work`, in order.
   func post(_ work: @escaping Work) {
@@ -114,7 +114,7 @@ final class EventLoop: @unchecked Sendable {
   // MARK: - The loop
 
   private func run() {
-    thread.store(CallingThread.id, ordering: .relaxed)
+    thread.store(pthread_self(), ordering: .relaxed)
     // splice(2) to a socket whose peer is gone raises it, and cannot be told not to.
     var signals = sigset_t()
     sigemptyset(&signals)

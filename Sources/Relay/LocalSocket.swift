@@ -40,7 +40,8 @@ final class LocalSocket: EventSource {
 
   /// Begins to be watched; false where the kernel has no memory for it.
   func watch() -> Bool {
-    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    let flags = fcntl(descriptor, F_GETFL)
+    if flags & O_NONBLOCK == 0 { _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) }
     return loop.watch(self, descriptor)
   }
 

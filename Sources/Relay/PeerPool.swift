@@ -17,12 +17,8 @@ final class PeerPool {
 
   /// Gives `open` a tunnel: an idle one, else the next that becomes free or is made.
   func request(_ open: PendingOpen) {
-    while let tunnel = idle.take() {
-      // A peer that has gone since is noticed here at the latest, and the next one is tried.
-      guard tunnel.channel.isQuiet else {
-        tunnel.close()
-        continue
-      }
+    // One that the peer has ended since is noticed as it is asked, and another one is tried.
+    if let tunnel = idle.take() {
       open.isReuse = true
       loop.counters.tunnelsReused.add(1)
       tunnel.begin(open)

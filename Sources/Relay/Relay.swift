@@ -18,8 +18,8 @@ struct RelayShared: Sendable {
 
 /// Carries connections between this runner's sockets and other runners, on threads of its own.
 ///
-/// In this process a connection holds at most about 230 KiB: in user space a sealed batch (80 KiB),
-/// OpenSSL's read buffer (80 KiB) and an opened batch (64 KiB); with kernel TLS two pipes of 128 KiB,
+/// In this process a connection holds at most about 420 KiB: in user space a sealed batch (144 KiB),
+/// records that are read (144 KiB) and an opened batch (128 KiB); with kernel TLS two pipes of 128 KiB,
 /// in the kernel. It holds nothing of it while no byte waits. What the kernel's socket buffers hold
 /// besides is bounded by tcp_rmem and tcp_wmem.
 public final class Relay: Sendable {

@@ -1,10 +1,11 @@
+import CLinux
 import Tunnel
 
 /// How a relay behaves. All durations are those of a monotonic clock.
 public struct RelayConfiguration: Sendable {
-  /// The event loops, each a thread; normally one per core.
-  public var loops = 2
-  /// Whether the kernel may encrypt. Without, or where it cannot, OpenSSL does.
+  /// The event loops, each a thread: one for each CPU that this process may use.
+  public var loops = max(1, Int(linux_cpu_count()))
+  /// Whether the kernel may encrypt. Without, or where it cannot, this process does.
   public var usesKernelTLS = true
   /// How long a TLS handshake may take, on either side.
   public var handshakeTimeout = Duration.seconds(5)

@@ -131,7 +131,9 @@ extension Stream {
 
   private func send(_ bytes: UnsafeRawBufferPointer) {
     guard let local else { return }
-    var sent = linux_send(local.descriptor, bytes.baseAddress, UInt64(bytes.count), 0)
+    // A FIN that is due at once goes with the last bytes, so that the program is woken once.
+    var sent = linux_send(
+      local.descriptor, bytes.baseAddress, UInt64(bytes.count), isShutdownDue ? 1 : 0)
     if sent < 0 {
       let error = Errno.last
       guard error == .resourceTemporarilyUnavailable || error == .interrupted else {

@@ -60,20 +60,35 @@ extension Stream {
 
   // MARK: - In user space
 
-  /// Reads a batch, and seals it with its header as one frame of full records.
+  /// Reads a batch, and seals it with its header as one frame of full records; with the socket's end
+  /// behind it, where that has come.
   private func sealOut(_ local: LocalSocket) -> Bool {
-    let (header, room) = (Frame.headerSize, TunnelChannel.batch - Frame.headerSize)
-    let count = linux_receive(local.descriptor, loop.scratch + header, UInt64(room), 0)
-    guard count > 0 else { return count == 0 ? finishOut() : explainRead() }
-    // A stream socket that gave less than was asked for is empty (epoll(7)).
-    if count < room, !local.hasEnd { local.isReadable = false }
-    loop.scratch.storeBytes(of: Frame.data(Int(count)).header.bigEndian, as: UInt32.self)
-    let bytes = UnsafeRawBufferPointer(start: loop.scratch, count: header + Int(count))
-    guard out.channel.append(bytes) else {
+    let (header, room) = (Frame.headerSize, TunnelChannel.batch - 2 * Frame.headerSize)
+    let payload = loop.scratch + header
+    let first = linux_receive(local.descriptor, payload, UInt64(room), 0)
+    guard first > 0 else { return first == 0 ? finishOut() : explainRead() }
+    var (count, next) = (Int(first), Int64(-1))
+    if count < room {
+      // A stream socket that gave less than was asked for is empty (epoll(7)), or has ended.
+      if local.hasEnd {
+        next = linux_receive(local.descriptor, payload + count, UInt64(room - count), 0)
+        count += Int(max(0, next))
+      } else {
+        local.isReadable = false
+      }
+    }
+    loop.scratch.storeBytes(of: Frame.data(count).header.bigEndian, as: UInt32.self)
+    var size = header + count
+    if next == 0 {
+      hasSentEnd = true
+      (loop.scratch + size).storeBytes(of: Frame.end.header.bigEndian, as: UInt32.self)
+      size += header
+    }
+    guard out.channel.append(UnsafeRawBufferPointer(start: loop.scratch, count: size)) else {
       fail(.ended(.closed, peer: peer.runner.name, "the tunnel cannot seal"))
       return false
     }
-    loop.counters.bytesSent.add(Int(count))
+    loop.counters.bytesSent.add(count)
     return true
   }
 

@@ -36,19 +36,22 @@ final class FabricPort: Sendable {
 
   /// Takes connections on the relay's threads.
   func begin(on relay: Relay) {
-    let watched = relay.watch(listener.rawValue) { [weak self] in self?.acceptWaiting() }
+    let watched = relay.watch(listener.rawValue) { [weak self] in
+      while self?.acceptOne() == true {}
+    }
     self.watched.withLock { $0 = watched }
   }
 
-  /// Takes the connections that wait, if any do.
-  func acceptWaiting() {
-    while let connection = TransparentSocket.accept(on: listener.rawValue) {
-      let flow = Flow(
-        deployment: deployment, source: connection.peer.address,
-        destination: connection.local.address, sourcePort: connection.peer.port,
-        destinationPort: connection.local.port)
-      accepted(connection.release(), flow)
-    }
+  /// Takes a connection that waits; false where none does.
+  @discardableResult
+  func acceptOne() -> Bool {
+    guard let connection = TransparentSocket.accept(on: listener.rawValue) else { return false }
+    let flow = Flow(
+      deployment: deployment, source: connection.peer.address,
+      destination: connection.local.address, sourcePort: connection.peer.port,
+      destinationPort: connection.local.port)
+    accepted(connection.release(), flow)
+    return true
   }
 
   /// A socket that is about to connect as `source`, an instance of another runner, if one is ready;

@@ -153,7 +153,7 @@ final class RemoteConnects: Sendable {
       logger.error("cannot complete a connect of \(flow.source): \(error)")
     }
     // As a rule the caller is connected by now: the kernel does all of it as the SYN is played.
-    port?.acceptWaiting()
+    port?.acceptOne()
     forgetOverdue()
   }
 
@@ -208,7 +208,6 @@ final class RemoteConnects: Sendable {
     let (stream, relay) = state.withLock {
       ($0.pending.removeValue(forKey: flow), $0.relay)
     }
-    forget(flow)
     // Without a stream nobody decided on this connection: it is closed at once.
     guard let stream, let relay else { return }
     relay.join(socket, to: stream)

@@ -15,6 +15,6 @@ public struct KeyUsageLimit: Hashable, Sendable {
   package func isNear(_ used: UInt64) -> Bool { used >= records - records / 4 }
 
   /// Whether a batch more could pass the limit: then nothing is sealed until the stream has moved.
-  /// A batch is at most 5 records, or with kernel TLS 2 for every splice.
+  /// A batch is at most 9 records, or with kernel TLS 2 for every splice.
   package func isReached(_ used: UInt64) -> Bool { used + 12 > records }
 }

@@ -8,7 +8,7 @@ import SystemPackage
 /// For one thread at a time.
 package final class TunnelChannel {
   /// The most that is sealed or opened at a time, in bytes: eight of TLS's largest records.
-  package static let batch = 65_536
+  package static let batch = 131_072
 
   /// The socket, valid as long as this object lives.
   package let descriptor: Int32

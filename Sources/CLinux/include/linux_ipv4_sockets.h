@@ -24,6 +24,8 @@ int linux_listen(int fd);
 /* connect(2); address and port in host byte order. */
 int linux_connect(int fd, uint32_t address, uint16_t port);
 
-/* getsockname(2) and getpeername(2) of an IPv4 socket, in host byte order. */
+/* accept4(2), close-on-exec and non-blocking; tells the caller's address and port in host byte order. */
+int linux_accept_ipv4(int fd, uint32_t *address, uint16_t *port);
+
+/* getsockname(2) of an IPv4 socket, in host byte order. */
 int linux_local_address(int fd, uint32_t *address, uint16_t *port);
-int linux_peer_address(int fd, uint32_t *address, uint16_t *port);

@@ -5,6 +5,9 @@
 /* The number of the calling thread, by which /proc/<number> shows it. */
 pid_t linux_thread_id(void);
 
+/* How many CPUs the calling thread may run on. */
+int linux_cpu_count(void);
+
 /* Marks every open descriptor from `first` on close-on-exec. */
 int linux_close_on_exec_from(unsigned first);
 
