@@ -43,7 +43,10 @@ struct LongOutageTests {
 
     /// That no request failed.
     func expectLoad(_ seconds: Int) throws {
-      for app in apps { #expect(try app.tell("result") == "0 of \(seconds * 5) failed") }
+      for app in apps {
+        let outcome = try app.tell("result")
+        #expect(outcome == "0 of \(seconds * 5) failed")
+      }
     }
 
     /// That nobody gets where they must not.
