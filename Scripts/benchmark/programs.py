@@ -24,7 +24,7 @@ class Programs:
     def build(self, configuration):
         # As it is installed: a program that needs no Swift runtime also starts sooner.
         static = ["--static-swift-stdlib"] if configuration == "release" else []
-        for product in ("istbpfd", "istbpf", "istbpf-bench"):
+        for product in ("istbpfd", "istbpf", "istbpf-oci", "istbpf-bench"):
             subprocess.run(["swift", "build", "--quiet", *static,
                             "-c", configuration, "--product", product],
                            cwd=ROOT, check=True)

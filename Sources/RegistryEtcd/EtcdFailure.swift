@@ -48,7 +48,10 @@ extension RPCError {
   var serverFailure: String {
     let text = Causes.text(of: self)
     if text.contains("CERTIFICATE_VERIFY_FAILED") {
-      return "its certificate is not signed by the configured CA, or has expired (\(text))"
+      return """
+        its certificate is not signed by the configured CA, or not valid by this runner's clock \
+        (\(text))
+        """
     }
     if text.contains("unableToValidateCertificate") || text.contains("IPMismatch")
       || text.contains("failedToValidateHostname") || text.contains("noMatchingHost")
@@ -57,8 +60,12 @@ extension RPCError {
     }
     if text.contains("ALERT_CERTIFICATE_REQUIRED") || text.contains("ALERT_BAD_CERTIFICATE")
       || text.contains("ALERT_UNKNOWN_CA") || text.contains("CERTIFICATE_UNKNOWN")
+      || text.contains("ALERT_CERTIFICATE_EXPIRED")
     {
-      return "it refuses the client certificate, or wants one and none is configured (\(text))"
+      return """
+        it refuses the client certificate, which may not be valid by its clock, or wants one and none \
+        is configured (\(text))
+        """
     }
     if text.contains("WRONG_VERSION_NUMBER") { return "it does not speak TLS (\(text))" }
     if code == .deadlineExceeded { return "no answer in time" }

@@ -38,6 +38,8 @@ extension TunnelConnection {
   /// that the next is tried; what a fresh one cannot, another could not either.
   private func broken(_ open: PendingOpen, _ error: TunnelError) {
     close()
+    // As a rule the other side did not take this one's certificate, which in TLS 1.3 it says late.
+    if error.kind == .handshake { loop.shared.observe(.handshakeFailed(error, incoming: false)) }
     if open.isReuse, let pool, !open.isOver { return pool.request(open) }
     open.fail(EHOSTUNREACH, error.description, in: loop)
   }

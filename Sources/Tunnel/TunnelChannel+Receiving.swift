@@ -68,7 +68,8 @@ extension TunnelChannel {
   private func end(_ alert: UInt8) -> ReceiveResult {
     if alert == 0 { return end(.closed, "it closed the tunnel") }
     let text = SSL_alert_desc_string_long(Int32(alert)).map { String(cString: $0) }
-    return end(.handshake, "it refused the tunnel: \(text ?? "alert \(alert)")")
+    let cause = OpenSSLErrors.explain(alert: text ?? "alert \(alert)")
+    return end(.handshake, "it refused the tunnel: \(cause)")
   }
 
   private func end(_ kind: TunnelError.Kind, _ cause: String) -> ReceiveResult {

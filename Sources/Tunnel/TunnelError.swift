@@ -76,4 +76,14 @@ enum OpenSSLErrors {
     guard code != 0, let text = ERR_reason_error_string(code) else { return otherwise }
     return String(cString: text)
   }
+
+  /// The words for an alert, with the likely cause where a peer found this runner's certificate not
+  /// valid now: an alert does not say more, and the peer's log is on another machine.
+  static func explain(alert text: String) -> String {
+    guard text.contains("bad certificate") || text.contains("certificate expired") else {
+      return text
+    }
+    return "\(text): to that runner this one's certificate has expired or is not valid yet, or is "
+      + "broken; are the clocks of both right?"
+  }
 }

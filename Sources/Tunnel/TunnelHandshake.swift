@@ -135,7 +135,7 @@ package final class TunnelHandshake {
       // OpenSSL 3 reports an end of file so, and not as SSL_ERROR_SYSCALL.
       return text == "unexpected eof while reading"
         ? fail(.closed, "it closed the connection during the handshake")
-        : fail(.handshake, "the handshake failed: \(text)")
+        : fail(.handshake, "the handshake failed: \(OpenSSLErrors.explain(alert: text))")
     }
   }
 

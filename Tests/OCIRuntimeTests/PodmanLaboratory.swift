@@ -13,9 +13,12 @@ final class PodmanLaboratory: @unchecked Sendable {
   /// The network of the containers that have one.
   let network: String
   private let cgroupParent: String
+  /// What leads a command to the runner's network namespace, where it has one of its own.
+  private let enter: [String]
 
-  private init(_ runner: RunnerLaboratory) throws {
+  private init(_ runner: RunnerLaboratory, enter: [String] = []) throws {
     self.runner = runner
+    self.enter = enter
     let name = runner.installation.name
     // Short, and not below TMPDIR: podman makes sockets in it.
     directory = "/tmp/\(name)"
@@ -33,11 +36,32 @@ final class PodmanLaboratory: @unchecked Sendable {
       let podman = try PodmanLaboratory(runner)
       defer { podman.remove() }
       try podman.importImage()
-      // podman would choose the one that another test's podman chooses at the same moment.
-      let subnet = "10.\(Int.random(in: 100...199)).\(Int.random(in: 0...255)).0/24"
-      try podman.succeed("network", "create", "--disable-dns", "--subnet", subnet, podman.network)
+      try podman.makeNetwork()
       try body(podman)
     }
+  }
+
+  /// Runs `body` with a podman on each of two runners of one cluster, whose daemons run and know the
+  /// services `shop/app` and `shop/db`; requires root.
+  static func withCluster(
+    _ body: (ClusterLaboratory, PodmanLaboratory, PodmanLaboratory) throws -> Void
+  ) async throws {
+    try await ClusterLaboratory.with { cluster in
+      try cluster.deploy("shop", "app", "db")
+      let first = try PodmanLaboratory(cluster[1], enter: cluster.enter(1))
+      defer { first.remove() }
+      let second = try PodmanLaboratory(cluster[2], enter: cluster.enter(2))
+      defer { second.remove() }
+      for podman in [first, second] { try podman.makeNetwork() }
+      try body(cluster, first, second)
+    }
+  }
+
+  /// Makes `name` a network without names.
+  func makeNetwork(_ name: String? = nil) throws {
+    // podman would choose the one that another test's podman chooses at the same moment.
+    let subnet = "10.\(Int.random(in: 100...199)).\(Int.random(in: 0...255)).0/24"
+    try succeed("network", "create", "--disable-dns", "--subnet", subnet, name ?? network)
   }
 
   // MARK: Commands
@@ -46,9 +70,22 @@ final class PodmanLaboratory: @unchecked Sendable {
   /// hybrid system, the one runtime that knows such.
   var runtime: String { "\(directory)/istbpf-oci" }
 
-  private func makeRuntime() throws {
-    let isHybrid = try CgroupHierarchy.find().mountPoint != "/sys/fs/cgroup"
-    let real = isHybrid ? "/usr/sbin/runc" : "/usr/bin/crun"
+  private static func isHybrid() throws -> Bool {
+    try CgroupHierarchy.find().mountPoint != "/sys/fs/cgroup"
+  }
+
+  private static func realRuntime() throws -> String {
+    try isHybrid() ? "/usr/sbin/runc" : "/usr/bin/crun"
+  }
+
+  /// What the documentation says a container needs on a hybrid system beyond containers.conf.
+  static func hybridOptions() throws -> [String] {
+    try isHybrid() ? ["--cgroupns", "private"] : []
+  }
+
+  private func makeRuntime() throws { try makeRuntime(before: Self.realRuntime()) }
+
+  private func makeRuntime(before real: String) throws {
     let script = """
       #!/bin/sh
       ISTBPF_INSTALLATION=\(runner.installation.name) ISTBPF_OCI_RUNTIME=\(real) \
@@ -57,12 +94,47 @@ final class PodmanLaboratory: @unchecked Sendable {
     try writeProgram(script, to: runtime)
   }
 
+  /// Has a shell do `commands` each time that the wrapper has done its part of `create`, before the real
+  /// runtime is called.
+  func interpose(_ commands: String) throws {
+    let script = """
+      #!/bin/sh
+      for word in "$@"; do
+        if [ "$word" = create ]; then \(commands); break; fi
+      done
+      exec \(try Self.realRuntime()) "$@"
+      """
+    try writeProgram(script, to: "\(directory)/interposed")
+    try makeRuntime(before: "\(directory)/interposed")
+  }
+
+  /// Undoes `interpose`.
+  func interposeNothing() throws { try makeRuntime() }
+
   func commandLine(_ arguments: [String]) -> [String] {
+    enter + ["podman"] + places + ["--runtime", runtime] + arguments
+  }
+
+  /// The options of podman that say where it has everything.
+  private var places: [String] {
     [
-      "podman", "--root", "\(directory)/s", "--runroot", "\(directory)/r", "--tmpdir",
-      "\(directory)/t", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
-      "--network-config-dir", "\(directory)/n", "--runtime", runtime,
-    ] + arguments
+      "--root", "\(directory)/s", "--runroot", "\(directory)/r", "--tmpdir", "\(directory)/t",
+      "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--network-config-dir",
+      "\(directory)/n",
+    ]
+  }
+
+  /// A program that is podman with the same places, but with the runtime and all else of
+  /// `configuration`, a containers.conf.
+  func configured(by configuration: String) throws -> String {
+    let (file, program) = ("\(directory)/containers.conf", "\(directory)/podman")
+    try configuration.write(toFile: file, atomically: true, encoding: .utf8)
+    try writeProgram(
+      """
+      #!/bin/sh
+      CONTAINERS_CONF=\(file) exec podman \(places.joined(separator: " ")) "$@"
+      """, to: program)
+    return program
   }
 
   @discardableResult
@@ -82,15 +154,18 @@ final class PodmanLaboratory: @unchecked Sendable {
 
   /// The options of `podman run` for a container of `service` (`shop/app`); nil for one of none.
   func options(_ service: String?, network: String? = nil) -> [String] {
-    var options = [
-      "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=100:100", "--cgroupns", "private",
-      "--cgroup-parent", cgroupParent, "--network", network ?? self.network,
-    ]
+    var options = machineOptions + ["--cgroupns", "private", "--network", network ?? self.network]
     if let parts = service?.split(separator: "/") {
       options += ["--annotation", "io.istbpf.deployment=\(parts[0])"]
       options += ["--annotation", "io.istbpf.service=\(parts[1])"]
     }
     return options
+  }
+
+  /// What every container here needs: limits that this machine's root may set, and a cgroup whose end is
+  /// the test's.
+  var machineOptions: [String] {
+    ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=100:100", "--cgroup-parent", cgroupParent]
   }
 
   /// The cgroup that a container will have, of cgroup2.
@@ -135,6 +210,20 @@ final class PodmanLaboratory: @unchecked Sendable {
     let made = try TestSupport.run("bash", "-ec", script)
     #expect(made.status == 0, "\(made.errors)")
     try succeed("import", "\(directory)/image.tar", "tools")
+  }
+
+  /// PostgreSQL's server and client, made of Debian's packages, as the image `name`.
+  func importPostgres(as name: String = "postgres", changes: [String] = []) throws {
+    // The archive is kept among the build's products.
+    let products = URL(fileURLWithPath: try Product.istbpfOCI()).deletingLastPathComponent()
+    let archive = products.appendingPathComponent("images/postgres.tar").path
+    let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("Programs/postgres-image").path
+    let made = try TestSupport.run(script, archive)
+    #expect(made.status == 0, "\(made.errors)")
+    let options = changes.flatMap { ["--change", $0] }
+    let imported = try TestSupport.run(commandLine(["import"] + options + [archive, name]))
+    #expect(imported.status == 0, "\(imported.errors)")
   }
 
   private func remove() {

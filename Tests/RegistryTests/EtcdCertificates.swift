@@ -1,9 +1,12 @@
 import Foundation
 
-/// A CA, a certificate for etcd, one for a runner, and another CA that signed neither.
+/// A CA, a certificate for etcd, one for a runner and one for etcdctl, and another CA that signed none.
 struct EtcdCertificates {
   /// What etcd's certificate is for.
   var server = "IP:127.0.0.1"
+  /// By how many days the clock was wrong by which etcd's certificate, and the runner's, was made, each
+  /// valid for one day.
+  var serverDays = 0, clientDays = 0
 
   func make(in directory: String) throws {
     try shell(
@@ -14,11 +17,12 @@ struct EtcdCertificates {
       leaf() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" \
         -keyout "$1.key" -out "$1.csr"
         printf 'subjectAltName=%s\\n' "$2" >"$1.ext"
-        openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-          -extfile "$1.ext" -out "$1.pem"; }
+        faketime -f "$3d" openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial \
+          -days 1 -extfile "$1.ext" -out "$1.pem"; }
       ca ca; ca other
-      leaf server \(server)
-      leaf client DNS:r1
+      leaf server \(server) \(serverDays < 0 ? "" : "+")\(serverDays)
+      leaf client DNS:r1 \(clientDays < 0 ? "" : "+")\(clientDays)
+      leaf admin DNS:admin +0
       """)
   }
 

@@ -53,6 +53,29 @@ import Testing
       "\(String(describing: error))")
   }
 
+  @Test(arguments: [-2, 2])
+  func `a certificate that is not valid now is refused on either side and the clock is named`(
+    days: Int
+  ) async throws {
+    for isServers in [true, false] {
+      let server = try await EtcdServer(
+        certificates: EtcdCertificates(
+          serverDays: isServers ? days : 0, clientDays: isServers ? 0 : days))
+      let error = await #expect(throws: RegistryError.self) {
+        try await server.open {
+          $0.tls = EtcdConfiguration.TLS(
+            caFile: server.directory + "/ca.pem",
+            certificateFile: server.directory + "/client.pem",
+            keyFile: server.directory + "/client.key")
+        }
+      }
+      let text = error?.description ?? "it was taken"
+      #expect(
+        text.contains(isServers ? "not valid by this runner's clock" : "not be valid by its clock"),
+        "\(text)")
+    }
+  }
+
   @Test func `a runner that writes only under its own prefixes needs no more`() async throws {
     let server = try await EtcdServer()
     let root = "/istbpf/v1/test/"

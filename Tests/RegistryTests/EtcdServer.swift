@@ -110,8 +110,8 @@ final class EtcdServer: @unchecked Sendable {
     var options = ["--endpoints", url, "--dial-timeout", "2s", "--command-timeout", "2s"]
     if certificates != nil {
       options += [
-        "--cacert", directory + "/ca.pem", "--cert", directory + "/client.pem",
-        "--key", directory + "/client.key", "--insecure-skip-tls-verify",
+        "--cacert", directory + "/ca.pem", "--cert", directory + "/admin.pem",
+        "--key", directory + "/admin.key", "--insecure-skip-tls-verify",
       ]
     }
     process.arguments = options + arguments

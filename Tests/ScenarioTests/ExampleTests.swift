@@ -22,8 +22,9 @@ struct ExampleTests {
   }
 
   @Test(
-    "Examples/two-clients shows the calls, one URL and the other's 502, with a daemon of its own")
-  func twoClients() async throws {
+    "Examples/two-clients shows the calls, one URL and the other's 502, with a daemon of its own",
+    arguments: ["podman", "istbpf"])
+  func twoClients(engine: String) async throws {
     try await RunnerLaboratory.withoutDaemon { runner in
       let (namespace, _) = try runner.laboratory.namespace()
       #expect(try run("ip", "-n", namespace, "link", "set", "lo", "up").status == 0)
@@ -34,7 +35,7 @@ struct ExampleTests {
       let result = try run(
         "nsenter", "--net=/run/netns/\(namespace)", "env",
         "PATH=\(programs.path):/usr/bin:/bin:/usr/sbin:/sbin",
-        "ISTBPF_INSTALLATION=\(runner.installation.name)", script)
+        "ISTBPF_INSTALLATION=\(runner.installation.name)", script, engine)
       #expect(result.status == 0, "\(result.errors)")
       for text in [
         "ctna heard: hello 198.18.1.2\n", "ctna heard: hello 198.18.1.3\n",

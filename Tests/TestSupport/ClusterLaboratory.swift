@@ -120,9 +120,9 @@ public final class ClusterLaboratory: @unchecked Sendable {
 
   // MARK: Certificates
 
-  /// Gives runner `number` a new certificate; what it had stays valid.
-  public func issue(_ number: Int) throws {
-    try authority("issue", "runner\(number)", "--out", directory)
+  /// Gives runner `number` a new certificate, valid so many days; what it had stays valid.
+  public func issue(_ number: Int, days: Int = 90) throws {
+    try authority("issue", "runner\(number)", "--days", "\(days)", "--out", directory)
   }
 
   /// Puts a serial number, or all that a runner was issued, on the deny list of every runner.

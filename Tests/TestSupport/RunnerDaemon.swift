@@ -14,6 +14,9 @@ public final class RunnerDaemon: @unchecked Sendable {
   /// Its process id.
   public var processID: Int32 { conversation.processID }
 
+  /// Whether it has not ended.
+  public var isRunning: Bool { conversation.isRunning }
+
   /// What it has logged.
   public var log: String { conversation.errorText }
 

@@ -9,11 +9,11 @@ public final class TestAuthority: @unchecked Sendable {
   /// Its certificate as PEM.
   public let pem: String
 
-  /// A new authority.
-  public init() throws {
+  /// A new authority, valid between two times in seconds from now.
+  public init(from: Int = -86_400, to: Int = 86_400) throws {
     key = try Self.makeKey()
     certificate = try Self.make(
-      subject: "test authority", serial: 1, key: key, from: -86_400, to: 86_400)
+      subject: "test authority", serial: 1, key: key, from: from, to: to)
     try Self.extend(certificate, issuer: certificate, NID_basic_constraints, "critical,CA:TRUE")
     try Self.extend(certificate, issuer: certificate, NID_key_usage, "critical,keyCertSign")
     X509_set_issuer_name(certificate, X509_get_subject_name(certificate))

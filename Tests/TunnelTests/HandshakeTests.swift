@@ -48,15 +48,15 @@ struct HandshakeTests {
     #expect(far.error != nil)
   }
 
-  /// A client whose certificate is the authority's, with something wrong.
-  private func serverRefuses(
-    _ identity: TunnelIdentity, _ kind: TunnelError.Kind, _ cause: String
-  ) throws {
-    let (_, far) = try HandshakePair.run(client: identities(identity), server: server)
-    let error = try #require(far.error)
-    #expect(error.kind == kind)
-    #expect(error.description.contains(cause), "\(error)")
-    #expect(error.certificate?.contains("serial number") == true)
+  /// What each end says of a certificate that is the authority's, with something wrong, when the other
+  /// one shows it: first the server, then the client.
+  private func refusals(of wrong: TunnelIdentity) throws -> [TunnelError] {
+    let wrong = identities(wrong)
+    return [
+      try #require(HandshakePair.run(client: wrong, server: server).server.error),
+      try #require(
+        HandshakePair.run(client: client, server: wrong, expected: "wrong").client.error),
+    ]
   }
 
   @Test(
@@ -68,9 +68,24 @@ struct HandshakeTests {
       (86_400 - 3600, 86_400 + 3600, "certificate is not yet valid"),
     ])
   func wrongTime(from: Int, to: Int, cause: String) throws {
-    let identity = try authority.identity("client", from: from, to: to)
-    try serverRefuses(identity, .untrusted, cause)
-    try serverRefuses(identity, .untrusted, "this runner's clock says 2")
+    for error in try refusals(of: authority.identity("wrong", from: from, to: to)) {
+      #expect(error.kind == .untrusted)
+      #expect(error.description.contains(cause), "\(error)")
+      #expect(error.description.contains("this runner's clock says 2"), "\(error)")
+      #expect(error.certificate?.contains("/CN=runner with serial number") == true)
+    }
+  }
+
+  @Test("An authority that is not valid yet, as with a clock that is a day late, is named")
+  func youngAuthority() throws {
+    let young = try TestAuthority(from: 86_400 - 3600, to: 2 * 86_400)
+    let (near, _) = try HandshakePair.run(
+      client: identities(try young.identity("client")),
+      server: identities(try young.identity("server")))
+    let error = try #require(near.error)
+    #expect(error.description.contains("certificate is not yet valid"), "\(error)")
+    #expect(error.description.contains("this runner's clock says 2"), "\(error)")
+    #expect(error.certificate?.contains("/CN=test authority") == true, "\(error)")
   }
 
   @Test("A server of another cluster is refused, though the authority is the same")

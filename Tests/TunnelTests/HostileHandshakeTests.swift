@@ -95,6 +95,20 @@ struct HostileHandshakeTests {
     #expect(Set(cases) == Set(Self.outcomes.keys))
   }
 
+  @Test("Documentation/tunnels.md has every case with its outcomes, and no other")
+  func documented() throws {
+    let file = Self.directory.appending(path: "../../Documentation/tunnels.md").standardized
+    let text = try String(contentsOf: file, encoding: .utf8)
+    let rows = text.components(separatedBy: "## Hostile handshakes")[1]
+      .components(separatedBy: "\n## ")[0].split(separator: "\n").filter { $0.hasPrefix("| `") }
+      .map { $0.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) } }
+    #expect(rows.count == Self.outcomes.count)
+    for row in rows {
+      let name = row[0].trimmingCharacters(in: ["`"])
+      #expect(Self.outcomes[name]?.sorted().joined(separator: ", ") == row[2], "\(name)")
+    }
+  }
+
   @Test(
     "Each ends as it should, and others get their tunnels", arguments: outcomes.keys.sorted())
   func handshake(name: String) throws {
