@@ -20,7 +20,8 @@ struct CA: ParsableCommand {
   }
 
   struct Init: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Make a new authority.")
+    static let configuration = CommandConfiguration(
+      commandName: "init", abstract: "Make a new authority.")
 
     @Option(help: "The cluster, the first part of every runner's name in certificates.")
     var cluster: String
@@ -36,7 +37,7 @@ struct CA: ParsableCommand {
 
   struct Issue: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Issue a certificate and a new key for a runner.",
+      commandName: "issue", abstract: "Issue a certificate and a new key for a runner.",
       discussion: """
         Writes RUNNER.crt, RUNNER.key (mode 0600) and ca.crt. The key is kept nowhere else. A runner \
         that has files of an earlier issue goes on with those until they are replaced.
@@ -69,6 +70,7 @@ struct CA: ParsableCommand {
 
   struct IssueDomain: ParsableCommand {
     static let configuration = CommandConfiguration(
+      commandName: "issue-domain",
       abstract: "Issue a certificate for a front door, to try it with.",
       discussion: """
         Writes DOMAIN.pem: the certificate of *.DOMAIN and DOMAIN, and its new key (mode 0600), as \
@@ -95,7 +97,8 @@ struct CA: ParsableCommand {
   }
 
   struct List: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List what was issued.")
+    static let configuration = CommandConfiguration(
+      commandName: "list", abstract: "List what was issued.")
 
     @OptionGroup var location: Location
     @OptionGroup var output: OutputOptions
@@ -126,7 +129,7 @@ struct CA: ParsableCommand {
 
   struct Revoke: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Revoke what was issued to a runner, or one serial number.",
+      commandName: "revoke", abstract: "Revoke what was issued to a runner, or one serial number.",
       discussion: "Give the deny list, DIRECTORY/denied, to every runner: it takes effect at once.")
 
     @Argument(
@@ -148,7 +151,7 @@ struct CA: ParsableCommand {
 
   struct Rotate: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Give the authority a new key and certificate.",
+      commandName: "rotate", abstract: "Give the authority a new key and certificate.",
       discussion: """
         ca.crt then holds the new certificate and the one before it. Give it to every runner, then \
         issue new certificates; nothing is interrupted. The next rotation ends the earlier one.

@@ -6,6 +6,7 @@ import Model
 /// Declares services.
 struct Deploy: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "deploy",
     abstract: "Declare the services of a deployment.",
     discussion: """
       Each service is a warp.config.js, a warp.config.json, a directory with one of them, or \

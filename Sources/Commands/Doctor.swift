@@ -11,6 +11,7 @@ import Tunnel
 /// Looks for everything that is needed.
 struct Doctor: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "doctor",
     abstract: "Check what this machine has of what is needed, and what its absence means.",
     discussion: "Exit status 1 if something needed is missing. Works without istbpfd; ask as root.")
 

@@ -5,6 +5,7 @@ import Model
 /// Prints a service's variables.
 struct Env: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "env",
     abstract: "Print the variables that a service's instances get.",
     discussion: "For a shell: eval \"$(istbpf env shop/app)\"")
 

@@ -5,6 +5,7 @@ import Foundation
 /// Says what would become of a connect.
 struct Explain: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "explain",
     abstract: "Say what would become of a connect of a service, and why.",
     discussion: """
       Asks the data path's own program, over its maps as they are, and looks into the instances for \

@@ -4,6 +4,7 @@ import Dataplane
 /// Dumps the pinned maps.
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "inspect",
     abstract: "Show the pinned BPF maps, decoded.",
     discussion: """
       Reads the kernel's maps themselves, so it works while istbpfd is down. Maps: \

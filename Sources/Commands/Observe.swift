@@ -5,6 +5,7 @@ import Foundation
 /// Streams what the data path does.
 struct Observe: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "observe",
     abstract: "Show connections and denials on this runner as they happen.",
     discussion: """
       A connection is shown once: from its caller's end, or from the other's where the caller is on \

@@ -11,6 +11,7 @@ import Model
 /// are the command's own, and killing it kills nothing else.
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "run",
     abstract: "Run a command as an instance of a service.",
     discussion: """
       The command gets a network namespace with ist0 and lo, a cgroup with the BPF programs, \

@@ -15,6 +15,7 @@ struct RunnerCommand: AsyncParsableCommand {
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+      commandName: "list",
       abstract: "List the runners, also those that are gone and have numbers of instances.")
 
     @OptionGroup var output: OutputOptions
@@ -45,6 +46,7 @@ struct RunnerCommand: AsyncParsableCommand {
 
   struct Forget: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+      commandName: "forget",
       abstract: "Give the instance numbers back of a runner that is gone for ever.",
       discussion: """
         A runner that is only cut off keeps its numbers, since its instances run on. So be sure that \
@@ -68,6 +70,7 @@ struct RunnerCommand: AsyncParsableCommand {
 
   struct ConfirmLoss: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+      commandName: "confirm-loss",
       abstract: "Say that instances which vanished all at once are gone indeed.",
       discussion: """
         Where more than half of all instances vanish from the registry in one update, each runner \

@@ -5,6 +5,7 @@ import Foundation
 /// Shows what is declared, what runs and what is attached.
 struct Status: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "status",
     abstract: "Show deployments, services, instances and what is attached to them.",
     discussion: """
       What is attached is the kernel's answer, asked for now: the programs in effect for each \

@@ -10,6 +10,7 @@ import Model
 /// Removes every trace of an installation from the machine.
 struct Uninstall: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "uninstall",
     abstract: "Remove every trace from this runner: programs, maps, namespaces, cgroups, registry.",
     discussion: "istbpfd must be stopped. Instances that still run are named, and nothing is done.")
 
