@@ -18,7 +18,7 @@ DELAY = 0.02  # seconds of a round trip
 
 
 def namespace(n):
-    return f"istbpf-bench-r{n}"
+    return f"bench-runner{n}"
 
 
 def at(n):

@@ -2,7 +2,7 @@
 # this machine with a daemon of its own; a veth joins them, and etcd is their registry.
 
 runner() { # runner N COMMAND...: the command in the runner's namespace
-  local namespace=istbpf-demo-runner$1
+  local namespace=demo-runner$1
   shift
   exec nsenter --net="/run/netns/$namespace" "$@"
 }
@@ -14,15 +14,15 @@ on() { # on N istbpf's ARGUMENTS...: asks the runner's daemon
 
 say "making two runners, 10.77.0.1 and 10.77.0.2, joined by a veth"
 for n in 1 2; do
-  namespaces+=("istbpf-demo-runner$n")
+  namespaces+=("demo-runner$n")
   installations+=("istbpf-demo$n")
-  ip netns add "istbpf-demo-runner$n"
-  ip -n "istbpf-demo-runner$n" link set lo up
+  ip netns add "demo-runner$n"
+  ip -n "demo-runner$n" link set lo up
 done
-ip link add wire netns istbpf-demo-runner1 type veth peer name wire netns istbpf-demo-runner2
+ip link add wire netns demo-runner1 type veth peer name wire netns demo-runner2
 for n in 1 2; do
-  ip -n "istbpf-demo-runner$n" address add "10.77.0.$n/24" dev wire
-  ip -n "istbpf-demo-runner$n" link set wire up
+  ip -n "demo-runner$n" address add "10.77.0.$n/24" dev wire
+  ip -n "demo-runner$n" link set wire up
 done
 
 say "starting etcd, and making a certificate for each runner"
@@ -44,7 +44,7 @@ for n in 1 2; do
 }
 JSON
 done
-await etcd nsenter --net=/run/netns/istbpf-demo-runner1 \
+await etcd nsenter --net=/run/netns/demo-runner1 \
   etcdctl --endpoints http://10.77.0.1:2379 endpoint health
 
 say "capturing everything on the wire, and starting a daemon on each runner"

@@ -87,6 +87,8 @@ struct Uninstall: ParsableCommand {
   private func removeFabrics(_ installation: Installation) throws {
     for name in try NetworkNamespace.names()
     where installation.deployment(ofFabric: name) != nil {
+      // Another program's namespace may have such a name.
+      guard try FabricNamespace(name: name, plan: .standard).isFabric() else { continue }
       try removed("namespace \(name)") { try NetworkNamespace.delete(named: name) }
     }
   }

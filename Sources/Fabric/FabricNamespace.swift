@@ -30,7 +30,18 @@ public struct FabricNamespace: Hashable, Sendable {
     }
   }
 
-  /// Creates it, or adopts what is there with all its links, and sets it up; throws `SystemError`.
+  /// The alias of a fabric's loopback, which `ip link` shows: another program's namespace may have a
+  /// name like a fabric's.
+  private static let mark = "istbpf fabric"
+
+  /// Whether it exists and is a fabric, and not another program's; throws `SystemError`.
+  public func isFabric() throws -> Bool {
+    guard exists else { return false }
+    return try open().perform { try NetlinkSocket().alias(of: loopback) == Self.mark }
+  }
+
+  /// Creates it, or adopts what is there with all its links, and sets it up; throws `SystemError`,
+  /// EEXIST where the namespace is another program's.
   ///
   /// All is idempotent and nothing is taken away, so that traffic goes on while it is adopted. What
   /// fails leaves a new namespace deleted, and an adopted one as it is.
@@ -38,8 +49,9 @@ public struct FabricNamespace: Hashable, Sendable {
     let (namespace, isNew) = try createOrOpen()
     do {
       try namespace.perform {
-        try Self.setSysctls()
         let socket = try NetlinkSocket()
+        try take(by: socket)
+        try Self.setSysctls()
         try socket.setUp(loopback, "lo")
         // AnyIP: the kernel takes every address of the range for its own, so that the relay can
         // listen on all of them. Table main, not local: that one is read first, and would swallow
@@ -54,6 +66,18 @@ public struct FabricNamespace: Hashable, Sendable {
       if isNew { try? delete() }
       throw error
     }
+  }
+
+  /// Marks the calling thread's namespace as a fabric. One without any link may be what a crash left
+  /// before it was marked.
+  private func take(by socket: NetlinkSocket) throws {
+    if try socket.alias(of: loopback) == Self.mark { return }
+    guard try socket.links().isEmpty else {
+      throw SystemError(
+        .fileExists, "make fabric", name,
+        hint: "the namespace is another program's: ip netns list shows it")
+    }
+    try socket.setAlias(Self.mark, of: loopback, "lo")
   }
 
   /// Deletes it; not an error where it does not exist. Its links end with it, unless a process or a

@@ -44,6 +44,23 @@ extension NetlinkSocket {
     try request("set up link", name) { rtnl_link_change($0, link.pointer, changes.pointer, 0) }
   }
 
+  /// The alias of the link `ifindex`: a text for people; nil where it has none.
+  func alias(of ifindex: Int32) throws -> String? {
+    var link: OpaquePointer?
+    try request("ask for link", "\(ifindex)") { rtnl_link_get_kernel($0, ifindex, nil, &link) }
+    defer { rtnl_link_put(link) }
+    return rtnl_link_get_ifalias(link).map { String(cString: $0) }
+  }
+
+  /// Gives the link `ifindex` an alias.
+  func setAlias(_ alias: String, of ifindex: Int32, _ name: String) throws {
+    let link = try NetlinkObject(rtnl_link_alloc(), rtnl_link_put)
+    let changes = try NetlinkObject(rtnl_link_alloc(), rtnl_link_put)
+    rtnl_link_set_ifindex(link.pointer, ifindex)
+    rtnl_link_set_ifalias(changes.pointer, alias)
+    try request("mark link", name) { rtnl_link_change($0, link.pointer, changes.pointer, 0) }
+  }
+
   /// Waits until the link `ifindex`, whose other end has just been set up, really sends.
   ///
   /// A link that was set up before its other end gets its queue from a kernel worker a little after

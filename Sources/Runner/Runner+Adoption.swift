@@ -108,7 +108,8 @@ extension Runner {
     }
     let names = Set(deployments.map(\.name))
     for name in try NetworkNamespace.names() {
-      guard let deployment = installation.deployment(ofFabric: name), !names.contains(deployment)
+      guard let deployment = installation.deployment(ofFabric: name), !names.contains(deployment),
+        try fabric(of: deployment).isFabric()
       else { continue }
       try NetworkNamespace.delete(named: name)
     }

@@ -52,6 +52,22 @@ struct FabricNamespaceTests {
     }
   }
 
+  @Test("Another program's namespace is no fabric, whatever its name, and is not taken over")
+  func foreign() throws {
+    try NamespaceLaboratory.with { laboratory in
+      let fabric = try laboratory.fabric()
+      #expect(try fabric.isFabric())
+      let (name, _) = try laboratory.namespace()
+      try laboratory.run(in: name, "ip", "link", "add", "dummy", "type", "veth")
+      let foreign = FabricNamespace(name: name, plan: .standard)
+      #expect(try !foreign.isFabric())
+      #expect(throws: SystemError.self) { try foreign.create() }
+      #expect(try foreign.links().count == 2)
+      try fabric.delete()
+      #expect(try !fabric.isFabric())
+    }
+  }
+
   @Test("A deleted fabric is gone, is not listed, and may be deleted again")
   func delete() throws {
     try NamespaceLaboratory.with { laboratory in
