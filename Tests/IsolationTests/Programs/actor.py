@@ -7,7 +7,7 @@ does, or `breach: ...` where it can tell by itself that it was not stopped."""
 
 import errno, json, os, signal, sys
 
-import families, forged, inbound, namespaces, passed, tcp, udp, walls
+import across, families, forged, inbound, namespaces, passed, tcp, udp, walls
 import watching
 
 place = {}
