@@ -9,7 +9,7 @@ public struct TLSCounters: Sendable {
     guard result.status == 0 else { return nil }
     counts = Dictionary(
       uniqueKeysWithValues: result.output.split(separator: "\n").compactMap { line in
-        let words = line.split(separator: " ", omittingEmptySubsequences: true)
+        let words = line.split(whereSeparator: \.isWhitespace)
         guard words.count == 2, let count = Int(words[1]) else { return nil }
         return (String(words[0]), count)
       })
