@@ -45,6 +45,7 @@ extension TunnelConnection {
   /// The peer refuses a certificate after this side's handshake has ended (TLS 1.3), so that the
   /// first to notice may be a send that meets its RST. Why it refused is there to be read still.
   private func whySendFailed(_ errno: Errno) -> TunnelError {
+    channel.noteReadable(hasEnd: true)
     if case .ended(let error, _) = reader.next(from: channel), error.kind == .handshake {
       return error
     }

@@ -55,11 +55,14 @@ final class TunnelConnection: EventSource {
   var isKernel: Bool { channel.sendMode == .kernel && channel.receiveMode == .kernel }
 
   override func handle(_ events: UInt32) {
-    if events & ~linux_epoll_out != 0 { isReadable = true }
-    if events & ~(linux_epoll_in | linux_epoll_read_hangup) != 0 { isWritable = true }
     if events & (linux_epoll_read_hangup | linux_epoll_hangup | linux_epoll_error) != 0 {
       hasHungUp = true
     }
+    if events & ~linux_epoll_out != 0 {
+      isReadable = true
+      channel.noteReadable(hasEnd: hasHungUp)
+    }
+    if events & ~(linux_epoll_in | linux_epoll_read_hangup) != 0 { isWritable = true }
     dispatch()
   }
 

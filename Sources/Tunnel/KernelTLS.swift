@@ -8,7 +8,7 @@ import SystemPackage
 public enum TunnelMode: Hashable, Sendable {
   /// In the kernel: bytes are spliced and never come into this process.
   case kernel
-  /// In this process, by OpenSSL.
+  /// In this process, by OpenSSL's ciphers.
   case userSpace
 }
 
@@ -50,27 +50,15 @@ public enum KernelTLS: Hashable, Sendable {
     return .available
   }
 
-  /// Gives the kernel the keys of both directions of a handshake that has just ended. What it does
-  /// not take stays with OpenSSL.
+  /// Gives the kernel the key of one direction on a socket that is one of TLS (`linux_tls_attach`);
+  /// whether it took it.
   static func install(
-    _ connection: OpaquePointer, _ descriptor: Int32, _ secrets: TrafficSecrets, isServer: Bool
-  ) -> (send: TunnelMode, receive: TunnelMode) {
-    defer { secrets.erase() }
-    guard let cipher = SSL_get_current_cipher(connection),
-      // Bytes that OpenSSL has decrypted already cannot be given back.
-      SSL_has_pending(connection) == 0, linux_tls_attach(descriptor) == 0
-    else { return (.userSpace, .userSpace) }
-    let keyLength = Int(SSL_CIPHER_get_bits(cipher, nil)) / 8
-    func install(
-      _ side: TrafficSecrets.Side,
-      _ call: (Int32, UnsafePointer<linux_tls_keys>) -> Int32
-    ) -> TunnelMode {
-      secrets.withKeys(of: side, keyLength: keyLength) { call(descriptor, $0) } == 0
-        ? .kernel : .userSpace
-    }
-    let send = install(isServer ? .server : .client) { linux_tls_send_with($0, $1) }
-    let receive = install(isServer ? .client : .server) { linux_tls_receive_with($0, $1) }
-    return (send, receive)
+    _ keys: UnsafePointer<linux_tls_keys>, _ descriptor: Int32, isSending: Bool
+  ) -> Bool {
+    let result =
+      isSending
+      ? linux_tls_send_with(descriptor, keys) : linux_tls_receive_with(descriptor, keys)
+    return result == 0
   }
 }
 

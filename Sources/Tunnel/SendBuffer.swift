@@ -3,14 +3,15 @@ import COpenSSL
 import Glibc
 import SystemPackage
 
-/// What a tunnel has to send and the socket has not taken yet: records that OpenSSL has made, or
-/// with kernel TLS plain bytes.
+/// What a tunnel has to send and the socket has not taken yet: the handshake's flights, records that
+/// were sealed here, or with kernel TLS plain bytes.
 ///
-/// OpenSSL would send each record of 16 KiB by a system call of its own; here several go by one. The
-/// memory exists only while something waits in it.
+/// Several records of 16 KiB go by one system call. The memory exists only while something waits in it.
 final class SendBuffer {
   /// The most that may wait: a batch, sealed, and some frames without payload behind it.
-  static let capacity = TunnelChannel.batch / 16_384 * 16_406 + 16_384
+  static let capacity =
+    TunnelChannel.batch / RecordCipher.maximumContent
+    * (RecordCipher.maximumContent + RecordCipher.overhead) + 16_384
 
   private let descriptor: Int32
   private var storage: UnsafeMutableRawPointer?
@@ -27,16 +28,38 @@ final class SendBuffer {
 
   /// Takes `count` bytes, all or none; false where they do not fit.
   func append(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+    guard let place = makeRoom(count) else { return false }
+    memcpy(place, bytes, count)
+    end += count
+    return true
+  }
+
+  /// Takes `count` bytes as records that `cipher` makes of them, all or none; false where they do not
+  /// fit, or the cipher fails.
+  func append(_ bytes: UnsafeRawPointer, _ count: Int, type: UInt8, by cipher: RecordCipher) -> Bool
+  {
+    let most = RecordCipher.maximumContent
+    let records = (count + most - 1) / most
+    guard var place = makeRoom(count + records * RecordCipher.overhead) else { return false }
+    for offset in stride(from: 0, to: count, by: most) {
+      let content = min(most, count - offset)
+      guard cipher.seal(type, bytes + offset, content, into: place) else { return false }
+      place += content + RecordCipher.overhead
+    }
+    end += count + records * RecordCipher.overhead
+    return true
+  }
+
+  /// Where `count` bytes more would be, for which there is room then; nil where they do not fit.
+  private func makeRoom(_ count: Int) -> UnsafeMutableRawPointer? {
     if Self.capacity - end < count {
-      guard let storage, Self.capacity - (end - start) >= count else { return false }
+      guard let storage, Self.capacity - (end - start) >= count else { return nil }
       memmove(storage, storage + start, end - start)
       (start, end) = (0, end - start)
     }
     let storage = storage ?? .allocate(byteCount: Self.capacity, alignment: 64)
     self.storage = storage
-    memcpy(storage + end, bytes, count)
-    end += count
-    return true
+    return storage + end
   }
 
   /// Sends what the socket takes; whether that is all.

@@ -16,15 +16,17 @@ extension TunnelChannel {
 
   /// Receives up to `count` bytes; no call takes more from the tunnel than it returns.
   package func receive(into bytes: UnsafeMutableRawPointer, _ count: Int) -> ReceiveResult {
-    switch receiveMode {
-    case .kernel:
+    guard let records else {
       let received = linux_receive(descriptor, bytes, UInt64(count), 0)
       return received > 0 ? .bytes(Int(received)) : explainKernel(received)
-    case .userSpace:
-      ERR_clear_error()
-      errno = 0
-      let received = SSL_read(connection, bytes, Int32(count))
-      return received > 0 ? .bytes(Int(received)) : explain(received, Errno.last)
+    }
+    switch records.read(into: bytes, count) {
+    case .bytes(let received): return .bytes(received)
+    case .blocked: return .blocked
+    case .end: return end(.closed, "it closed the connection")
+    case .alert(let alert): return end(alert)
+    case .failed(let error): return end(.system(error), "the connection broke: \(error)")
+    case .violation(let cause): return end(.protocolViolation, cause)
     }
   }
 
@@ -56,27 +58,17 @@ extension TunnelChannel {
       return end(.system(error), "the connection broke: \(error)")
     }
     if received == 0 { return end(.closed, "it closed the connection") }
-    guard type == 21, received == 2 else {
+    guard type == RecordCipher.ContentType.alert, received == 2 else {
       return end(.protocolViolation, "it sent a record of type \(type)")
     }
-    if bytes[1] == 0 { return end(.closed, "it closed the tunnel") }
-    let text = SSL_alert_desc_string_long(Int32(bytes[1])).map { String(cString: $0) }
-    return end(.handshake, "it refused the tunnel: \(text ?? "alert \(bytes[1])")")
+    return end(bytes[1])
   }
 
-  private func explain(_ result: Int32, _ error: Errno) -> ReceiveResult {
-    switch SSL_get_error(connection, result) {
-    case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .blocked
-    case SSL_ERROR_ZERO_RETURN: return end(.closed, "it closed the tunnel")
-    case SSL_ERROR_SYSCALL where error.rawValue == 0:
-      return end(.closed, "it closed the connection")
-    case SSL_ERROR_SYSCALL: return end(.system(error), "the connection broke: \(error)")
-    default:
-      let text = OpenSSLErrors.take("the tunnel broke")
-      if text == "unexpected eof while reading" { return end(.closed, "it closed the connection") }
-      return end(
-        text.contains("alert") ? .handshake : .protocolViolation, "it refused the tunnel: \(text)")
-    }
+  /// The peer's alert: close_notify, or why it refuses the tunnel (RFC 8446 6).
+  private func end(_ alert: UInt8) -> ReceiveResult {
+    if alert == 0 { return end(.closed, "it closed the tunnel") }
+    let text = SSL_alert_desc_string_long(Int32(alert)).map { String(cString: $0) }
+    return end(.handshake, "it refused the tunnel: \(text ?? "alert \(alert)")")
   }
 
   private func end(_ kind: TunnelError.Kind, _ cause: String) -> ReceiveResult {

@@ -1,5 +1,4 @@
 import CLinux
-import COpenSSL
 import SystemPackage
 
 extension TunnelChannel {
@@ -34,15 +33,9 @@ extension TunnelChannel {
   package func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard let base = bytes.baseAddress, !bytes.isEmpty else { return true }
     recordsSent += Self.records(bytes.count)
-    guard sendMode == .userSpace else { return buffer.append(base, bytes.count) }
-    var written = 0
-    while written < bytes.count {
-      ERR_clear_error()
-      let result = SSL_write(connection, base + written, Int32(bytes.count - written))
-      guard result > 0 else { return false }
-      written += Int(result)
-    }
-    return true
+    guard let sealer else { return buffer.append(base, bytes.count) }
+    return buffer.append(
+      base, bytes.count, type: RecordCipher.ContentType.applicationData, by: sealer)
   }
 
   /// With kernel TLS, sends the header of a frame whose payload `splice` will bring next, in the same
@@ -73,5 +66,7 @@ extension TunnelChannel {
   }
 
   /// The records that `count` bytes are at most, where they begin a new one.
-  static func records(_ count: Int) -> UInt64 { UInt64((count + 16_383) / 16_384) }
+  static func records(_ count: Int) -> UInt64 {
+    UInt64((count + RecordCipher.maximumContent - 1) / RecordCipher.maximumContent)
+  }
 }

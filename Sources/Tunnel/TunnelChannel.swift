@@ -1,5 +1,4 @@
 import CLinux
-import COpenSSL
 import Glibc
 import LinuxSystem
 import SystemPackage
@@ -22,44 +21,48 @@ package final class TunnelChannel {
   /// The records that were sealed with the sending key.
   package internal(set) var recordsSent: UInt64 = 0
 
-  let connection: OpaquePointer
   let buffer: SendBuffer
+  /// What seals where the kernel does not.
+  let sealer: RecordCipher?
+  /// What reads and opens where the kernel does not.
+  let records: RecordReader?
   private let socket: OwnedDescriptor
 
-  /// Takes over an `SSL` whose handshake has ended.
+  /// Takes over the socket of a handshake that has ended, with the keys that it came to. A direction
+  /// without a cipher is the kernel's.
   init(
-    _ connection: OpaquePointer, socket: consuming OwnedDescriptor, buffer: SendBuffer,
-    peer: PeerCertificate, send: TunnelMode, receive: TunnelMode
+    _ socket: consuming OwnedDescriptor, buffer: SendBuffer, peer: PeerCertificate,
+    sealer: RecordCipher?, opener: RecordCipher?
   ) {
-    descriptor = socket.rawValue
+    let descriptor = socket.rawValue
+    self.descriptor = descriptor
     self.socket = socket
-    (self.connection, self.buffer, self.peer) = (connection, buffer, peer)
-    (sendMode, receiveMode) = (send, receive)
-    if receive == .userSpace {
-      // During the handshake it would have taken bytes that the kernel has to open.
-      SSL_set_read_ahead(connection, 1)
-      SSL_set_default_read_buffer_len(connection, Self.batch + 16_384)
-    }
+    (self.buffer, self.peer, self.sealer) = (buffer, peer, sealer)
+    records = opener.map { RecordReader(descriptor: descriptor, cipher: $0) }
+    sendMode = sealer == nil ? .kernel : .userSpace
+    receiveMode = opener == nil ? .kernel : .userSpace
   }
 
-  deinit { SSL_free(connection) }
+  /// Tells that the socket has become readable, and whether its end has come.
+  package func noteReadable(hasEnd: Bool) {
+    records?.noteReadable()
+    records?.hasEnd = hasEnd
+  }
 
-  /// Tells the peer that this is the end (close_notify), as far as the socket takes it at once.
+  /// Tells the peer that this is the end (close_notify, RFC 8446 6.1), as far as the socket takes it
+  /// at once.
   package func close() {
-    switch sendMode {
-    case .kernel:
-      if buffer.isEmpty { _ = linux_tls_close_notify(descriptor) }
-    case .userSpace:
-      ERR_clear_error()
-      SSL_shutdown(connection)
+    if let sealer {
+      _ = buffer.append([1, 0], 2, type: RecordCipher.ContentType.alert, by: sealer)
       _ = buffer.flush()
-      ERR_clear_error()
+    } else if buffer.isEmpty {
+      _ = linux_tls_close_notify(descriptor)
     }
   }
 
   /// Whether nothing has come and the peer has not gone, as it should be between two streams.
   package var isQuiet: Bool {
-    if receiveMode == .userSpace, SSL_has_pending(connection) == 1 { return false }
+    if let records, !records.isEmpty { return false }
     var byte: UInt8 = 0
     let received = linux_receive(descriptor, &byte, 1, 1)
     return received < 0 && Errno.last == .resourceTemporarilyUnavailable

@@ -153,17 +153,40 @@ package final class TunnelHandshake {
     guard let certificate = state.verification.peer, let socket = socket.take() else {
       return fail(.handshake, "it showed no certificate")
     }
+    // Bytes that OpenSSL has taken already could not be given back; no runner sends any so early.
+    guard SSL_has_pending(connection) == 0, let channel = channel(connection, socket, certificate)
+    else { return fail(.handshake, "what followed the handshake cannot be read") }
+    abandonConnection()
+    return .done(channel)
+  }
+
+  /// The channel with the handshake's keys, which the kernel gets where it takes them. Nil where a key
+  /// is not known, or OpenSSL has no memory.
+  private func channel(
+    _ connection: OpaquePointer, _ socket: consuming OwnedDescriptor,
+    _ certificate: PeerCertificate
+  ) -> TunnelChannel? {
+    let secrets = state.secrets
+    defer { secrets.erase() }
+    guard let suite = SSL_get_current_cipher(connection) else { return nil }
+    let keyLength = Int(SSL_CIPHER_get_bits(suite, nil)) / 8
     let isServer = if case .server = role { true } else { false }
-    var modes = (send: TunnelMode.userSpace, receive: TunnelMode.userSpace)
-    if allowsKernel {
-      modes = KernelTLS.install(connection, descriptor, state.secrets, isServer: isServer)
+    let usesKernel = allowsKernel && linux_tls_attach(descriptor) == 0
+
+    /// Nil where there is no key; a cipher only where the kernel did not take the key.
+    func direction(isSending: Bool) -> (cipher: RecordCipher?, isReady: Bool) {
+      secrets.withKeys(of: isSending == isServer ? .server : .client, keyLength: keyLength) {
+        keys in
+        if usesKernel, KernelTLS.install(keys, descriptor, isSending: isSending) {
+          return (nil, true)
+        }
+        let cipher = RecordCipher(keys, isSealing: isSending)
+        return (cipher, cipher != nil)
+      } ?? (nil, false)
     }
-    state.secrets.erase()
-    SSL_set_ex_data(connection, 0, nil)
-    self.connection = nil
-    return .done(
-      TunnelChannel(
-        connection, socket: socket, buffer: buffer, peer: certificate, send: modes.send,
-        receive: modes.receive))
+    let (send, receive) = (direction(isSending: true), direction(isSending: false))
+    guard send.isReady, receive.isReady else { return nil }
+    return TunnelChannel(
+      socket, buffer: buffer, peer: certificate, sealer: send.cipher, opener: receive.cipher)
   }
 }
