@@ -35,7 +35,10 @@ for n in 1 2; do
   cat >"$scratch/runner$n.json" <<JSON
 {
   "cluster": "demo",
-  "etcd": { "endpoints": ["http://10.77.0.1:2379"] },
+  "etcd": {
+    "endpoints": ["http://10.77.0.1:2379"],
+    "leaseSeconds": $((slowness > 1 ? 30 : 10)), "callTimeoutSeconds": $((slowness > 1 ? 20 : 3))
+  },
   "tunnel": {
     "address": "10.77.0.$n:7443",
     "certificate": "$scratch/runner$n.crt", "key": "$scratch/runner$n.key",
@@ -78,6 +81,18 @@ expect "pgbench, 4 clients, 5 s" 'number of failed transactions: 0 ' \
     \$pgbench -i -q 2>&1 && \$pgbench -c 4 -T 5 2>&1"
 expect "a port of db on which nobody listens is refused" '^ECONNREFUSED$' \
   app -- sh -c "python3 -c '$connect' \$WARP_IST_db 9"
+
+say "who encrypts"
+encryption() { on 1 status | grep '^cluster'; }
+expect "as runner 1 says" 'encrypted by (the kernel|OpenSSL)' encryption
+if [[ $(encryption) == *"by the kernel"* ]]; then
+  for session in TlsCurrTxSw TlsCurrRxSw; do
+    expect "as the kernel counts there ($session)" '^[1-9][0-9]*$' \
+      runner 1 awk -v name="$session" '$1 == name {print $2}' /proc/net/tls_stat
+  done
+  expect "records that it could not decrypt (TlsDecryptError)" '^0$' \
+    runner 1 awk '$1 == "TlsDecryptError" {print $2}' /proc/net/tls_stat
+fi
 
 say "killing runner 2's daemon, and bringing it back"
 kill -KILL "${daemons[2]}"

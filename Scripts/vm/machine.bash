@@ -58,6 +58,7 @@ make_share() {
     [[ -t 1 ]] || echo 'export NO_COLOR=1'
     # For tests that measure.
     [[ $accelerator != tcg ]] || echo 'export ISTBPF_TEST_SLOWNESS=15'
+    ((${#variables[@]} == 0)) || printf 'export %q\n' "${variables[@]}"
     [[ $mode != shell ]] || stty size | sed 's/\(.*\) \(.*\)/stty rows \1 cols \2/'
   } >"$share/environment"
 }

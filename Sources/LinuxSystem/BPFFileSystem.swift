@@ -12,23 +12,37 @@ public enum BPFFileSystem {
   /// Throws `SystemError`: EROFS where it is there but read-only, ENODEV where the kernel has none,
   /// ENOENT where there is no directory to mount it on.
   public static func mount(on path: String = standardPath) throws {
-    if isMounted(at: path) {
-      let flags = linux_mount_flags(path)
-      guard flags >= 0 else { throw SystemError(.last, "look at bpffs on", path) }
-      guard UInt(flags) & linux_ms_rdonly == 0 else {
-        throw SystemError(
-          .readOnlyFileSystem, "pin anything in", path,
-          hint: "bpffs is mounted read-only: mount -o remount,rw \(path)")
+    if !isMounted(at: path) {
+      do {
+        try mountOnce(on: path)
+      } catch let error as SystemError where error.hint == nil {
+        throw SystemError(error.errno, "mount bpffs on", path, hint: hint(for: error.errno))
       }
-      return
     }
-    do {
-      try Mount.mount(
-        "bpf", source: "bpf", on: path, flags: linux_ms_nosuid | linux_ms_nodev | linux_ms_noexec,
-        options: "mode=700")
-    } catch let error as SystemError where error.hint == nil {
-      throw SystemError(error.errno, "mount bpffs on", path, hint: hint(for: error.errno))
+    let flags = linux_mount_flags(path)
+    guard flags >= 0 else { throw SystemError(.last, "look at bpffs on", path) }
+    guard UInt(flags) & linux_ms_rdonly == 0 else {
+      throw SystemError(
+        .readOnlyFileSystem, "pin anything in", path,
+        hint: "bpffs is mounted read-only: mount -o remount,rw \(path)")
     }
+  }
+
+  /// Of two that find none at once the second would hide what the first has pinned by then, so each
+  /// holds a lock on the directory below while it looks and mounts.
+  private static func mountOnce(on path: String) throws {
+    let directory = try OwnedDescriptor(directory: path)
+    // Anyone may hold this lock, but nobody who means well does so for as long as this.
+    var patience = 200
+    while patience > 0, flock(directory.rawValue, LOCK_EX | LOCK_NB) != 0 {
+      usleep(10_000)
+      patience -= 1
+    }
+    defer { flock(directory.rawValue, LOCK_UN) }
+    guard !isMounted(at: path) else { return }
+    try Mount.mount(
+      "bpf", source: "bpf", on: path, flags: linux_ms_nosuid | linux_ms_nodev | linux_ms_noexec,
+      options: "mode=700")
   }
 
   /// Whether bpffs is what one sees at `path`.

@@ -85,6 +85,9 @@ extension ClusterConfiguration {
       return seconds
     }
     if let lease = try seconds("etcd.leaseSeconds") { etcd.leaseSeconds = lease }
+    if let patience = try seconds("etcd.callTimeoutSeconds") {
+      etcd.callTimeout = .seconds(patience)
+    }
     if let delay = try seconds("etcd.lossConfirmationSeconds") {
       etcd.lossConfirmation = .seconds(delay)
     }

@@ -23,7 +23,9 @@ final class Actor: Sendable {
   }
 
   /// What came of what was begun.
-  func answer() throws -> String { try program.nextLine(patience: 180) }
+  func answer() throws -> String {
+    try program.nextLine(patience: 160 + 20 * Double(slowness))
+  }
 
   /// Has the function `name` done.
   @discardableResult

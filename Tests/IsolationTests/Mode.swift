@@ -11,9 +11,11 @@ struct Mode: Hashable {
   static func without(_ layer: Layer) -> Mode { Mode(layers: all.layers.subtracting([layer])) }
   static func only(_ layer: Layer) -> Mode { Mode(layers: [layer]) }
 
-  /// Where each takes long, without those of one layer taken away: what two stop alone, one of them does.
+  /// Where each takes long, without those of one layer taken away, unless the table is to be written: what
+  /// two stop alone, one of them does.
   static let every =
-    [all, none] + Layer.allCases.map(only) + (slowness == 1 ? Layer.allCases.map(without) : [])
+    [all, none] + Layer.allCases.map(only)
+    + (slowness == 1 || Report.isToBeWritten ? Layer.allCases.map(without) : [])
 
   /// Whether the program that `istbpf run` started is itself the container of this mode: what is taken
   /// away can be taken from a running one.

@@ -101,7 +101,9 @@ extension Stage {
   private func seen(_ port: Int) throws -> [Mode: [String]] {
     let byPort = Dictionary(uniqueKeysWithValues: containers.map { ($0.port, $0.mode) })
     let byAddress = Dictionary(
-      uniqueKeysWithValues: containers.map { ($0.instance.address, $0.mode) })
+      uniqueKeysWithValues: containers.flatMap {
+        [($0.instance.address, $0.mode), ($0.eth0, $0.mode)]
+      })
     var arrived: [Mode: [String]] = [:]
     for actor in [world.gateway] + watchers {
       let frames = try JSONDecoder().decode([Frame].self, from: Data(try actor.tell("seen").utf8))

@@ -29,6 +29,7 @@ struct Row {
     case namespaces = "Namespaces, processes and cgroups made inside"
     case network = "Changes to the container's own network"
     case inbound = "From outside into the container"
+    case runners = "Between two runners"
     case walls = "The walls themselves"
   }
 
@@ -75,7 +76,9 @@ struct Row {
     (self.side, self.proof, self.since, self.alone) = (side, proof, since, alone)
   }
 
+  /// Those for which one runner is enough.
   static let all = sockets + frames + inside
+  static let every = all + runners
 
   /// Whether two layers must stop it, each by itself: all of TCP, UDP, and raw and packet sockets.
   var needsTwoLayers: Bool {

@@ -52,10 +52,16 @@ final class Stage {
 
   /// A packet socket beside the instance, which itself could have none.
   private func watch(_ instance: Actor) throws {
-    let program = try Conversation(PacketPrograms.enter(instance.program.processID) + Actor.command)
+    try watch(
+      by: PacketPrograms.enter(instance.program.processID), "capture", "ist0", Self.victimAddress)
+  }
+
+  /// A packet socket in the namespace that the command `enter` leads to.
+  func watch(by enter: [String], _ capture: String, _ link: String, _ what: String) throws {
+    let program = try Conversation(enter + Actor.command)
     runner.laboratory.atEnd { program.stop() }
     let watcher = try Actor(program)
-    try watcher.tell("capture", "ist0", Self.victimAddress)
+    try watcher.tell(capture, link, what)
     watchers.append(watcher)
   }
 
@@ -73,7 +79,7 @@ final class Stage {
     }
   }
 
-  /// See what arrives on the ist0 of victims.
+  /// See what arrives on the ist0 of victims, and on another runner's link.
   private(set) var watchers: [Actor] = []
 
   /// What attempts ask for by name.

@@ -20,7 +20,8 @@ extension Row {
       "namespaces.tunnel_in_net", .structure("it has no link to the outside")),
     Row(
       .namespaces, "veth from a new network namespace into the container's",
-      "namespaces.veth_to_parent", .structure("the network belongs to the first user namespace")),
+      "namespaces.veth_to_parent", .structure("the network belongs to the first user namespace"),
+      since: KernelRelease(6, 13)),
     Row(
       .namespaces, "macvlan on ist0 in a new user namespace", "namespaces.macvlan_of_ist0",
       .structure("the network belongs to the first user namespace")),

@@ -40,6 +40,14 @@ final class World {
     return try Actor(program)
   }
 
+  /// Makes the bridge's gateway a router to the runners on a wire, with this address there.
+  func join(_ wire: ClusterWire, as address: String) throws {
+    try wire.plug(in: name, as: address)
+    let result = try run(
+      ["ip", "netns", "exec", name, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1"])
+    guard result.status == 0 else { throw Unexpected("forwarding: \(result.errors)") }
+  }
+
   /// Gives the network namespace of a process an eth0 on the bridge, with default routes, as a container
   /// engine would.
   func plug(in process: Int32, port: String, addresses: (String, String)) throws {

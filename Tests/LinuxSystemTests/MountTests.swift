@@ -1,5 +1,6 @@
 import Foundation
 import LinuxSystem
+import Synchronization
 import TestSupport
 import Testing
 
@@ -27,6 +28,36 @@ struct MountTests {
       try BPFFileSystem.mount(on: path)
       #expect(try Mount.isMounted("bpf", at: path))
       #expect(try MountTable.current().entries.filter { $0.mountPoint == path }.count == 1)
+    }
+  }
+
+  private final class Threads: Sendable {
+    let arrived = Atomic(0)
+    let mounted = Atomic(0)
+    let ended = Atomic(0)
+  }
+
+  @Test("Several that find no bpffs at once mount it once, so that none hides what another pins")
+  func bpffsAtOnce() throws {
+    try with { path in
+      for _ in 0..<20 {
+        let threads = Threads()
+        // Threads that this one makes see its mounts.
+        for _ in 0..<4 {
+          Thread.detachNewThread {
+            threads.arrived.add(1, ordering: .relaxed)
+            while threads.arrived.load(ordering: .relaxed) < 4 {}
+            if (try? BPFFileSystem.mount(on: path)) != nil {
+              threads.mounted.add(1, ordering: .relaxed)
+            }
+            threads.ended.add(1, ordering: .relaxed)
+          }
+        }
+        while threads.ended.load(ordering: .relaxed) < 4 { usleep(1000) }
+        #expect(threads.mounted.load(ordering: .relaxed) == 4)
+        #expect(try MountTable.current().entries.filter { $0.mountPoint == path }.count == 1)
+        while BPFFileSystem.isMounted(at: path) { try Mount.unmount(path) }
+      }
     }
   }
 

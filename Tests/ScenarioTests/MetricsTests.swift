@@ -48,6 +48,14 @@ struct MetricsTests {
       #expect(inKernel == report.kernelTLSProblem.isEmpty)
       #expect((inKernel ? report.kernelTunnels : report.userSpaceTunnels) > 0)
       #expect((inKernel ? report.userSpaceTunnels : report.kernelTunnels) == 0)
+      for runner in [1, 2] {
+        // Not only what the daemon says: the kernel's own count of what is open in the namespace.
+        let kernel = try TLSCounters(by: cluster.enter(runner))
+        #expect(kernel?["TlsCurrTxSw"] ?? 0 >= report.kernelTunnels, "runner \(runner)")
+        #expect(kernel?["TlsCurrRxSw"] ?? 0 >= report.kernelTunnels, "runner \(runner)")
+        #expect(kernel?["TlsDecryptError"] ?? 0 == 0)
+        #expect(inKernel || kernel?["TlsCurrTxSw"] ?? 0 == 0, "runner \(runner)")
+      }
       #expect(report.streams == 1)
       #expect(report.runners.map(\.name) == ["runner1", "runner2"])
       #expect(report.runners.map(\.instances) == [1, 1])

@@ -13,7 +13,9 @@ public final class ClusterLaboratory: @unchecked Sendable {
   /// Where each runner serves metrics, in its own namespace.
   public static let metrics = "127.0.0.1:9464"
   /// How long a silent runner's keys last, in seconds.
-  public static let lease = 3
+  public static let lease = slowness == 1 ? 3 : 15
+  /// How long etcd may take for a call, in seconds: what is the default, unless this is emulated.
+  private static let callTimeout = slowness == 1 ? 3 : 20
 
   /// What joins the runners.
   public let wire: ClusterWire
@@ -106,6 +108,7 @@ public final class ClusterLaboratory: @unchecked Sendable {
         "metrics": { "address": "\(Self.metrics)" },
         "etcd": {
           "endpoints": ["\(ClusterEtcd.url)"], "leaseSeconds": \(Self.lease),
+          "callTimeoutSeconds": \(Self.callTimeout),
           "lossConfirmationSeconds": 60
         },
         "tunnel": {

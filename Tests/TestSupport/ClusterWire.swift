@@ -33,6 +33,15 @@ public final class ClusterWire: Sendable {
     return runner
   }
 
+  /// Gives a namespace that is no runner's a link on the wire, with this address.
+  public func plug(in namespace: String, as address: String) throws {
+    try ip(
+      "link", "add", "wire", "netns", namespace, "type", "veth", "peer", "guest", "netns", name)
+    try addAddress(address, in: namespace)
+    try ip("-n", namespace, "link", "set", "wire", "up")
+    try ip("-n", name, "link", "set", "guest", "master", "wire", "up")
+  }
+
   /// Gives a runner's namespace one more address on the wire.
   public func addAddress(_ address: String, in runner: String) throws {
     try ip("-n", runner, "address", "add", "\(address)/24", "dev", "wire")

@@ -49,9 +49,10 @@ public final class Observation: Sendable {
     }
   }
 
-  /// The next event; throws `Silence` where there is none within `patience` seconds.
+  /// The next event; throws `Silence` where there is none within `patience` seconds,
+  /// times `slowness`.
   public func next(within patience: Double = 10) throws -> Event {
-    let line = try command.nextLine(patience: patience)
+    let line = try command.nextLine(patience: patience * Double(slowness))
     return try JSONDecoder().decode(Event.self, from: Data(line.utf8))
   }
 
@@ -63,7 +64,7 @@ public final class Observation: Sendable {
     }
   }
 
-  /// All that comes until nothing has for `patience` seconds.
+  /// All that comes until nothing has for `patience` seconds, times `slowness`.
   public func rest(patience: Double = 1.5) -> [Event] {
     var events: [Event] = []
     while let event = try? next(within: patience) { events.append(event) }

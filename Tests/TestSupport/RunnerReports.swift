@@ -45,11 +45,11 @@ extension RunnerLaboratory {
     return row.flatMap { Int($0["count"] ?? "") } ?? 0
   }
 
-  /// Whether `condition` holds within `patience` seconds.
+  /// Whether `condition` holds within `patience` seconds, times `slowness`.
   public func eventually(
     within patience: Double = 5, _ condition: () throws -> Bool
   ) rethrows -> Bool {
-    let deadline = Date() + patience
+    let deadline = Date() + patience * Double(slowness)
     while Date() < deadline {
       if try condition() { return true }
       usleep(20_000)

@@ -1,9 +1,9 @@
 import Glibc
 
 /// Whether `condition` holds within `seconds`.
-public func eventually(_ seconds: Int = 5, _ condition: () -> Bool) -> Bool {
+public func eventually(_ seconds: Int = 5, _ condition: () throws -> Bool) rethrows -> Bool {
   for _ in 0..<(seconds * 100) {
-    if condition() { return true }
+    if try condition() { return true }
     usleep(10_000)
   }
   return false

@@ -18,10 +18,15 @@ def stream(family=socket.AF_INET, protocol=0):
 
 def connect(at, port, to, family=socket.AF_INET, protocol=0, prepare=None):
     client = stream(family, protocol)
-    if prepare:
-        prepare(client)
-    client.connect((at[to], port) if to in at else (to, port))
-    client.sendall(b"let me out")
+    try:
+        if prepare:
+            prepare(client)
+        client.connect((at[to], port) if to in at else (to, port))
+        client.sendall(b"let me out")
+    finally:
+        # Not when the caller's frame ends: a SYN that is repeated after the caller has taken its routes
+        # and addresses back would be another attempt.
+        client.close()
 
 
 def gateway(at, port):

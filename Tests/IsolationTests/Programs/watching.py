@@ -84,6 +84,50 @@ def capture(prefix, own=None):
     return "capturing"
 
 
+def packets_on(link):
+    """Every frame that arrives on a link."""
+    packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL))
+    packets.bind((link, 0))
+    while True:
+        frame, address = packets.recvfrom(65536)
+        if address[2] != socket.PACKET_OUTGOING:
+            yield frame
+
+
+def capture_relayed(link, own):
+    """Keeps what arrives at an instance from other runners but whole TCP of an instance of shop/app,
+    which the relay there passes on in that one's name."""
+    own, callers = socket.inet_aton(own), socket.inet_aton("198.18.1.0")[:3]
+
+    def keep():
+        for frame in packets_on(link):
+            as_from = frame[:6] + bytes(2) + frame[26:30] + frame[12:]
+            if is_instance_tcp(as_from, own) and frame[26:29] == callers:
+                continue
+            what = describe(frame)
+            who = socket.inet_ntoa(frame[26:30]) if len(frame) >= 30 else "0.0.0.0"
+            if what:
+                with lock:
+                    frames.append((who, *what))
+
+    threading.Thread(target=keep, daemon=True).start()
+    return "capturing"
+
+
+def capture_from(link, network):
+    """Keeps what arrives on a runner's link from addresses that begin with `network`."""
+
+    def keep():
+        for frame in packets_on(link):
+            if frame[12:14] == b"\x08\0" and socket.inet_ntoa(frame[26:30]).startswith(network):
+                what, port = describe(frame) or ("a report", 0)
+                with lock:
+                    frames.append((socket.inet_ntoa(frame[26:30]), "at the runner: " + what, port))
+
+    threading.Thread(target=keep, daemon=True).start()
+    return "capturing"
+
+
 def seen():
     """[who, what, destination port] of each frame since the last call."""
     with lock:
@@ -144,4 +188,5 @@ def got():
     return json.dumps(taken)
 
 
-commands = {"capture": capture, "seen": seen, "listen": listen, "got": got}
+commands = {"capture": capture, "capture_relayed": capture_relayed, "capture_from": capture_from}
+commands |= {"seen": seen, "listen": listen, "got": got}

@@ -1,6 +1,6 @@
 """hostile_handshakes.py PORT DIRECTORY CASE: does to the tunnel port what CASE says, and prints what
 came of it: "answered" where a tunnel came about and answers prefaces, "alert NAME", "closed", "reset",
-or "silent" where nothing happened for 10 s. DIRECTORY has client.crt and client.key, which the port
+or "silent" where nothing happened for 10 s (on an emulated machine longer). DIRECTORY has client.crt and client.key, which the port
 accepts, and other.crt and other.key, which it does not.
 
 Without CASE, prints the names of all cases."""
@@ -13,6 +13,8 @@ from tlslite.constants import AlertDescription, AlertLevel, ContentType, Handsha
 from tlslite.messages import Alert, Message
 
 port, directory = 0, ""
+# An emulated machine's tunnel port is told to be more patient, too.
+PATIENCE = 9 + int(os.environ.get("ISTBPF_TEST_SLOWNESS", 1))
 cases = {}
 
 
@@ -21,7 +23,7 @@ def case(function):
 
 
 def dial():
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
