@@ -15,6 +15,8 @@ public struct ClusterConfiguration: Sendable {
   public var identity: RunnerIdentifier
   /// The files that say so.
   public var files: IdentityFiles
+  /// Whether the kernel encrypts tunnels where it can.
+  public var usesKernelTLS: Bool
   /// Which instances connections from this runner go to.
   public var selection: InstanceSelection
 
@@ -97,6 +99,7 @@ extension ClusterConfiguration {
       throw InvalidConfiguration(key: "selection", problem: "is \(name), and can be \(known)")
     }
     self.selection = selection
+    usesKernelTLS = reader.bool(forKey: "tunnel.kernelTLS") ?? true
     self.etcd = etcd
     self.tunnelAddress = tunnelAddress
     self.identity = identity

@@ -33,13 +33,15 @@ final class ClusterMember: Sendable {
       try Self.identity(configuration), denied: try Self.denied(configuration.files))
     let directory = InstanceDirectory(plan: plan, identity: configuration.identity)
     // Loads the kernel's modules, too.
-    let kernelTLS = KernelTLS.probe()
+    let kernelTLS =
+      configuration.usesKernelTLS
+      ? KernelTLS.probe() : .unavailable("the configuration says so (tunnel.kernelTLS)")
     remote = RemoteConnects(
       dataplane: dataplane, directory: directory, kernelTLS: kernelTLS, logger: logger)
     switch kernelTLS {
     case .available: logger.info("the kernel encrypts tunnels")
     case .unavailable(let reason):
-      logger.notice("OpenSSL encrypts tunnels, in user space, since the kernel does not: \(reason)")
+      logger.notice("istbpfd encrypts tunnels, in user space, since the kernel does not: \(reason)")
     }
   }
 
@@ -67,6 +69,7 @@ final class ClusterMember: Sendable {
   /// As much as this process may have descriptors for.
   private func relayConfiguration() -> RelayConfiguration {
     var configuration = RelayConfiguration()
+    configuration.usesKernelTLS = self.configuration.usesKernelTLS
     let (wanted, most) = (RelayConfiguration.descriptorsWanted, configuration.maximumTunnels)
     let descriptors = DescriptorLimit.raise(to: wanted)
     configuration.fit(descriptors: descriptors)

@@ -4,7 +4,7 @@ import Model
 import TestSupport
 import Testing
 
-@Suite("Traffic through the bare fabric, without tc programs", .timeLimit(.minutes(1)))
+@Suite("Traffic through the bare fabric, without tc programs", .timeLimit(.minutes(5)))
 struct TrafficTests {
   private static let listener = """
     import socket, sys

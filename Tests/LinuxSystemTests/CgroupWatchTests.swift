@@ -3,7 +3,7 @@ import LinuxSystem
 import TestSupport
 import Testing
 
-@Suite("Cgroup watch", .timeLimit(.minutes(1)))
+@Suite("Cgroup watch", .timeLimit(.minutes(5)))
 struct CgroupWatchTests {
   @Test("A watch tells when the last process of a cgroup has ended, in a cgroup inside it too")
   func lastProcess() async throws {

@@ -75,6 +75,22 @@ struct MetricsTests {
     }
   }
 
+  @Test("A configuration can keep encryption out of the kernel, and status says why it is")
+  func keptOutOfTheKernel() async throws {
+    try await ClusterLaboratory.with(kernelTLS: false) { cluster in
+      try cluster.deploy("shop", "app", "db")
+      let app = try cluster.instance(of: "shop/app", on: 1)
+      try cluster.instance(of: "shop/db", on: 2).listen(3211)
+      #expect(try app.tell("hold", "$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+      let status = try cluster[1].istbpf("status").output
+      #expect(status.contains("the configuration says so (tunnel.kernelTLS)"), "\(status)")
+      for runner in [1, 2] {
+        let kernel = try TLSCounters(by: cluster.enter(runner))
+        #expect(kernel?["TlsCurrTxSw"] ?? 0 == 0, "runner \(runner)")
+      }
+    }
+  }
+
   private struct Report: Decodable {
     struct Cluster: Decodable {
       let kernelTLS: Bool

@@ -24,6 +24,7 @@ public final class ClusterLaboratory: @unchecked Sendable {
   /// Where configurations and certificates are.
   public let directory: String
   private let selection: String
+  private let kernelTLS: Bool
   private let laboratory: NamespaceLaboratory
   private var runners: [RunnerLaboratory] = []
   private var namespaces: [String] = []
@@ -31,11 +32,11 @@ public final class ClusterLaboratory: @unchecked Sendable {
   /// Runs `body` with so many runners, whose daemons run; requires root.
   public static func with(
     runners count: Int = 2, selection: InstanceSelection = .localFirst,
-    _ body: (ClusterLaboratory) throws -> Void
+    kernelTLS: Bool = true, _ body: (ClusterLaboratory) throws -> Void
   ) async throws {
     try await withTaskExecutorPreference(BlockingExecutor.shared) {
       try NamespaceLaboratory.with { laboratory in
-        let cluster = try ClusterLaboratory(laboratory, selection)
+        let cluster = try ClusterLaboratory(laboratory, selection, kernelTLS)
         defer { for runner in cluster.runners { runner.remove() } }
         for _ in 0..<count { try cluster.addRunner().startDaemon() }
         try body(cluster)
@@ -44,14 +45,14 @@ public final class ClusterLaboratory: @unchecked Sendable {
   }
 
   private init(
-    _ laboratory: NamespaceLaboratory, _ selection: InstanceSelection
+    _ laboratory: NamespaceLaboratory, _ selection: InstanceSelection, _ kernelTLS: Bool
   ) throws {
     let directory = "/tmp/istbpf-\(laboratory.uniqueName("cluster"))"
     laboratory.atEnd { try? FileManager.default.removeItem(atPath: directory) }
     try FileManager.default.createDirectory(
       atPath: "\(directory)/etcd", withIntermediateDirectories: true)
     (self.laboratory, self.directory) = (laboratory, directory)
-    self.selection = selection.rawValue
+    (self.selection, self.kernelTLS) = (selection.rawValue, kernelTLS)
     wire = try ClusterWire(laboratory)
     let etcd = try ClusterEtcd(wire, directory: "\(directory)/etcd")
     laboratory.atEnd { etcd.stop() }
@@ -114,7 +115,8 @@ public final class ClusterLaboratory: @unchecked Sendable {
         "tunnel": {
           "address": "\(address ?? ClusterWire.address(number)):7443",
           "certificate": "\(files).crt", "key": "\(files).key",
-          "authorities": "\(directory)/ca.crt", "denied": "\(directory)/ca/denied"
+          "authorities": "\(directory)/ca.crt", "denied": "\(directory)/ca/denied",
+          "kernelTLS": \(kernelTLS)
         }
       }
       """

@@ -2,7 +2,7 @@ import Testing
 import Tunnel
 import TunnelTestSupport
 
-@Suite("Handshakes", .timeLimit(.minutes(1)))
+@Suite("Handshakes", .timeLimit(.minutes(5)))
 struct HandshakeTests {
   private let authority: TestAuthority
   private let server: TunnelIdentities
