@@ -1,5 +1,9 @@
-"""What others would encrypt the wire with: HAProxy and stunnel, mutual TLS 1.3 on both runners."""
+"""What others would encrypt the wire with: HAProxy and stunnel, mutual TLS 1.3 on both runners, and
+WireGuard where the kernel has it."""
 import pathlib
+import shutil
+import subprocess
+import sys
 import time
 
 from .programs import Failure, Pair
@@ -38,12 +42,14 @@ sslVersionMin = TLSv1.3
 
 def start(programs, at, address, port, directory, log):
     """A pair through each of them, by name: the client's end is on runner 1."""
+    pairs = {}
+    if wireguard(at, address, directory):
+        pairs["WireGuard"] = Pair(programs, port + 1, wireguard_address(2), at(2), at(1))
     for n in (1, 2):
         pathlib.Path(directory, f"runner{n}.pem").write_text(
-            pathlib.Path(directory, f"runner{n}.crt").read_text()
-            + pathlib.Path(directory, f"runner{n}.key").read_text())
+            pathlib.Path(directory, f"bench{n}.crt").read_text()
+            + pathlib.Path(directory, f"bench{n}.key").read_text())
     authorities = f"{directory}/ca.crt"
-    pairs = {}
     for index, (name, start_proxy) in enumerate((("HAProxy", haproxy), ("stunnel", stunnel))):
         entry, far, service = (port + 10 * (index + 1) + offset for offset in range(3))
         for n, listen, onward in ((2, f"{address(2)}:{far}", f"127.0.0.1:{service}"),
@@ -86,3 +92,32 @@ def stunnel(n, listen, onward, pem, authorities, directory):
     file.write_text(STUNNEL.format(client="yes" if n == 1 else "no", listen=listen, next=onward,
                                    pem=pem, authorities=authorities))
     return ["stunnel", str(file)]
+
+
+def wireguard_address(n):
+    return f"10.79.0.{n}"
+
+
+def wireguard(at, address, directory):
+    """A link on each runner; False where there can be none."""
+    if not shutil.which("wg"):
+        print("no WireGuard: Scripts/setup wireguard-tools installs what sets it up", file=sys.stderr)
+        return False
+    public = {}
+    for n in (1, 2):
+        if subprocess.run([*at(n), "ip", "link", "add", "wg", "type", "wireguard"],
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            print("no WireGuard: the kernel has none", file=sys.stderr)
+            return False
+        key = subprocess.run(["wg", "genkey"], check=True, capture_output=True).stdout
+        pathlib.Path(directory, f"wg{n}").write_bytes(key)
+        public[n] = subprocess.run(["wg", "pubkey"], input=key, check=True,
+                                   capture_output=True).stdout.decode().strip()
+    for n, other in ((1, 2), (2, 1)):
+        for command in (["wg", "set", "wg", "private-key", f"{directory}/wg{n}", "listen-port", "51820",
+                         "peer", public[other], "endpoint", f"{address(other)}:51820",
+                         "allowed-ips", f"{wireguard_address(other)}/32"],
+                        ["ip", "address", "add", f"{wireguard_address(n)}/24", "dev", "wg"],
+                        ["ip", "link", "set", "wg", "up"]):
+            subprocess.run([*at(n), *command], check=True)
+    return True

@@ -1,6 +1,7 @@
 """Two runners, each a network namespace of this machine with a daemon; a veth, the wire, joins them.
 
-Programs go through istbpf, beside raw TCP over the same wire and proxies that encrypt it.
+Programs go through istbpf, beside raw TCP over the same wire and what others would encrypt it with. Where
+the kernel has TLS, a second pair of daemons encrypts in user space.
 """
 import json
 import pathlib
@@ -58,78 +59,96 @@ def address(n):
     return f"10.78.0.{n}"
 
 
-def installation(n):
-    return f"istbpf-bench-r{n}"
+class Runners:
+    """A pair of daemons, one on each runner, and a deployment across them."""
+
+    def __init__(self, deployment, tunnel_port, kernel_tls):
+        self.deployment, self.tunnel_port, self.kernel_tls = deployment, tunnel_port, kernel_tls
+
+    def installation(self, n):
+        return f"istbpf-{self.deployment}-r{n}"
+
+    def start(self, programs, directory, endpoint, log):
+        for n in RUNNERS:
+            name = f"{self.deployment}{n}"
+            issue(programs, directory, name)
+            configuration = pathlib.Path(directory, f"{name}.json")
+            configuration.write_text(json.dumps({
+                "cluster": "bench", "etcd": {"endpoints": [endpoint]},
+                "tunnel": {"address": f"{address(n)}:{self.tunnel_port}",
+                           "certificate": f"{directory}/{name}.crt", "key": f"{directory}/{name}.key",
+                           "authorities": f"{directory}/ca.crt", "denied": f"{directory}/ca/denied",
+                           "kernelTLS": self.kernel_tls}}))
+            programs.start_daemon(self.installation(n), log, at(n), [
+                "--runner-name", name, "--config", str(configuration), "--log-level", "error"])
+        programs.istbpf(self.installation(1), "deploy", "-d", self.deployment, "-s", "db", "-s", "app")
+
+    def pair(self, programs):
+        def run(n, service):
+            return [*at(n), programs.path("istbpf"), "run", "--installation", self.installation(n),
+                    "-d", self.deployment, "-s", service, "--"]
+
+        return Pair(programs, PORT, "$WARP_IST_db", run(2, "db"), run(1, "app"))
 
 
-def start_runners(programs, directory, log):
-    """etcd, the cluster's certificates, and a daemon on each runner."""
-    endpoint = f"http://{address(1)}:2379"
-    programs.spawn([*at(1), "etcd", "--data-dir", f"{directory}/etcd", "--log-level", "error",
-                    "--listen-client-urls", endpoint, "--advertise-client-urls", endpoint,
-                    "--listen-peer-urls", "http://127.0.0.1:2380"], stdout=log, stderr=log)
-    authority = ["--directory", f"{directory}/ca"]
-    subprocess.run([programs.path("istbpf"), "ca", "init", "--cluster", "bench", *authority],
-                   check=True, stdout=subprocess.DEVNULL)
-    for n in RUNNERS:
-        name = f"runner{n}"
-        subprocess.run([programs.path("istbpf"), "ca", "issue", name, *authority, "--out", directory],
-                       check=True, stdout=subprocess.DEVNULL)
-        configuration = pathlib.Path(directory, f"{name}.json")
-        configuration.write_text(json.dumps({
-            "cluster": "bench", "etcd": {"endpoints": [endpoint]},
-            "tunnel": {"address": f"{address(n)}:7443", "certificate": f"{directory}/{name}.crt",
-                       "key": f"{directory}/{name}.key", "authorities": f"{directory}/ca.crt",
-                       "denied": f"{directory}/ca/denied"}}))
-        programs.start_daemon(installation(n), log, at(n), [
-            "--runner-name", name, "--config", str(configuration), "--log-level", "error"])
-    programs.istbpf(installation(1), "deploy", "-d", "bench", "-s", "db", "-s", "app")
+STANDARD = Runners("bench", 7443, True)
+USER_SPACE = Runners("user", 7444, False)
 
 
-def through_ist(programs):
-    def run(n, service):
-        return [*at(n), programs.path("istbpf"), "run", "--installation", installation(n),
-                "-d", "bench", "-s", service, "--"]
-
-    return Pair(programs, PORT, "$WARP_IST_db", run(2, "db"), run(1, "app"))
+def issue(programs, directory, name):
+    subprocess.run([programs.path("istbpf"), "ca", "issue", name, "--directory", f"{directory}/ca",
+                    "--out", directory], check=True, stdout=subprocess.DEVNULL)
 
 
-def raw(programs):
-    return Pair(programs, PORT, address(2), at(2), at(1))
-
-
-def measure(programs, options, log):
-    rows = []
-    if any(options.wants(section) for section in SECTIONS[:-1]):
-        with laboratory(programs, log) as directory:
-            contenders = {"IST": through_ist(programs), "raw TCP": raw(programs),
-                          **peers.start(programs, at, address, PORT, directory, log)}
-            rows += measure_direct(contenders, options)
-    if options.wants("across-delay"):
-        with laboratory(programs, log, delayed=True):
-            contenders = {"IST": through_ist(programs), "raw TCP": raw(programs)}
-            rows += turns("across-delay", f"connect, 1 byte, close, {DELAY * 1000:.0f} ms", "ms",
-                          contenders, options,
-                          lambda pair: 1000 / pair.measure(f"connect {options.seconds}")["value"])
-    return rows
+def kernel_has_tls():
+    """Once a daemon has tried, which loads the module."""
+    return pathlib.Path("/proc/net/tls_stat").exists()
 
 
 class laboratory:
-    """The wire and what runs on it, for the time of a `with`; gives a directory for files."""
+    """The wire, etcd, an authority and the contenders that every section has, for the time of a `with`;
+    gives these and a directory for files."""
 
     def __init__(self, programs, log, delayed=False):
         self.programs, self.log, self.delayed = programs, log, delayed
 
     def __enter__(self):
+        programs, log = self.programs, self.log
         self.files = tempfile.TemporaryDirectory()
-        self.wire = Wire(self.programs, self.delayed)
-        start_runners(self.programs, self.files.name, self.log)
-        return self.files.name
+        directory = self.files.name
+        self.wire = Wire(programs, self.delayed)
+        endpoint = f"http://{address(1)}:2379"
+        programs.spawn([*at(1), "etcd", "--data-dir", f"{directory}/etcd", "--log-level", "error",
+                        "--listen-client-urls", endpoint, "--advertise-client-urls", endpoint,
+                        "--listen-peer-urls", "http://127.0.0.1:2380"], stdout=log, stderr=log)
+        subprocess.run([programs.path("istbpf"), "ca", "init", "--cluster", "bench",
+                        "--directory", f"{directory}/ca"], check=True, stdout=subprocess.DEVNULL)
+        STANDARD.start(programs, directory, endpoint, log)
+        contenders = {"IST": STANDARD.pair(programs),
+                      "raw TCP": Pair(programs, PORT, address(2), at(2), at(1))}
+        if kernel_has_tls():
+            USER_SPACE.start(programs, directory, endpoint, log)
+            contenders["IST, user space"] = USER_SPACE.pair(programs)
+        return contenders, directory
 
     def __exit__(self, *_):
         self.programs.stop()
         self.wire.remove()
         self.files.cleanup()
+
+
+def measure(programs, options, log):
+    rows = []
+    if any(options.wants(section) for section in SECTIONS[:-1]):
+        with laboratory(programs, log) as (contenders, directory):
+            rows += measure_direct(
+                contenders | peers.start(programs, at, address, PORT, directory, log), options)
+    if options.wants("across-delay"):
+        with laboratory(programs, log, delayed=True) as (contenders, _):
+            rows += turns("across-delay", f"connect, 1 byte, close, {DELAY * 1000:.0f} ms", "ms",
+                          contenders, options,
+                          lambda pair: 1000 / pair.measure(f"connect {options.seconds}")["value"])
+    return rows
 
 
 def turns(section, case, unit, contenders, options, value):
