@@ -8,8 +8,8 @@ import Synchronization
 /// The programs of `bpf/`, loaded into the kernel, with their maps pinned or, where they were
 /// pinned already, adopted.
 ///
-/// `@unchecked Sendable`: libbpf's object is touched by `init` and `deinit` only; in between only
-/// descriptors are used, which the kernel guards.
+/// Sendable, which the compiler cannot see, because libbpf's object is touched by `init` and `deinit` only;
+/// in between only descriptors are used, which the kernel guards.
 final class BPFObject: @unchecked Sendable {
   private let object: OpaquePointer
   private let programs: [String: Int32]

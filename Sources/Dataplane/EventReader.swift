@@ -46,7 +46,7 @@ public final class EventReader: Sendable {
     }
     // What was untold before is nobody's news now.
     let before = UntoldEvents(state)
-    // libbpf's handle is used by the one thread from here on.
+    // Unsafe only in name: nobody but the one new thread uses libbpf's handle from here on.
     nonisolated(unsafe) let owned = buffer
     Thread.detachNewThread { [self] in
       var untold = before

@@ -75,7 +75,7 @@ public final class HeldConnects: Sendable {
   /// Becomes readable when there are some.
   public let descriptor: Int32
   private let handler: Handler
-  /// Of one thread at a time: the one that has `isReading`.
+  /// Unsafe only in name: set in `init`, and used by one thread at a time, the one that has `isReading`.
   private nonisolated(unsafe) var buffer: OpaquePointer?
   private let isReading = Mutex(())
 

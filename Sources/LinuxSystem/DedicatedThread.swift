@@ -19,8 +19,8 @@ public enum DedicatedThread {
     }
     let code = withoutActuallyEscaping(work) { start(Work(body: $0)) }
     guard code == 0 else { throw SystemError(Errno(rawValue: code), "start", "a thread") }
-    // The thread has been joined, so it has set the result.
-    guard let result = result.take() else { fatalError("a dedicated thread left no result") }
+    // The thread has been joined, so it has set the result, unless `body` ended it.
+    guard let result = result.take() else { throw SystemError(.noSuchProcess, "await", "a thread") }
     return try result.get()
   }
 

@@ -16,8 +16,8 @@ package final class DescriptorHandoff: Sendable {
   }
 }
 
-/// Something that belongs to one event loop, on its way to another: the first must not touch it any
-/// more, which is why this is safe.
+/// Something that belongs to one event loop, on its way to another. Sendable because the first must not
+/// touch it any more, and the inbox that carries it (`EventLoop.post`) is locked.
 struct LoopHandoff<Value>: @unchecked Sendable {
   let value: Value
 }
