@@ -87,7 +87,10 @@ static __always_inline int is_first(const struct frame *frame)
 	return frame->tcp.syn && !frame->tcp.ack;
 }
 
-/* Whether the relay has a socket for the frame's flow already: a late SYN is its socket's to answer. */
+/*
+ * Whether the relay has a socket for the frame's flow already: a late SYN is its socket's to answer. A
+ * request gets the frame at once, as the stack, looking once more, may find nothing (is_being_accepted).
+ */
 static __always_inline int is_known(struct __sk_buff *skb, const struct frame *frame)
 {
 	struct bpf_sock_tuple flow = {
@@ -98,11 +101,28 @@ static __always_inline int is_known(struct __sk_buff *skb, const struct frame *f
 	};
 	struct bpf_sock *socket =
 		bpf_skc_lookup_tcp(skb, &flow, sizeof(flow.ipv4), BPF_F_CURRENT_NETNS, 0);
+	int known;
 
 	if (!socket)
 		return 0;
+	/* One that was replaced since the lookup is refused (bpf_sk_assign, Linux 6.6). */
+	known = socket->state != BPF_TCP_NEW_SYN_RECV || !bpf_sk_assign(skb, socket, 0);
 	bpf_sk_release(socket);
-	return 1;
+	return known;
+}
+
+/*
+ * Whether the relay is about to have a connection of this flow, which no lookup finds at the moment: until
+ * Linux 6.19 the kernel takes the request out before it puts the connection in its place
+ * (inet_ehash_insert), and the stack answers a segment that comes in between with RST. Callers meet it
+ * here, as they do not where both ends are ordinary programs: their ACK leaves from the CPU on which the
+ * SYN was played, and their first bytes from their own.
+ */
+static __always_inline int is_being_accepted(const struct ist_flow *flow)
+{
+	const __u32 *outcome = bpf_map_lookup_elem(&flows, flow);
+
+	return outcome && *outcome == IST_FLOW_ACCEPTED;
 }
 
 /* A frame to an instance of another runner, or to a service address that no program rewrote. */
@@ -119,7 +139,7 @@ static __always_inline int forward_remote(struct __sk_buff *skb, const struct is
 
 	if (!frame)
 		return TC_ACT_SHOT;
-	if (!is_first(frame) || is_known(skb, frame))
+	if (is_known(skb, frame))
 		return TC_ACT_OK;
 	flow.source_port = bpf_ntohs(frame->tcp.source);
 	flow.destination_port = bpf_ntohs(frame->tcp.dest);
@@ -127,8 +147,14 @@ static __always_inline int forward_remote(struct __sk_buff *skb, const struct is
 	if (!listener)
 		return TC_ACT_OK;
 	bpf_sk_release(listener);
-	hold(skb, &flow);
-	return TC_ACT_SHOT;
+	if (is_first(frame)) {
+		hold(skb, &flow);
+		return TC_ACT_SHOT;
+	}
+	/* TCP sends a dropped segment again. The flow is forgotten once the relay has its connection. */
+	if (is_being_accepted(&flow) && !is_known(skb, frame))
+		return TC_ACT_SHOT;
+	return TC_ACT_OK;
 }
 
 /* A SYN that the daemon plays again, on its own link. */
@@ -155,8 +181,5 @@ static __always_inline int replay(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	action = assign_to_relay(skb, listener);
 	bpf_sk_release(listener);
-	/* The socket is made as this SYN goes on; a late one finds it. */
-	if (action == TC_ACT_OK)
-		bpf_map_delete_elem(&flows, &flow);
 	return action;
 }

@@ -208,6 +208,7 @@ final class RemoteConnects: Sendable {
     let (stream, relay) = state.withLock {
       ($0.pending.removeValue(forKey: flow), $0.relay)
     }
+    forget(flow)
     // Without a stream nobody decided on this connection: it is closed at once.
     guard let stream, let relay else { return }
     relay.join(socket, to: stream)

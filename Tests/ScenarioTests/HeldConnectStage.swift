@@ -57,6 +57,11 @@ final class Stage: Sendable {
     }
   }
 
+  /// Marks the flow as one that the relay is about to accept, or forgets it.
+  func note(_ flow: Flow, isAccepted: Bool) throws {
+    if isAccepted { try dataplane.accept(flow) } else { try dataplane.forget(flow) }
+  }
+
   /// Tells every connection that the relay accepts where it was to and where it came from, on a thread
   /// of its own, until `stopListening`.
   func greetCallers() {

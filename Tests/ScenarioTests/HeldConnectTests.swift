@@ -52,6 +52,34 @@ struct HeldConnectTests {
     }
   }
 
+  @Test("A segment that comes while its connection is being accepted is not answered with RST")
+  func beingAccepted() throws {
+    try NamespaceLaboratory.with { laboratory in
+      let stage = try Stage(laboratory)
+      let enter = ["ip", "netns", "exec", stage.app]
+      let answers = try PacketPrograms.capture(on: "ist0", enter: enter)
+      func answered() throws -> Int {
+        let sent = try PacketPrograms.sendAcknowledgement(
+          on: "ist0", from: "198.18.1.2", to: "198.18.2.9",
+          gateway: "\(InstanceLink.fabricHardwareAddress)", enter: enter)
+        #expect(sent.status == 0, "\(sent.output)")
+        return try PacketPrograms.arrived(answers)["tcp"] ?? 0
+      }
+      let flow = Flow(
+        deployment: 1, source: IPv4Address(0xc612_0102), destination: IPv4Address(0xc612_0209),
+        sourcePort: 40000, destinationPort: 3211)
+      try stage.note(flow, isAccepted: true)
+      #expect(try answered() == 0)
+      // One of a connection that nobody accepts is.
+      try stage.note(flow, isAccepted: false)
+      #expect(try answered() == 1)
+      // As is each where there is no relay any more, whatever it left.
+      try stage.note(flow, isAccepted: true)
+      stage.stopListening()
+      #expect(try answered() == 2)
+    }
+  }
+
   @Test("Without a relay it is refused at once, and nothing is held")
   func alone() throws {
     try NamespaceLaboratory.with { laboratory in

@@ -31,6 +31,14 @@ public enum PacketPrograms {
     try run(enter + ["/usr/bin/python3", file, "send", link, own, destination, gateway])
   }
 
+  /// Sends a segment of a connection from port 40000 to 3211 that was never opened.
+  public static func sendAcknowledgement(
+    on link: String, from own: String, to destination: String, gateway: String, enter: [String]
+  ) throws -> CommandResult {
+    try run(
+      enter + ["/usr/bin/python3", file, "acknowledgement", link, own, destination, gateway])
+  }
+
   /// Sends what would connect to the gateway, or pass for an answer to it: four frames.
   public static func sendToGateway(
     on link: String, from own: String, gateway: String, enter: [String]

@@ -89,4 +89,13 @@ def gateway(link, own, gateway):
     print("sent", flush=True)
 
 
-{"capture": capture, "send": send, "gateway": gateway}[sys.argv[1]](*sys.argv[2:])
+def acknowledgement(link, own, destination, gateway):
+    """A segment of a connection from port 40000 to 3211 that was never opened."""
+    packets = packet_socket(link, ALL)
+    ethernet = bytes.fromhex(gateway.replace(":", "")) + packets.getsockname()[4]
+    frame = ipv4(own, destination, 6, tcp(own, destination, 3211, flags=16))
+    packets.send(ethernet + struct.pack("!H", IPV4) + frame)
+    print("sent", flush=True)
+
+
+{"capture": capture, "send": send, "gateway": gateway, "acknowledgement": acknowledgement}[sys.argv[1]](*sys.argv[2:])
