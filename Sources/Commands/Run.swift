@@ -1,6 +1,5 @@
 import ArgumentParser
 import ControlAPI
-import Dataplane
 import Glibc
 import LinuxSystem
 import Model
@@ -57,43 +56,19 @@ struct Run: ParsableCommand {
       }
       let installation = try options.chosen()
       let (deployment, service) = (try DeploymentName(deployment), try ServiceName(service))
+      let joining = Joining(service, in: deployment, installation)
       let credentials = try Credentials(lookingUp: user ?? "root")
       let executable = try Executable(command[0])
 
       // The namespace first: the daemon puts ist0 into it. Nothing else runs in it yet.
       let namespace = try NetworkNamespace.anonymous()
       try namespace.enter()
-      let (hostsPath, variables) = try join(service, in: deployment, installation, namespace)
       let sandbox = InstanceSandbox(
-        hostsPath: hostsPath,
+        hostsPath: try joining.enterInstance(around: namespace),
         hiddenDirectories: [installation.runtimeDirectory, installation.stateDirectory])
       try sandbox.enter(as: credentials)
-      setEnvironment(variables, user == nil ? nil : credentials)
+      setEnvironment(try joining.variables(), user == nil ? nil : credentials)
       try executable.become(arguments: command)
-    }
-  }
-
-  /// Becomes an instance's first process: has the daemon make one around this thread's network
-  /// namespace, enters its cgroup, proves from there that it is guarded, and has it published.
-  private func join(
-    _ service: ServiceName, in deployment: DeploymentName, _ installation: Installation,
-    _ namespace: NetworkNamespace
-  ) throws -> (hostsPath: String, variables: [Istbpf_Control_V1_Variable]) {
-    let thread = CallingThread.id
-    return try blocking {
-      try await ControlClient.connect(to: installation.controlSocketPath) { client in
-        let instance = try await client.startInstance(
-          .with {
-            $0.deployment = deployment.rawValue
-            $0.service = service.rawValue
-            $0.threadID = thread
-          })
-        try Cgroup(path: instance.cgroupPath).add(getpid())
-        try namespace.perform { try AttachProof.attempt(in: instance.cgroupPath) }
-        let published = try await client.publishInstance(
-          .with { $0.instance = instance.instance })
-        return (instance.hostsPath, published.variables)
-      }
     }
   }
 

@@ -29,17 +29,21 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
   }
 
   func startInstance(
-    request: Istbpf_Control_V1_StartInstanceRequest, context: ServerContext
-  ) async throws -> Istbpf_Control_V1_StartInstanceResponse {
+    request: Istbpf_Control_V1_StartInstanceRequest,
+    response: RPCWriter<Istbpf_Control_V1_StartInstanceResponse>, context: ServerContext
+  ) async throws {
     try await answering {
-      let started = try await runner.startInstance(
-        of: try ServiceName(request.service), in: try DeploymentName(request.deployment),
-        thread: request.threadID)
-      return .with {
-        $0.instance = started.instance.id
-        $0.address = started.identity.address.description
-        $0.cgroupPath = started.cgroup.path
-        $0.hostsPath = started.hostsPath
+      let service = try ServiceName(request.service)
+      let deployment = try DeploymentName(request.deployment)
+      try await runner.startInstance(of: service, in: deployment, thread: request.threadID) {
+        guarded in
+        try await response.write(
+          .with {
+            $0.instance = guarded.instance.id
+            $0.address = guarded.identity.address.description
+            $0.cgroupPath = guarded.cgroup.path
+            $0.hostsPath = guarded.hostsPath
+          })
       }
     }
   }

@@ -75,7 +75,8 @@ extension Runner {
     unproven.insert(instance.id)
     do {
       try containerRecords.write(record, of: new.link.ifindex)
-      try setUp(new, of: deployment, in: namespace)
+      try guardCgroup(of: new)
+      try link(new, of: deployment, in: namespace)
       try writeHostsFile(of: new, services: services)
       record.isAttached = true
       try containerRecords.write(record, of: new.link.ifindex)

@@ -12,9 +12,12 @@ extension Runner {
   /// Makes an instance around the network namespace of `thread`: everything is in place, and
   /// confirmed by the kernel, before it returns; but it is nobody yet, see `publishInstance`. On
   /// failure nothing of it remains.
+  ///
+  /// `guarded` is called in between, as soon as a process may enter the cgroup.
   func startInstance(
-    of name: ServiceName, in deploymentName: DeploymentName, thread: Int32
-  ) async throws -> RunningInstance {
+    of name: ServiceName, in deploymentName: DeploymentName, thread: Int32,
+    guarded: @Sendable (RunningInstance) async throws -> Void
+  ) async throws {
     let namespace = try Self.instanceNamespace(ofThread: thread)
     let deployment = try await registry.deployment(named: deploymentName)
     let services = try await registry.services(of: deploymentName)
@@ -24,15 +27,19 @@ extension Runner {
     namespaces[instance.id] = namespace
     unproven.insert(instance.id)
     do {
-      try setUp(new, of: deployment, in: namespace)
+      try guardCgroup(of: new)
       try writeHostsFile(of: new, services: services)
       try watch.add(new.cgroup, awaitingFirstProcess: true)
+      try await guarded(new)
+      guard running[instance.id]?.instance == instance else {
+        throw RunnerError.notStarting(instance.id)
+      }
+      try link(new, of: deployment, in: namespace)
     } catch {
       await end(new)
       throw error
     }
     endIfUnused(new)
-    return new
   }
 
   /// Makes an instance whose first process says that it is guarded a member of its deployment, and
@@ -58,17 +65,20 @@ extension Runner {
       of: service, among: services, plan: plan, runner: configuration.runnerName)
   }
 
-  /// The walls first: cgroup and link let nothing through until they are identified, and the link is
-  /// filtered before it is up.
-  func setUp(
-    _ new: RunningInstance, of deployment: Deployment, in namespace: NetworkNamespace
-  ) throws {
+  /// The walls first: a cgroup lets nothing through until it is identified.
+  func guardCgroup(of new: RunningInstance) throws {
     if new.record == nil {
       try RunningInstance.deploymentCgroup(new.instance.deployment, in: instancesRoot).create()
       try new.cgroup.create()
     }
     let descriptor = try new.cgroup.open()
     try dataplane.guardCgroup(descriptor: descriptor.rawValue, path: new.cgroup.path)
+  }
+
+  /// Nor does a link, which is filtered before it is up.
+  func link(
+    _ new: RunningInstance, of deployment: Deployment, in namespace: NetworkNamespace
+  ) throws {
     try dataplane.guardNamespace(descriptor: namespace.fileDescriptor, of: new.identity)
     let fabric = fabric(of: new.instance.deployment)
     try fabric.create()

@@ -55,7 +55,7 @@ package enum Istbpf_Control_V1_Control: Sendable {
             package static let descriptor = GRPCCore.MethodDescriptor(
                 service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
                 method: "StartInstance",
-                type: .unary
+                type: .serverStreaming
             )
         }
         /// Namespace for "PublishInstance" metadata.
@@ -209,9 +209,10 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
-        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
-        /// > whose cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. Answers as soon as the cgroup denies everything, and ends once
+        /// > ist0 is in the namespace: meanwhile the caller moves itself into the cgroup, and proves there that
+        /// > the programs guard it (AttachProof). Then it has the instance published and executes the command;
+        /// > an instance whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Istbpf_Control_V1_StartInstanceRequest` messages.
@@ -385,9 +386,10 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
-        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
-        /// > whose cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. Answers as soon as the cgroup denies everything, and ends once
+        /// > ist0 is in the namespace: meanwhile the caller moves itself into the cgroup, and proves there that
+        /// > the programs guard it (AttachProof). Then it has the instance published and executes the command;
+        /// > an instance whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Istbpf_Control_V1_StartInstanceRequest` message.
@@ -395,11 +397,11 @@ extension Istbpf_Control_V1_Control {
         /// - Throws: Any error which occurred during the processing of the request. Thrown errors
         ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
         ///     to an internal error.
-        /// - Returns: A response containing a single `Istbpf_Control_V1_StartInstanceResponse` message.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_StartInstanceResponse` messages.
         func startInstance(
             request: GRPCCore.ServerRequest<Istbpf_Control_V1_StartInstanceRequest>,
             context: GRPCCore.ServerContext
-        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_StartInstanceResponse>
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_StartInstanceResponse>
 
         /// Handle the "PublishInstance" method.
         ///
@@ -559,21 +561,23 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
-        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
-        /// > whose cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. Answers as soon as the cgroup denies everything, and ends once
+        /// > ist0 is in the namespace: meanwhile the caller moves itself into the cgroup, and proves there that
+        /// > the programs guard it (AttachProof). Then it has the instance published and executes the command;
+        /// > an instance whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A `Istbpf_Control_V1_StartInstanceRequest` message.
+        ///   - response: A response stream of `Istbpf_Control_V1_StartInstanceResponse` messages.
         ///   - context: Context providing information about the RPC.
         /// - Throws: Any error which occurred during the processing of the request. Thrown errors
         ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
         ///     to an internal error.
-        /// - Returns: A `Istbpf_Control_V1_StartInstanceResponse` to respond with.
         func startInstance(
             request: Istbpf_Control_V1_StartInstanceRequest,
+            response: GRPCCore.RPCWriter<Istbpf_Control_V1_StartInstanceResponse>,
             context: GRPCCore.ServerContext
-        ) async throws -> Istbpf_Control_V1_StartInstanceResponse
+        ) async throws
 
         /// Handle the "PublishInstance" method.
         ///
@@ -834,7 +838,7 @@ extension Istbpf_Control_V1_Control.ServiceProtocol {
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
-        return GRPCCore.StreamingServerResponse(single: response)
+        return response
     }
 
     package func publishInstance(
@@ -934,13 +938,17 @@ extension Istbpf_Control_V1_Control.SimpleServiceProtocol {
     package func startInstance(
         request: GRPCCore.ServerRequest<Istbpf_Control_V1_StartInstanceRequest>,
         context: GRPCCore.ServerContext
-    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_StartInstanceResponse> {
-        return GRPCCore.ServerResponse<Istbpf_Control_V1_StartInstanceResponse>(
-            message: try await self.startInstance(
-                request: request.message,
-                context: context
-            ),
-            metadata: [:]
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_StartInstanceResponse> {
+        return GRPCCore.StreamingServerResponse<Istbpf_Control_V1_StartInstanceResponse>(
+            metadata: [:],
+            producer: { writer in
+                try await self.startInstance(
+                    request: request.message,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
         )
     }
 
@@ -1077,9 +1085,10 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
-        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
-        /// > whose cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. Answers as soon as the cgroup denies everything, and ends once
+        /// > ist0 is in the namespace: meanwhile the caller moves itself into the cgroup, and proves there that
+        /// > the programs guard it (AttachProof). Then it has the instance published and executes the command;
+        /// > an instance whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Istbpf_Control_V1_StartInstanceRequest` message.
@@ -1095,7 +1104,7 @@ extension Istbpf_Control_V1_Control {
             serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_StartInstanceRequest>,
             deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_StartInstanceResponse>,
             options: GRPCCore.CallOptions,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_StartInstanceResponse>) async throws -> Result
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_StartInstanceResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "PublishInstance" method.
@@ -1317,9 +1326,10 @@ extension Istbpf_Control_V1_Control {
         /// > Source IDL Documentation:
         /// >
         /// > Makes an instance of a service around the network namespace of the calling thread, which must
-        /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
-        /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
-        /// > whose cgroup stays empty for 10 seconds has ended.
+        /// > be new. Nobody is told of it yet. Answers as soon as the cgroup denies everything, and ends once
+        /// > ist0 is in the namespace: meanwhile the caller moves itself into the cgroup, and proves there that
+        /// > the programs guard it (AttachProof). Then it has the instance published and executes the command;
+        /// > an instance whose cgroup stays empty for 10 seconds has ended.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Istbpf_Control_V1_StartInstanceRequest` message.
@@ -1335,11 +1345,9 @@ extension Istbpf_Control_V1_Control {
             serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_StartInstanceRequest>,
             deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_StartInstanceResponse>,
             options: GRPCCore.CallOptions = .defaults,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_StartInstanceResponse>) async throws -> Result = { response in
-                try response.message
-            }
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_StartInstanceResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable {
-            try await self.client.unary(
+            try await self.client.serverStreaming(
                 request: request,
                 descriptor: Istbpf_Control_V1_Control.Method.StartInstance.descriptor,
                 serializer: serializer,
@@ -1626,9 +1634,10 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
     /// > Source IDL Documentation:
     /// >
     /// > Makes an instance of a service around the network namespace of the calling thread, which must
-    /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
-    /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
-    /// > whose cgroup stays empty for 10 seconds has ended.
+    /// > be new. Nobody is told of it yet. Answers as soon as the cgroup denies everything, and ends once
+    /// > ist0 is in the namespace: meanwhile the caller moves itself into the cgroup, and proves there that
+    /// > the programs guard it (AttachProof). Then it has the instance published and executes the command;
+    /// > an instance whose cgroup stays empty for 10 seconds has ended.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Istbpf_Control_V1_StartInstanceRequest` message.
@@ -1640,9 +1649,7 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
     package func startInstance<Result>(
         request: GRPCCore.ClientRequest<Istbpf_Control_V1_StartInstanceRequest>,
         options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_StartInstanceResponse>) async throws -> Result = { response in
-            try response.message
-        }
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_StartInstanceResponse>) async throws -> Result
     ) async throws -> Result where Result: Sendable {
         try await self.startInstance(
             request: request,
@@ -1898,9 +1905,10 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
     /// > Source IDL Documentation:
     /// >
     /// > Makes an instance of a service around the network namespace of the calling thread, which must
-    /// > be new. Nobody is told of it yet. The caller moves itself into the cgroup, proves there that the
-    /// > programs guard it (AttachProof), has the instance published and executes the command; an instance
-    /// > whose cgroup stays empty for 10 seconds has ended.
+    /// > be new. Nobody is told of it yet. Answers as soon as the cgroup denies everything, and ends once
+    /// > ist0 is in the namespace: meanwhile the caller moves itself into the cgroup, and proves there that
+    /// > the programs guard it (AttachProof). Then it has the instance published and executes the command;
+    /// > an instance whose cgroup stays empty for 10 seconds has ended.
     ///
     /// - Parameters:
     ///   - message: request message to send.
@@ -1914,9 +1922,7 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
         _ message: Istbpf_Control_V1_StartInstanceRequest,
         metadata: GRPCCore.Metadata = [:],
         options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_StartInstanceResponse>) async throws -> Result = { response in
-            try response.message
-        }
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_StartInstanceResponse>) async throws -> Result
     ) async throws -> Result where Result: Sendable {
         let request = GRPCCore.ClientRequest<Istbpf_Control_V1_StartInstanceRequest>(
             message: message,
