@@ -6,19 +6,19 @@ import COpenSSL
 ///
 /// OpenSSL's own record layer would copy every byte three times more on its way through two relays:
 /// into its buffer and from there into ours as it is sealed, and out of its buffer as it is opened.
-final class RecordCipher {
+package final class RecordCipher {
   /// What a record holds (RFC 8446 5.1).
-  enum ContentType {
-    static let alert: UInt8 = 21
-    static let applicationData: UInt8 = 23
+  package enum ContentType {
+    package static let alert: UInt8 = 21
+    package static let applicationData: UInt8 = 23
   }
 
   /// The bytes of a record's header.
   static let headerSize = 5
   /// The bytes of a record beside its content: the header, the content's type and the tag.
-  static let overhead = headerSize + 1 + tagSize
+  package static let overhead = headerSize + 1 + tagSize
   /// The most bytes of content in one record, padding included.
-  static let maximumContent = 16_384
+  package static let maximumContent = 16_384
   private static let tagSize = 16
   private static let ivSize = 12
 
@@ -28,7 +28,7 @@ final class RecordCipher {
   private var number: UInt64 = 0
 
   /// Begins with record 0. Nil where OpenSSL has no memory.
-  init?(_ keys: UnsafePointer<linux_tls_keys>, isSealing: Bool) {
+  package init?(_ keys: UnsafePointer<linux_tls_keys>, isSealing: Bool) {
     guard let context = EVP_CIPHER_CTX_new(),
       let key = MemoryLayout<linux_tls_keys>.offset(of: \.key),
       let iv = MemoryLayout<linux_tls_keys>.offset(of: \.iv)
@@ -51,7 +51,7 @@ final class RecordCipher {
 
   /// Seals `count` bytes, at most `maximumContent`, as a record that is made at `record`, where there
   /// is room for `overhead` bytes more; false where OpenSSL fails.
-  func seal(
+  package func seal(
     _ type: UInt8, _ content: UnsafeRawPointer, _ count: Int, into record: UnsafeMutableRawPointer
   ) -> Bool {
     let body = count + 1 + Self.tagSize

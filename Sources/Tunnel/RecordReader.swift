@@ -5,9 +5,9 @@ import SystemPackage
 /// Reads and opens the records that come on a tunnel's socket, in this process.
 ///
 /// One read takes several records; the memory exists only while something waits in it.
-final class RecordReader {
+package final class RecordReader {
   /// What a call has come to.
-  enum Item {
+  package enum Item {
     /// So many bytes of the stream, at least one.
     case bytes(Int)
     /// Nothing until the socket is readable.
@@ -37,20 +37,20 @@ final class RecordReader {
   /// Whether the peer has ended the connection: then a short read is no sign that nothing follows.
   var hasEnd = false
 
-  init(descriptor: Int32, cipher: RecordCipher) {
+  package init(descriptor: Int32, cipher: RecordCipher) {
     (self.descriptor, self.cipher) = (descriptor, cipher)
   }
 
   deinit { storage?.deallocate() }
 
   /// Whether nothing waits here to be taken.
-  var isEmpty: Bool { storage == nil }
+  package var isEmpty: Bool { storage == nil }
 
   /// More may have come on the socket.
-  func noteReadable() { isDrained = false }
+  package func noteReadable() { isDrained = false }
 
   /// Takes up to `count` bytes, at least 1.
-  func read(into bytes: UnsafeMutableRawPointer, _ count: Int) -> Item {
+  package func read(into bytes: UnsafeMutableRawPointer, _ count: Int) -> Item {
     while true {
       if !opened.isEmpty { return .bytes(take(bytes, count)) }
       if let item = openNext(into: bytes, count) { return item }

@@ -21,5 +21,5 @@ public struct FuzzTarget: Sendable {
   }
 
   /// All there are.
-  public static let all = [preface, answer, frameHeader, runnerNames, tunnel]
+  public static let all = [preface, answer, frameHeader, runnerNames, records, tunnel]
 }
