@@ -8,16 +8,17 @@ public struct HeldFrame: Sendable {
   private static let ip = 14
   private static let tcp = 34
 
-  /// A held frame; nil where it is too short for its headers.
+  /// A held frame; nil where it is too short for its headers, or is not as long as its IP header says.
   public init?(_ bytes: [UInt8]) {
-    guard bytes.count >= Self.tcp + 20 else { return nil }
+    guard bytes.count >= Self.tcp + 20,
+      (Self.tcp + 20...bytes.count).contains(Self.end(of: bytes))
+    else { return nil }
     self.bytes = bytes
   }
 
   /// Completes the TCP checksum: the caller's kernel left that to its link, which is virtual.
   public mutating func completeChecksum() {
-    let length = Int(bytes[Self.ip + 2]) << 8 | Int(bytes[Self.ip + 3])
-    let end = min(Self.ip + length, bytes.count)
+    let end = Self.end(of: bytes)
     (bytes[Self.tcp + 16], bytes[Self.tcp + 17]) = (0, 0)
     let pseudoHeader =
       bytes[Self.ip + 12..<Self.ip + 20] + [0, bytes[Self.ip + 9]]
@@ -40,6 +41,11 @@ public struct HeldFrame: Sendable {
     let headerSum = Self.checksum(header)
     (header[10], header[11]) = (UInt8(headerSum >> 8), UInt8(headerSum & 0xff))
     return bytes[6..<12] + bytes[0..<6] + [0x08, 0x00] + header + icmp
+  }
+
+  /// Where the packet ends; behind it there may be padding.
+  private static func end(of bytes: [UInt8]) -> Int {
+    ip + Int(bytes[ip + 2]) << 8 + Int(bytes[ip + 3])
   }
 
   /// The Internet checksum, RFC 1071, in host byte order.

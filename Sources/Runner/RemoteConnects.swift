@@ -97,7 +97,7 @@ final class RemoteConnects: Sendable {
 
   /// A SYN that a switch held; called on an event loop's thread.
   func held(_ flow: Flow, _ bytes: [UInt8]) {
-    guard var frame = HeldFrame(bytes) else { return }
+    guard var frame = HeldFrame(bytes) else { return forget(flow) }
     frame.completeChecksum()
     let isAdmitted = state.withLock { state in
       guard state.undecided[flow.source, default: 0] < Self.undecidedPerCaller else { return false }

@@ -51,4 +51,23 @@ struct HeldFrameTests {
   func short() {
     #expect(HeldFrame(Array(Self.partial[..<53])) == nil)
   }
+
+  @Test(
+    "Nor is one whose IP header says less than its headers, or more than there is",
+    arguments: [0, 19, 39, 45, 65535])
+  func untrue(length: UInt16) {
+    var bytes = Self.partial
+    (bytes[16], bytes[17]) = (UInt8(length >> 8), UInt8(length & 255))
+    #expect(HeldFrame(bytes) == nil)
+  }
+
+  @Test("Padding behind the packet is no part of the segment")
+  func padded() throws {
+    var (frame, padded) = (
+      try #require(HeldFrame(Self.partial)), try #require(HeldFrame(Self.partial + [9, 9]))
+    )
+    frame.completeChecksum()
+    padded.completeChecksum()
+    #expect(padded.bytes == frame.bytes + [9, 9])
+  }
 }
