@@ -227,7 +227,10 @@ let package = Package(
       path: "Tests/RelayBench", swiftSettings: strict),
     .target(
       name: "FuzzTargets",
-      dependencies: ["CLinux", "LinuxSystem", "Model", "Relay", "Tunnel", "TunnelTestSupport"],
+      dependencies: [
+        "CLinux", "Fabric", "LinuxSystem", "Model", "OCIRuntime", "Relay", "Tunnel",
+        "TunnelTestSupport",
+      ],
       path: "Tests/FuzzTargets", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
     .executableTarget(

@@ -4,7 +4,7 @@ import Model
 ///
 /// Annotations come from whoever runs the container; variables may come from the image. Both are
 /// claims: the daemon accepts only what has been declared on it.
-struct ContainerClaim: Equatable, Sendable {
+package struct ContainerClaim: Equatable, Sendable {
   let deployment: DeploymentName
   let service: ServiceName
 
@@ -16,7 +16,7 @@ struct ContainerClaim: Equatable, Sendable {
   /// An annotation goes over a variable, and an empty one is none. Throws `InvalidName`, and
   /// `ContainerRefusal.incompleteClaim` where a deployment is named without a service or the other
   /// way round.
-  static func read(from specification: JSONValue, acceptingVariables: Bool) throws
+  package static func read(from specification: JSONValue, acceptingVariables: Bool) throws
     -> ContainerClaim?
   {
     func part(_ name: String) -> String? {

@@ -4,7 +4,7 @@ import LinuxSystem
 ///
 /// A second edit of the same file replaces what the first one wrote, since runc's own users start a
 /// bundle again and again.
-struct ContainerEdit {
+package struct ContainerEdit {
   let claim: ContainerClaim
   /// The variables that the daemon names, in its order.
   let variables: [(name: String, value: String)]
@@ -15,7 +15,15 @@ struct ContainerEdit {
   /// The hooks' whole environment: nothing of the engine's or the image's.
   let hookEnvironment: [String]
 
-  func apply(to specification: inout JSONValue) throws(ContainerRefusal) {
+  package init(
+    claim: ContainerClaim, variables: [(name: String, value: String)], hostsPath: String,
+    executable: String, hookEnvironment: [String]
+  ) {
+    (self.claim, self.variables, self.hostsPath) = (claim, variables, hostsPath)
+    (self.executable, self.hookEnvironment) = (executable, hookEnvironment)
+  }
+
+  package func apply(to specification: inout JSONValue) throws(ContainerRefusal) {
     setEnvironment(&specification)
     mountHosts(&specification)
     dropCapabilities(&specification)

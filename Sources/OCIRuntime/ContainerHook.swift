@@ -6,13 +6,13 @@ import Model
 
 /// What the runtime calls while it makes a container (`createRuntime`) and after that has ended
 /// (`poststop`): asks the daemon to make the container an instance, or to end it.
-struct ContainerHook {
+package struct ContainerHook {
   /// What the runtime writes to a hook's standard input (runtime-spec, runtime.md, State).
-  struct State: Equatable {
+  package struct State: Equatable {
     let container: String
     let process: Int32
 
-    init(parsing text: [UInt8]) throws {
+    package init(parsing text: [UInt8]) throws {
       let state = try JSONValue(parsing: text)
       guard let container = state["id"]?.string, let number = state["pid"]?.unsigned,
         let process = Int32(exactly: number), process > 0

@@ -1,7 +1,7 @@
 import Model
 
 /// Why a container of a service is not made, in one line that the engine shows.
-enum ContainerRefusal: Error, Equatable, CustomStringConvertible {
+package enum ContainerRefusal: Error, Equatable, CustomStringConvertible {
   case unclearArguments(String)
   case unreadable(file: String, problem: String)
   case incompleteClaim(missing: String)
@@ -13,7 +13,7 @@ enum ContainerRefusal: Error, Equatable, CustomStringConvertible {
   case preservedDescriptors(String)
   case otherSeccomp(String)
 
-  var description: String {
+  package var description: String {
     switch self {
     case .unclearArguments(let problem):
       "cannot tell from the arguments which bundle is meant: \(problem)"

@@ -1,15 +1,15 @@
 /// Why a text is no JSON.
-struct InvalidJSON: Error, Equatable, CustomStringConvertible {
+package struct InvalidJSON: Error, Equatable, CustomStringConvertible {
   /// How many bytes are before what is wrong.
   let offset: Int
   let problem: String
 
-  var description: String { "\(problem) at byte \(offset)" }
+  package var description: String { "\(problem) at byte \(offset)" }
 }
 
 extension JSONValue {
   /// The value that `text` is, and nothing beside it.
-  init(parsing text: [UInt8]) throws(InvalidJSON) {
+  package init(parsing text: [UInt8]) throws(InvalidJSON) {
     var parser = JSONParser(text: text)
     self = try parser.value(depth: 0)
     parser.skipSpace()

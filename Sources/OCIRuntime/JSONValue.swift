@@ -3,13 +3,13 @@
 /// A config.json has more in it than the wrapper knows, and none of that may change: numbers and
 /// strings keep their text, so that 9223372036854771712 or 1.0 stays what it is, and members keep
 /// their order. Foundation's coders keep neither.
-enum JSONValue: Equatable, Sendable {
+package enum JSONValue: Equatable, Sendable {
   /// A string with its quotes, a number, `true`, `false` or `null`, as it was read.
   case scalar([UInt8])
   case array([JSONValue])
   case object([Member])
 
-  struct Member: Equatable, Sendable {
+  package struct Member: Equatable, Sendable {
     /// The name with its quotes, as it was read.
     let rawName: [UInt8]
     let name: String
@@ -79,7 +79,7 @@ extension JSONValue {
   }
 
   /// The value's text, without white space.
-  var text: [UInt8] {
+  package var text: [UInt8] {
     var output: [UInt8] = []
     write(to: &output)
     return output

@@ -21,5 +21,8 @@ public struct FuzzTarget: Sendable {
   }
 
   /// All there are.
-  public static let all = [preface, answer, frameHeader, runnerNames, records, tunnel]
+  public static let all = [
+    preface, answer, frameHeader, runnerNames, records, tunnel, heldFrame, containerConfiguration,
+    containerState, declaration, hostsFile, egressRule,
+  ]
 }
