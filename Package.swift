@@ -259,11 +259,18 @@ let package = Package(
   swiftLanguageModes: [.v6]
 )
 
-// With libFuzzer's main function it links only as Scripts/fuzz builds it.
+// With libFuzzer's main function it links only as Scripts/fuzz builds it. What is fuzzed is told libFuzzer's
+// coverage; not everything, as `swift build --sanitize fuzzer` would have it, since the plugin's tool has a main
+// function of its own.
 if Context.environment["ISTBPF_FUZZ"] != nil {
+  let fuzzer: [String] = ["-sanitize=fuzzer"]
+  for target in package.targets where target.type == .regular {
+    target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(fuzzer)]
+  }
   package.products.append(.executable(name: "istbpf-fuzz", targets: ["istbpf-fuzz"]))
   package.targets.append(
     .executableTarget(
       name: "istbpf-fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz",
-      swiftSettings: [.unsafeFlags(["-parse-as-library"])]))
+      swiftSettings: [.unsafeFlags(fuzzer + ["-parse-as-library"])],
+      linkerSettings: [.unsafeFlags(fuzzer)]))
 }
