@@ -61,6 +61,7 @@ int linux_spawn_detached(pid_t *process, char *const command[], const char *outp
 						 0600);
 	posix_spawn_file_actions_adddup2(&actions, 2, 1);
 	posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+	posix_spawn_file_actions_addchdir_np(&actions, "/");
 	error = posix_spawn(process, command[0], &actions, &attributes, command, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);

@@ -44,8 +44,12 @@ public final class FrontDoorLaboratory: @unchecked Sendable {
       "http": "\(Self.address):80", "certificates": "\(directory)/certificates"}}
     """.write(toFile: "\(directory)/config.json", atomically: true, encoding: .utf8)
     self.directory = directory
+    // HAProxy's user may not enter it: root may have started the daemon from its home.
+    let home = "\(directory)/home"
+    try FileManager.default.createDirectory(
+      atPath: home, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     runner = try RunnerLaboratory(
-      laboratory, "ist" + laboratory.uniqueName("f"), wrapper: enter,
+      laboratory, "ist" + laboratory.uniqueName("f"), wrapper: enter + ["env", "--chdir", home],
       options: ["--config", "\(directory)/config.json"])
     try authority("init", "--cluster", "door")
     try authority("issue-domain", Self.domain, "--out", certificates)
