@@ -259,18 +259,16 @@ let package = Package(
   swiftLanguageModes: [.v6]
 )
 
-// With libFuzzer's main function it links only as Scripts/fuzz builds it. What is fuzzed is told libFuzzer's
-// coverage; not everything, as `swift build --sanitize fuzzer` would have it, since the plugin's tool has a main
-// function of its own.
-if Context.environment["ISTBPF_FUZZ"] != nil {
-  let fuzzer: [String] = ["-sanitize=fuzzer"]
+// Scripts/fuzz says where libFuzzer's runtime is. What is fuzzed is told its coverage; not everything, as
+// `swift build --sanitize fuzzer` would have it, since that gives the plugin's tool libFuzzer's main function.
+if let runtime = Context.environment["ISTBPF_FUZZ"] {
+  let coverage: SwiftSetting = .unsafeFlags(["-sanitize=fuzzer"])
   for target in package.targets where target.type == .regular {
-    target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(fuzzer)]
+    target.swiftSettings = (target.swiftSettings ?? []) + [coverage]
   }
   package.products.append(.executable(name: "istbpf-fuzz", targets: ["istbpf-fuzz"]))
   package.targets.append(
     .executableTarget(
       name: "istbpf-fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz",
-      swiftSettings: [.unsafeFlags(fuzzer + ["-parse-as-library"])],
-      linkerSettings: [.unsafeFlags(fuzzer)]))
+      linkerSettings: [.unsafeFlags(["-Xlinker", runtime]), .linkedLibrary("stdc++")]))
 }

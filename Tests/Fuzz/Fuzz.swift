@@ -1,5 +1,5 @@
-// What libFuzzer calls; its runtime has the main function. Scripts/fuzz builds and runs it, and says by
-// ISTBPF_FUZZ_TARGET what for, and by ISTBPF_FUZZ_CORPUS where its inputs are.
+// libFuzzer's program. Scripts/fuzz builds and runs it, and says by ISTBPF_FUZZ_TARGET what for, and by
+// ISTBPF_FUZZ_CORPUS where its inputs are.
 import Foundation
 import FuzzTargets
 
@@ -17,18 +17,23 @@ private let target: FuzzTarget = {
   return target
 }()
 
-/// What libFuzzer calls before its first input: the target is chosen.
-@_cdecl("LLVMFuzzerInitialize")
-public func initialize(
-  _ count: UnsafeMutableRawPointer?, _ arguments: UnsafeMutableRawPointer?
-) -> Int32 {
-  _ = target
-  return 0
-}
+/// libFuzzer's main function, without its name (FuzzerInterface.h).
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+  _ count: inout Int32,
+  _ arguments: inout UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>,
+  _ test: @convention(c) (UnsafePointer<UInt8>?, Int) -> Int32
+) -> Int32
 
-/// What libFuzzer calls for each input.
-@_cdecl("LLVMFuzzerTestOneInput")
-public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
-  target.run(Array(UnsafeBufferPointer(start: bytes, count: count)))
-  return 0
+@main
+private struct Fuzz {
+  static func main() {
+    _ = target
+    var (count, arguments) = (CommandLine.argc, CommandLine.unsafeArgv)
+    let status = runDriver(&count, &arguments) { bytes, count in
+      target.run(Array(UnsafeBufferPointer(start: bytes, count: count)))
+      return 0
+    }
+    exit(status)
+  }
 }
