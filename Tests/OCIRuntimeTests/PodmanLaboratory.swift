@@ -1,5 +1,6 @@
 import Foundation
 import LinuxSystem
+import Synchronization
 import TestSupport
 import Testing
 
@@ -15,6 +16,9 @@ final class PodmanLaboratory: @unchecked Sendable {
   private let cgroupParent: String
   /// What leads a command to the runner's network namespace, where it has one of its own.
   private let enter: [String]
+  /// Held by a podman that may be this machine's first: it makes the locks that all of them share, and fails
+  /// where another one does so at the same moment.
+  private static let locks = Mutex(())
 
   private init(_ runner: RunnerLaboratory, enter: [String] = []) throws {
     self.runner = runner
@@ -26,6 +30,7 @@ final class PodmanLaboratory: @unchecked Sendable {
     cgroupParent = "/\(name)-containers"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     try makeRuntime()
+    try Self.locks.withLock { _ in _ = try succeed("info") }
   }
 
   /// Runs `body` with podman and a runner whose daemon runs and knows the services `shop/app` and
