@@ -88,6 +88,9 @@ package struct ContainerEdit {
 
   // MARK: Hooks
 
+  /// crun's annotation (crun(1)); runc has no such.
+  private static let hookErrors = "run.oci.hooks.stderr"
+
   /// `createRuntime` runs when the container has its namespaces and cgroup, and before its first
   /// process does anything of the image's.
   private func addHooks(_ specification: inout JSONValue) {
@@ -105,5 +108,11 @@ package struct ContainerEdit {
       hooks[stage] = .array([hook] + others)
     }
     specification["hooks"] = hooks
+    // crun closes its hooks' standard error unless it is told where that goes.
+    var annotations = specification["annotations"] ?? .object([])
+    if annotations[Self.hookErrors] == nil {
+      annotations[Self.hookErrors] = .string("/dev/stderr")
+      specification["annotations"] = annotations
+    }
   }
 }

@@ -15,6 +15,25 @@ struct RuntimeLog {
     }
   }
 
+  private static let variable = "ISTBPF_OCI_LOG"
+
+  /// The log that `variables` told this hook of; standard error alone where they did not.
+  static var ofHook: RuntimeLog {
+    var log = RuntimeLog([])
+    (log.path, log.isJSON) = (getenv(variable).map { String(cString: $0) }, true)
+    return log
+  }
+
+  /// What tells a hook of the log.
+  ///
+  /// runc repeats what a hook said in its own error, crun does not. But podman takes an error from the
+  /// file where that is one, and else shows standard error: so a hook writes to both, as the wrapper
+  /// does.
+  var variables: [String] {
+    guard let path, isJSON, path.hasPrefix("/") else { return [] }
+    return ["\(Self.variable)=\(path)"]
+  }
+
   /// Reports `problem`, one line.
   func report(_ problem: String) {
     let line = "istbpf: \(problem)"

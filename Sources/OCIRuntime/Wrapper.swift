@@ -12,9 +12,10 @@ public struct Wrapper {
   /// or not at all, since this process becomes the real runtime.
   public static func run(_ arguments: [String]) async -> Int32 {
     let words = Array(arguments.dropFirst())
+    let isHook = words.first == HookCommand.name
     do {
       let configuration = try WrapperConfiguration.read()
-      if words.first == HookCommand.name {
+      if isHook {
         try await ContainerHook(installation: configuration.installation)
           .run(Array(words.dropFirst()))
         return 0
@@ -25,7 +26,7 @@ public struct Wrapper {
       try descriptors.restore()
       try become(runtime, words)
     } catch {
-      RuntimeLog(words).report("\(error)")
+      (isHook ? .ofHook : RuntimeLog(words)).report("\(error)")
       return 1
     }
   }
@@ -68,7 +69,8 @@ public struct Wrapper {
     return ContainerEdit(
       claim: claim, variables: prepared.variables.map { ($0.name, $0.value) },
       hostsPath: prepared.hostsPath, executable: try Self.executable(),
-      hookEnvironment: ["\(Installation.variable)=\(configuration.installation.name)"])
+      hookEnvironment: ["\(Installation.variable)=\(configuration.installation.name)"]
+        + RuntimeLog(self.arguments).variables)
   }
 
   /// Where this program is, whatever it was called.

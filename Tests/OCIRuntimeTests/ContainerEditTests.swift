@@ -57,6 +57,14 @@ struct ContainerEditTests {
     #expect(mounts.last?["options"]?.elements.contains(.string("ro")) == true)
   }
 
+  @Test("crun is told where hooks report, unless the container says so itself")
+  func hookErrors() throws {
+    let name = "run.oci.hooks.stderr"
+    #expect(try edited(Self.engine, times: 2)["annotations"]?[name]?.string == "/dev/stderr")
+    let own = try edited(#"{"annotations":{"a":"b","\#(name)":"/log"},"process":{},"linux":{}}"#)
+    #expect(own["annotations"] == .with(["a": .string("b"), name: .string("/log")]))
+  }
+
   @Test("The hooks have an environment of their own and a time limit, and others' hooks stay")
   func hooks() throws {
     let hooks = try edited(Self.engine)["hooks"]

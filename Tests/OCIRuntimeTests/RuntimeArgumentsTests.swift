@@ -72,5 +72,9 @@ struct RuntimeArgumentsTests {
     #expect(
       json.entry("a \"b\"", at: "T") == #"{"level":"error","msg":"a \"b\"","time":"T"}"# + "\n")
     #expect(RuntimeLog(["--log=/l"]).entry("a", at: "T") == "time=\"T\" level=error msg=\"a\"\n")
+    #expect(json.variables == ["ISTBPF_OCI_LOG=/l"])
+    for none in [["--log", "/l"], ["--log=l", "--log-format=json"], []] {
+      #expect(RuntimeLog(none).variables.isEmpty)
+    }
   }
 }
