@@ -1,13 +1,14 @@
 """Two instances of one deployment on one runner, beside raw loopback in a namespace of its own."""
 import subprocess
+import sys
 import time
 
-from .programs import Pair
+from .programs import Failure, Pair
 from .report import take_turns
 
 INSTALLATION = "istbpf-bench"
 PORT = 7000
-SECTIONS = ("bulk", "round-trip", "connect", "start")
+SECTIONS = ("bulk", "round-trip", "connect", "start", "cut")
 # Section, case, how many CPUs, what istbpf-bench is asked.
 CASES = [
     *(("bulk", f"{kib} KiB writes", 2, f"bulk {{seconds}} {kib << 10} 1")
@@ -48,6 +49,8 @@ def measure(programs, options, log):
     if options.wants("start"):
         # A second instance of `app`; the client is the first.
         rows += measure_start(run("app"), options)
+    if options.wants("cut"):
+        rows += measure_cut(programs, run, options)
     return rows
 
 
@@ -61,3 +64,48 @@ def measure_start(run, options):
     contenders = {"istbpf run -- true": lambda: milliseconds([*run, "true"]),
                   "true": lambda: milliseconds(["true"])}
     return take_turns("start", "a second instance", "ms", 2 * options.rounds, contenders, "true")
+
+
+# One end of a connection: says "ready", waits, and says when (CLOCK_MONOTONIC) and how it was cut.
+END = """
+import os, socket, sys, time
+if sys.argv[1] == "serve":
+    listener = socket.create_server(("", 7001))
+    print("listens", flush=True)
+    end, _ = listener.accept()
+else:
+    end = socket.create_connection((os.environ["WARP_IST_removed"], 7001))
+print("ready", flush=True)
+try:
+    end.recv(1)
+    print("closed", flush=True)
+except OSError as error:
+    print(time.monotonic(), error.errno, flush=True)
+"""
+
+
+def measure_cut(programs, run, options):
+    """How long after a service's removal both ends of a connection with it are cut: it may take a second."""
+    def milliseconds():
+        def end(service, role):
+            return programs.spawn([*run(service), sys.executable, "-c", END, role], stdout=subprocess.PIPE)
+
+        programs.istbpf(INSTALLATION, "deploy", "-d", "bench", "-s", "removed")
+        removed = end("removed", "serve")
+        removed.stdout.readline()
+        ends = [removed, end("app", "connect")]
+        for process in ends:
+            if process.stdout.readline() != "ready\n":
+                raise Failure("a connection that is to be cut was not made")
+        start = time.monotonic()
+        programs.istbpf(INSTALLATION, "deploy", "-d", "bench", "-s", "db", "-s", "app", "--replace")
+        cut = [process.stdout.readline().split() for process in ends]
+        for process in ends:
+            process.wait()
+            programs.running.remove(process)
+        if any(len(words) != 2 for words in cut):
+            raise Failure(f"a connection ended otherwise than by being cut: {cut}")
+        return (max(float(words[0]) for words in cut) - start) * 1000
+
+    contenders = {"both ends cut": milliseconds, "a second": lambda: 1000}
+    return take_turns("cut", "a service is removed", "ms", options.rounds, contenders, "a second")
