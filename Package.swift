@@ -25,7 +25,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
     .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    // CBoringSSL includes a header of it that is no part of its interface.
+    .package(url: "https://github.com/apple/swift-crypto", .upToNextMinor(from: "4.5.2")),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
@@ -39,7 +40,9 @@ let package = Package(
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
   ],
   targets: [
-    // C libraries of the system, and the header that BPF C and Swift share.
+    // C libraries, of the system but for BoringSSL, and the header that BPF C and Swift share.
+    .target(
+      name: "CBoringSSL", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
     .target(name: "CDataplaneABI"),
     .target(name: "CLinux"),
     .systemLibrary(name: "CLibbpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
@@ -74,7 +77,7 @@ let package = Package(
     .target(
       name: "Tunnel",
       dependencies: [
-        "CLinux", "COpenSSL", "LinuxSystem", "Model",
+        "CBoringSSL", "CLinux", "COpenSSL", "LinuxSystem", "Model",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       exclude: ["tunnel.proto"],
@@ -251,8 +254,8 @@ let package = Package(
     .testTarget(
       name: "ScenarioTests",
       dependencies: [
-        "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "Relay", "Runner", "TestSupport",
-        "Tunnel", "TunnelTestSupport",
+        "CLinux", "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "Relay", "Runner",
+        "TestSupport", "Tunnel", "TunnelTestSupport",
       ],
       swiftSettings: strict),
   ],

@@ -53,6 +53,35 @@ static __always_inline int may_hold(__u32 ifindex)
 	return __sync_fetch_and_add(&rate->held, 1) < IST_HELD_PER_SECOND;
 }
 
+static __always_inline int is_polled(void)
+{
+	__u32 first = 0;
+	const volatile __u32 *polled = bpf_map_lookup_elem(&held_polled, &first);
+
+	return polled && *polled;
+}
+
+/*
+ * Tells the daemon of the SYN. To wake it takes an interrupt to this CPU itself, which in a VM may be
+ * 10 us; so it is not woken where it looks anyway. It may have ceased to meanwhile: it first says so,
+ * then looks once more, then sleeps, and so has not seen this SYN only if that shows here.
+ */
+static __always_inline void submit(struct ist_held_syn *syn)
+{
+	void *nothing;
+
+	if (!is_polled()) {
+		bpf_ringbuf_submit(syn, 0);
+		return;
+	}
+	bpf_ringbuf_submit(syn, BPF_RB_NO_WAKEUP);
+	if (is_polled())
+		return;
+	nothing = bpf_ringbuf_reserve(&held_syns, sizeof(__u64), 0);
+	if (nothing)
+		bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+}
+
 /* Hands the SYN to the daemon. Where that cannot be, the kernel of the caller sends it again. */
 static __always_inline void hold(struct __sk_buff *skb, const struct ist_flow *flow)
 {
@@ -76,7 +105,7 @@ static __always_inline void hold(struct __sk_buff *skb, const struct ist_flow *f
 		bpf_ringbuf_discard(syn, 0);
 		goto forget;
 	}
-	bpf_ringbuf_submit(syn, 0);
+	submit(syn);
 	return;
 forget:
 	bpf_map_delete_elem(&flows, flow);

@@ -119,6 +119,17 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } held_syns SEC(".maps");
 
+/* [0]: whether the daemon looks at `held_syns` again and again, and need not be woken. Daemon writes, in
+ * its own memory, tc reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} held_polled SEC(".maps");
+
 /* How many SYNs each link has had held, by ifindex. tc alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

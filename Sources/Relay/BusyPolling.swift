@@ -5,8 +5,9 @@
 /// worth it while events come within the limit; the first one that does not ends it, so that a loop
 /// with little to do sleeps. The CPU is given up to whoever else wants it in between.
 struct BusyPolling {
-  /// How long a loop looks, in nanoseconds.
-  static let limit: UInt64 = 100_000
+  /// How long a loop looks, in nanoseconds: as long as KVM does before it gives a CPU away
+  /// (halt_poll_ns).
+  static let limit: UInt64 = 200_000
 
   /// Whether the next wait begins so.
   private(set) var isWorthwhile = false

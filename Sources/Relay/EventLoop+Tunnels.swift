@@ -72,6 +72,7 @@ extension EventLoop {
     _ channel: TunnelChannel, pool: PeerPool?, insteadOf source: EventSource
   ) -> TunnelConnection? {
     keepAlive(channel.descriptor)
+    TunnelCongestion.settle(channel.descriptor)
     counters.handshakes.add(1)
     // Denied while the handshake went on, after its certificate was looked at.
     guard shared.identities?.isDenied(channel.peer.serial) == false else {

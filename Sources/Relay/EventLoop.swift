@@ -41,6 +41,10 @@ final class EventLoop: @unchecked Sendable {
   /// Opened streams that wait for `join`.
   var unjoined: [UInt64: Stream] = [:]
   var listeners: [Listener] = []
+  /// What is looked at while the loop is busy, and `isPolled` then.
+  private var polled: [WatchedDescriptor.Source] = []
+  private var isPolled = false
+  private var closing = ClosingSockets()
   private var nextID: UInt64 = 0
   private var sources = EventSources()
   private var deadlines = Deadlines()
@@ -134,6 +138,7 @@ final class EventLoop: @unchecked Sendable {
       }
       runScheduled()
       runInbox()
+      if closing.isDue(now: now) { closing.closeAll() }
       for deadline in deadlines.takeDue(now: now) { deadline.action() }
     }
     close()
@@ -141,27 +146,54 @@ final class EventLoop: @unchecked Sendable {
 
   /// Waits for events, at first without giving up the CPU where that has been worth it.
   private func wait(for events: inout [linux_event]) -> Int32 {
+    poll()
     let timeout = timeout
+    if timeout == 0 { return linux_epoll_wait(epoll.rawValue, &events, 256, 0) }
     let start = Self.clock()
-    if timeout != 0, polling.isWorthwhile {
-      repeat {
+    if polling.isWorthwhile {
+      setPolled(true)
+      while true {
         let count = linux_epoll_wait(epoll.rawValue, &events, 256, 0)
         if count != 0 { return count }
+        poll()
+        // A connection that has ended meanwhile leaves its tunnel to the next one.
+        if hasWork { return linux_epoll_wait(epoll.rawValue, &events, 256, 0) }
+        let waited = Self.clock() - start
+        if waited > BusyPolling.limit { break }
+        if waited > ClosingSockets.pause { closing.closeAll() }
         sched_yield()
-      } while Self.clock() - start < BusyPolling.limit
+      }
+      setPolled(false)
+      if hasWork { return 0 }
     }
+    closing.closeAll()
     let count = linux_epoll_wait(epoll.rawValue, &events, 256, timeout)
-    if timeout != 0 { polling.waited(Self.clock() - start) }
+    polling.waited(Self.clock() - start)
     return count
   }
 
+  private func setPolled(_ isPolled: Bool) {
+    guard isPolled != self.isPolled else { return }
+    for source in polled { source.setPolled?(isPolled) }
+    poll()
+    self.isPolled = isPolled
+  }
+
+  /// Looks at what need not tell that there is something.
+  private func poll() {
+    guard isPolled else { return }
+    for source in polled { source.handler() }
+  }
+
   private var timeout: Int32 {
-    if !scheduled.isEmpty || !inbox.withLock({ $0.isEmpty }) { return 0 }
+    if hasWork { return 0 }
     let next = min(deadlines.earliest, stopsAt ?? .max)
     guard next != .max else { return -1 }
     // One more, so that the time has come when epoll_wait returns.
     return next <= now ? 0 : Int32(min((next - now) / 1_000_000 + 1, 60_000))
   }
+
+  private var hasWork: Bool { !scheduled.isEmpty || !inbox.withLock { $0.isEmpty } }
 
   private func runScheduled() {
     let streams = scheduled
@@ -212,6 +244,17 @@ final class EventLoop: @unchecked Sendable {
     if let descriptor { _ = linux_epoll_forget(epoll.rawValue, descriptor) }
   }
 
+  func add(_ source: WatchedDescriptor.Source, _ descriptor: Int32) {
+    guard watch(source, descriptor), let setPolled = source.setPolled else { return }
+    setPolled(isPolled)
+    polled.append(source)
+  }
+
+  func remove(_ source: WatchedDescriptor.Source) {
+    polled.removeAll { $0 === source }
+    forget(source)
+  }
+
   /// Has `action` done after `nanoseconds` unless the deadline is cancelled.
   func after(_ nanoseconds: UInt64, _ action: @escaping () -> Void) -> Deadline {
     let deadline = Deadline(time: now &+ nanoseconds, action: action)
@@ -220,6 +263,10 @@ final class EventLoop: @unchecked Sendable {
   }
 
   func cancel(_ deadline: Deadline?) { deadlines.cancel(deadline) }
+
+  /// Closes `socket` when there is nothing else to do, which is soon: whoever waits for the rest of a
+  /// connection that has ended waits less for it than one that wants to begin.
+  func closeLater(_ socket: consuming OwnedDescriptor) { closing.add(socket, now: now) }
 
   /// Has `work` done when what is being done now is done.
   func later(_ work: @escaping (EventLoop) -> Void) {
@@ -256,6 +303,7 @@ final class EventLoop: @unchecked Sendable {
     runInbox()
     for stream in streams.values { stream.shutDown() }
     for pair in Array(pairs.values) { pair.close() }
+    closing.closeAll()
     for outgoing in Array(dialing.values) { outgoing.close() }
     for handshake in halfOpen.takeAll() { handshake.close() }
     for tunnel in Array(tunnels.values) { tunnel.close() }

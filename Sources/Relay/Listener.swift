@@ -15,6 +15,8 @@ final class Listener: EventSource {
     let descriptor = socket.rawValue
     self.socket = consume socket
     super.init()
+    // Its connections inherit it.
+    TunnelCongestion.begin(descriptor)
     guard fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0, loop.watch(self, descriptor) else {
       return nil
     }

@@ -93,6 +93,13 @@ final class LocalSocket: EventSource {
     owner = nil
   }
 
+  /// The same, as soon as the loop has nothing else to do.
+  func closeLater() {
+    guard descriptor >= 0 else { return }
+    if let socket = socket.take() { loop.closeLater(socket) }
+    close()
+  }
+
   /// Closes it so that the program gets an RST.
   func reset() {
     if descriptor >= 0 { linux_reset_on_close(descriptor) }

@@ -24,6 +24,7 @@ final class OutgoingTunnel: EventSource {
     guard descriptor >= 0 else { throw TunnelError.system(.last, peer: name, "make a socket") }
     let socket = OwnedDescriptor(owning: descriptor)
     linux_tcp_no_delay(descriptor)
+    TunnelCongestion.begin(descriptor)
     if peer.address.connect(descriptor) != 0, Errno.last != .nowInProgress {
       throw TunnelError.system(.last, peer: name, "connect")
     }

@@ -109,10 +109,14 @@ public final class Relay: Sendable {
   /// result is let go, after which the descriptor is to be closed. For what leads to `open` and `join`:
   /// no other thread has to be woken in between. The handler must not block, and has to read until
   /// nothing is left.
+  ///
+  /// `setPolled`, called on the same thread, says whether the loop is busy and `handler` is called again
+  /// and again, so that the descriptor need not tell; behind its false `handler` is called once more.
   public func watch(
-    _ descriptor: Int32, _ handler: @escaping @Sendable () -> Void
+    _ descriptor: Int32, setPolled: (@Sendable (Bool) -> Void)? = nil,
+    _ handler: @escaping @Sendable () -> Void
   ) -> WatchedDescriptor {
-    WatchedDescriptor(descriptor, loops[0], handler)
+    WatchedDescriptor(descriptor, loops[0], setPolled: setPolled, handler)
   }
 
   /// Connects as `instruction` says, and moves bytes between that socket and `local` until both

@@ -11,7 +11,8 @@ extension Stream {
       guard deliver() else { return false }
       if isShutdownDue {
         isShutdownDue = false
-        if let local { shutdown(local.descriptor, Int32(SHUT_WR)) }
+        // Where that was the last, it is closed at once.
+        if let local, !hasSentAll { shutdown(local.descriptor, Int32(SHUT_WR)) }
       }
       if switchIncoming() { continue }
       // What follows both ends is not of this stream any more, but the next one's preface.

@@ -160,13 +160,18 @@ final class Stream: SocketOwner {
 
   /// Ends it where everything is done: the tunnel is free then.
   private func finishIfDone() -> Bool {
-    guard hasSentEnd, resetDue == nil, hasReceivedEnd, out.channel.isFlushed, outPipe == nil,
-      held.isEmpty, inPipe == nil, !isShutdownDue, !moveOut.isUnderWay, !moveIn.isUnderWay
+    guard hasReceivedEnd, hasSentAll, held.isEmpty, inPipe == nil, !isShutdownDue,
+      !moveIn.isUnderWay
     else { return false }
     end()
     out.release()
     if incoming !== out { incoming.release() }
     return true
+  }
+
+  /// Whether nothing is left to send, END included.
+  var hasSentAll: Bool {
+    hasSentEnd && resetDue == nil && out.channel.isFlushed && outPipe == nil && !moveOut.isUnderWay
   }
 
   /// A tunnel ended early or is broken: the program gets an RST, not a FIN that would pass for the
@@ -203,7 +208,7 @@ final class Stream: SocketOwner {
 
   private func end() {
     isOver = true
-    local?.close()
+    local?.closeLater()
     local = nil
     held.clear()
     // A pipe with bytes in it is not put back.

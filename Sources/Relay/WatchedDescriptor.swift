@@ -3,20 +3,31 @@ public final class WatchedDescriptor: Sendable {
   private let loop: EventLoop
   private let source: LoopHandoff<Source>
 
-  private final class Source: EventSource {
+  final class Source: EventSource {
     let handler: @Sendable () -> Void
-    init(_ handler: @escaping @Sendable () -> Void) { self.handler = handler }
+    /// Nil where the descriptor alone tells.
+    let setPolled: (@Sendable (Bool) -> Void)?
+
+    init(
+      _ setPolled: (@Sendable (Bool) -> Void)?, _ handler: @escaping @Sendable () -> Void
+    ) {
+      (self.setPolled, self.handler) = (setPolled, handler)
+    }
+
     override func handle(_ events: UInt32) { handler() }
   }
 
-  init(_ descriptor: Int32, _ loop: EventLoop, _ handler: @escaping @Sendable () -> Void) {
-    let source = LoopHandoff(value: Source(handler))
+  init(
+    _ descriptor: Int32, _ loop: EventLoop, setPolled: (@Sendable (Bool) -> Void)?,
+    _ handler: @escaping @Sendable () -> Void
+  ) {
+    let source = LoopHandoff(value: Source(setPolled, handler))
     (self.loop, self.source) = (loop, source)
-    loop.post { loop in _ = loop.watch(source.value, descriptor) }
+    loop.post { $0.add(source.value, descriptor) }
   }
 
   deinit {
     let source = source
-    loop.post { $0.forget(source.value) }
+    loop.post { $0.remove(source.value) }
   }
 }

@@ -62,7 +62,8 @@ final class ClusterMember: Sendable {
     let held = try HeldConnects(pinnedIn: directory) { [remote] flow, frame in
       remote.held(flow, frame)
     }
-    let watched = relay.watch(held.descriptor) { held.drain() }
+    let watched = relay.watch(
+      held.descriptor, setPolled: { held.setPolled($0) }, { held.drain() })
     running.withLock { $0 = (relay, watched) }
   }
 

@@ -8,7 +8,7 @@ import SystemPackage
 public enum TunnelMode: Hashable, Sendable {
   /// In the kernel: bytes are spliced and never come into this process.
   case kernel
-  /// In this process, by OpenSSL's ciphers.
+  /// In this process, by BoringSSL's ciphers.
   case userSpace
 }
 

@@ -49,7 +49,7 @@ package final class RecordReader {
   /// More may have come on the socket.
   package func noteReadable() { isDrained = false }
 
-  /// Takes up to `count` bytes, at least 1.
+  /// Takes up to `count` bytes, at least 1. The others of the `count` may be written to as well.
   package func read(into bytes: UnsafeMutableRawPointer, _ count: Int) -> Item {
     while true {
       if !opened.isEmpty { return .bytes(take(bytes, count)) }
@@ -69,8 +69,8 @@ package final class RecordReader {
     return taken
   }
 
-  /// Opens the next record into `bytes`, or in its place where it is larger than `count`; nil where it
-  /// was, or is not there as a whole.
+  /// Opens the next record into `bytes`, or in its place where there is no room for its content and
+  /// type; nil where it was, or is not there as a whole.
   private func openNext(into bytes: UnsafeMutableRawPointer, _ count: Int) -> Item? {
     guard let storage, sealed.count >= RecordCipher.headerSize else { return nil }
     let record = storage + sealed.lowerBound
@@ -81,7 +81,7 @@ package final class RecordReader {
     else { return .violation("it sent what is no record of TLS 1.3") }
     guard sealed.count >= RecordCipher.headerSize + size else { return nil }
     let place = record + RecordCipher.headerSize
-    let isDirect = content <= count
+    let isDirect = content < count
     guard let result = cipher.open(record, size, into: isDirect ? bytes : place) else {
       return .violation("a record was forged or damaged")
     }

@@ -14,7 +14,8 @@ extension TunnelChannel {
     case ended(TunnelError)
   }
 
-  /// Receives up to `count` bytes; no call takes more from the tunnel than it returns.
+  /// Receives up to `count` bytes; no call takes more from the tunnel than it returns. The others of the
+  /// `count` may be written to as well.
   package func receive(into bytes: UnsafeMutableRawPointer, _ count: Int) -> ReceiveResult {
     guard let records else {
       let received = linux_receive(descriptor, bytes, UInt64(count), 0)

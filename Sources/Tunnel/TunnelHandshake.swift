@@ -161,7 +161,7 @@ package final class TunnelHandshake {
   }
 
   /// The channel with the handshake's keys, which the kernel gets where it takes them. Nil where a key
-  /// is not known, or OpenSSL has no memory.
+  /// is not known, or there is no memory.
   private func channel(
     _ connection: OpaquePointer, _ socket: consuming OwnedDescriptor,
     _ certificate: PeerCertificate
@@ -180,7 +180,7 @@ package final class TunnelHandshake {
         if usesKernel, KernelTLS.install(keys, descriptor, isSending: isSending) {
           return (nil, true)
         }
-        let cipher = RecordCipher(keys, isSealing: isSending)
+        let cipher = RecordCipher(keys)
         return (cipher, cipher != nil)
       } ?? (nil, false)
     }

@@ -9,8 +9,8 @@ import Tunnel
 /// it, two for its length, and its bytes.
 extension FuzzTarget {
   static let records = FuzzTarget("records", tries: 5000, seeds: recordSeeds) { bytes in
-    guard let sealer = cipher(isSealing: true), let opener = cipher(isSealing: false) else {
-      preconditionFailure("OpenSSL has no memory")
+    guard let sealer = cipher(), let opener = cipher() else {
+      preconditionFailure("BoringSSL has no memory")
     }
     var ends: [Int32] = [-1, -1]
     let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
@@ -65,10 +65,10 @@ extension FuzzTarget {
     }
   }
 
-  private static func cipher(isSealing: Bool) -> RecordCipher? {
+  private static func cipher() -> RecordCipher? {
     var keys = linux_tls_keys()
     keys.key_length = 16
-    return RecordCipher(&keys, isSealing: isSealing)
+    return RecordCipher(&keys)
   }
 
   private static func seal(_ content: [UInt8], _ type: UInt8, by cipher: RecordCipher) -> [UInt8] {

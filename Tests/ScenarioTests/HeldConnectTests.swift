@@ -1,3 +1,4 @@
+import CLinux
 import Dataplane
 import Fabric
 import Foundation
@@ -7,6 +8,7 @@ import Model
 import Synchronization
 import TestSupport
 import Testing
+import TunnelTestSupport
 
 /// connect() to an address that another runner has, with a daemon's decision in the middle: real
 /// SYNs through a real switch, without cgroups, tunnels or a registry.
@@ -49,6 +51,38 @@ struct HeldConnectTests {
           "connected 198.18.2.9:80 from 198.18.1.2",
         ])
       #expect(asked.withLock { $0 } == ports)
+    }
+  }
+
+  @Test(
+    "While its reader polls, a SYN is there and wakes nobody, and once it does not any more, does")
+  func polled() throws {
+    try NamespaceLaboratory.with { laboratory in
+      let stage = try Stage(laboratory)
+      let asked = Mutex<[UInt16]>([])
+      let held = try HeldConnects(pinnedIn: stage.directory) { flow, bytes in
+        asked.withLock { $0.append(flow.destinationPort) }
+        try? stage.decide(flow, bytes, Self.accepted, Self.unreachable)
+      }
+      // Edge-triggered, as the relay watches it: told of what wakes it, and not of what is there.
+      let epoll = OwnedDescriptor(owning: linux_epoll_create())
+      #expect(linux_epoll_watch(epoll.rawValue, held.descriptor, 1, 0) == 0)
+      func isWoken(after milliseconds: Int32) -> Bool {
+        var event = linux_event()
+        return linux_epoll_wait(epoll.rawValue, &event, 1, milliseconds) == 1
+      }
+      for isPolled in [true, false, true, false] {
+        held.setPolled(isPolled)
+        let client = try laboratory.start(in: stage.app, "python3", "-c", Self.client, "81")
+        #expect(isWoken(after: isPolled ? 300 : 5000) != isPolled)
+        #expect(
+          eventually {
+            held.drain()
+            return !asked.withLock { $0 }.isEmpty
+          })
+        #expect(client.awaitLine() == "ECONNREFUSED")
+        asked.withLock { $0 = [] }
+      }
     }
   }
 

@@ -36,7 +36,7 @@ struct HandshakeTests {
     for _ in 0..<100 where count == 0 {
       if case .bytes(let received) = b.receive(into: &bytes, 4) { count = received }
     }
-    #expect(bytes == [1, 2, 3, 0])
+    #expect(bytes.prefix(count) == [1, 2, 3])
   }
 
   @Test("A client of another authority is refused by name and cause")

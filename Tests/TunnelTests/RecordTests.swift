@@ -24,12 +24,12 @@ struct RecordTests {
     0x3a, 0xee, 0xbb, 0x21, 0x69, 0x49, 0x15, 0xe4,
   ]
 
-  private static func cipher(isSealing: Bool, key: [UInt8] = key) throws -> RecordCipher {
+  private static func cipher(key: [UInt8] = key) throws -> RecordCipher {
     var keys = linux_tls_keys()
     withUnsafeMutableBytes(of: &keys.key) { $0.copyBytes(from: key) }
     withUnsafeMutableBytes(of: &keys.iv) { $0.copyBytes(from: iv) }
     keys.key_length = UInt32(key.count)
-    return try #require(RecordCipher(&keys, isSealing: isSealing))
+    return try #require(RecordCipher(&keys))
   }
 
   private static func seal(
@@ -52,7 +52,7 @@ struct RecordTests {
       near = try TestSocket.connect(port)
       far = try listener.accept()
       reader = RecordReader(
-        descriptor: near.descriptor, cipher: try RecordTests.cipher(isSealing: false, key: key))
+        descriptor: near.descriptor, cipher: try RecordTests.cipher(key: key))
     }
   }
 
@@ -71,7 +71,7 @@ struct RecordTests {
 
   @Test("A record is that of RFC 8448, byte for byte, and is opened to what was sealed")
   func example() throws {
-    #expect(Self.seal(Self.content, by: try Self.cipher(isSealing: true)) == Self.record)
+    #expect(Self.seal(Self.content, by: try Self.cipher()) == Self.record)
     let line = try Line()
     try line.far.send(Self.record)
     #expect(eventually { Self.readAll(line.reader, by: 7).0 == Self.content })
@@ -80,7 +80,7 @@ struct RecordTests {
   @Test("A batch comes as it was, however it is cut and taken", arguments: [16, 32])
   func batch(keyLength: Int) throws {
     let key = [UInt8](repeating: 9, count: keyLength)
-    let sealer = try Self.cipher(isSealing: true, key: key)
+    let sealer = try Self.cipher(key: key)
     let content = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
     var bytes: [UInt8] = []
     for start in stride(from: 0, to: content.count, by: 16_384) {
@@ -106,7 +106,7 @@ struct RecordTests {
 
   @Test("A record that was changed in any byte, repeated or left out is none")
   func forged() throws {
-    let sealer = try Self.cipher(isSealing: true)
+    let sealer = try Self.cipher()
     let records = [Self.seal([1], by: sealer), Self.seal([2], by: sealer)]
     var attempts = [records[0] + records[0], records[1]]
     for index in records[0].indices {
@@ -137,7 +137,7 @@ struct RecordTests {
     let padded = [UInt8]("ab".utf8) + [Kind.applicationData] + [UInt8](repeating: 0, count: 99)
     func outcome(_ content: [UInt8], _ type: UInt8) throws -> ([UInt8], RecordReader.Item) {
       let line = try Line()
-      try line.far.send(Self.seal(content, type: type, by: try Self.cipher(isSealing: true)))
+      try line.far.send(Self.seal(content, type: type, by: try Self.cipher()))
       var result = ([UInt8](), RecordReader.Item.blocked)
       _ = eventually {
         result = Self.readAll(line.reader, by: 3)

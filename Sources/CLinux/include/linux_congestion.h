@@ -1,0 +1,16 @@
+/* The congestion control of a TCP socket, and what it knows of its path. */
+#pragma once
+#include <stdint.h>
+
+/* The bytes of a name, the zero behind it included (TCP_CA_NAME_MAX). */
+enum { linux_congestion_name_size = 16 };
+
+/* Writes the name of the socket's congestion control, zero-terminated; 0, or -1 with errno. */
+int linux_congestion(int fd, char name[linux_congestion_name_size]);
+
+/* Gives the socket another one. ENOENT where the kernel has none of that name. */
+int linux_set_congestion(int fd, const char *name);
+
+/* The shortest round trip that TCP has seen on this connection in the last minutes, in microseconds
+ * (tcpi_min_rtt): of the handshake at least. -1 with errno. */
+int64_t linux_shortest_round_trip(int fd);

@@ -1,0 +1,24 @@
+#include "linux_congestion.h"
+
+/* Of the kernel: glibc's tcp_info ends before tcpi_min_rtt. */
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+int linux_congestion(int fd, char name[linux_congestion_name_size]) {
+  socklen_t length = linux_congestion_name_size;
+  memset(name, 0, linux_congestion_name_size);
+  return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length);
+}
+
+int linux_set_congestion(int fd, const char *name) {
+  return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, strlen(name));
+}
+
+int64_t linux_shortest_round_trip(int fd) {
+  struct tcp_info info;
+  socklen_t length = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length)) return -1;
+  return info.tcpi_min_rtt;
+}
