@@ -252,6 +252,7 @@ final class EventLoop: @unchecked Sendable {
 
   func remove(_ source: WatchedDescriptor.Source) {
     polled.removeAll { $0 === source }
+    if isPolled { source.setPolled?(false) }
     forget(source)
   }
 

@@ -12,7 +12,7 @@ extension Stream {
       if isShutdownDue {
         isShutdownDue = false
         // Where that was the last, it is closed at once.
-        if let local, !hasSentAll { shutdown(local.descriptor, Int32(SHUT_WR)) }
+        if let local, !isDone { shutdown(local.descriptor, Int32(SHUT_WR)) }
       }
       if switchIncoming() { continue }
       // What follows both ends is not of this stream any more, but the next one's preface.

@@ -160,18 +160,18 @@ final class Stream: SocketOwner {
 
   /// Ends it where everything is done: the tunnel is free then.
   private func finishIfDone() -> Bool {
-    guard hasReceivedEnd, hasSentAll, held.isEmpty, inPipe == nil, !isShutdownDue,
-      !moveIn.isUnderWay
-    else { return false }
+    guard isDone else { return false }
     end()
     out.release()
     if incoming !== out { incoming.release() }
     return true
   }
 
-  /// Whether nothing is left to send, END included.
-  var hasSentAll: Bool {
-    hasSentEnd && resetDue == nil && out.channel.isFlushed && outPipe == nil && !moveOut.isUnderWay
+  /// Whether both directions have ended and everything has been moved.
+  var isDone: Bool {
+    hasSentEnd && resetDue == nil && hasReceivedEnd && out.channel.isFlushed && outPipe == nil
+      && held.isEmpty && inPipe == nil && !isShutdownDue && !moveOut.isUnderWay
+      && !moveIn.isUnderWay
   }
 
   /// A tunnel ended early or is broken: the program gets an RST, not a FIN that would pass for the
