@@ -7,7 +7,7 @@ import TunnelTestSupport
 @testable import Relay
 
 /// BBR is this kernel's default or is not; what has to come of it is tested either way.
-@Suite("The congestion control of tunnels", .timeLimit(.minutes(1)))
+@Suite("The congestion control of tunnels", .timeLimit(.minutes(5)))
 struct TunnelCongestionTests {
   private func name(_ descriptor: Int32) throws -> String {
     var name = [CChar](repeating: 0, count: Int(linux_congestion_name_size))
