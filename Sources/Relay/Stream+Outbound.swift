@@ -5,8 +5,9 @@ import Tunnel
 
 /// From the program's socket into the tunnel.
 extension Stream {
-  /// Batches that a stream moves before the others have their turn.
-  static let turns = 16
+  /// Batches that a stream moves before the others have their turn. Where many have much to move, a new
+  /// connection waits for a turn of each.
+  static let turns = 4
 
   /// Moves bytes and frames out; whether there may be more to move at once.
   func pumpOut() -> Bool {
