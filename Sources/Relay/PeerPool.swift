@@ -133,9 +133,12 @@ final class PeerPool {
       for tunnel in idle.takeIdle(since: loop.now < timeout ? 0 : loop.now - timeout) {
         tunnel.close()
       }
-      if idle.count > 0 { expireLater() } else if isUnused { loop.pools[peer] = nil }
+      if isUnused { loop.pools[peer] = nil } else { expireLater() }
     }
   }
 
-  private var isUnused: Bool { idle.count == 0 && waiting.isEmpty && dials == 0 }
+  /// Whether nothing is left of it. Tunnels that carry streams come back to it.
+  private var isUnused: Bool {
+    waiting.isEmpty && dials == 0 && !loop.tunnels.values.contains { $0.pool === self }
+  }
 }

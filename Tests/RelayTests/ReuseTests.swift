@@ -51,6 +51,29 @@ struct ReuseTests {
     #expect(laboratory.a.counters.handshakes <= 8)
   }
 
+  @Test("A tunnel that was in use while the idle ones grew old is reused like any other")
+  func reuseAfterExpiry() throws {
+    var brief = configuration(kernel: true, loops: 1)
+    brief.idleTimeout = .seconds(1)
+    let laboratory = try RelayLaboratory(a: brief, b: configuration(kernel: true, loops: 1))
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    try exchange(laboratory, listener, port)
+    let program = try laboratory.connect(port)
+    let service = try listener.accept()
+    // The one that was kept ready besides is made, and let go.
+    #expect(eventually { laboratory.a.counters.tunnelsLive == 2 })
+    #expect(eventually { laboratory.a.counters.tunnelsLive == 1 })
+    // And the pool has had time to be.
+    usleep(500_000)
+    program.finish()
+    service.finish()
+    #expect(try service.receiveAll().isEmpty && program.receiveAll().isEmpty)
+    let before = laboratory.a.counters.tunnelsReused
+    try exchange(laboratory, listener, port)
+    #expect(laboratory.a.counters.tunnelsReused == before + 1)
+  }
+
   @Test("Idle tunnels are closed after a while, on both sides")
   func idle() throws {
     var brief = configuration(kernel: true)
