@@ -29,15 +29,22 @@ struct HeldConnectTests {
             print(errno.errorcode.get(error.errno, error))
     """
 
+  /// Decides what the stage's switch holds, and tells the port of each.
+  private func hold(_ stage: Stage, _ tell: @escaping @Sendable (UInt16) -> Void) throws
+    -> HeldConnects
+  {
+    try HeldConnects(pinnedIn: stage.directory) { flow, bytes in
+      tell(flow.destinationPort)
+      try? stage.decide(flow, bytes, Self.accepted, Self.unreachable)
+    }
+  }
+
   @Test("It succeeds, is refused, or is unreachable, as the far side says, and is asked once each")
   func outcomes() throws {
     try NamespaceLaboratory.with { laboratory in
       let stage = try Stage(laboratory)
       let asked = Mutex<[UInt16]>([])
-      let held = try HeldConnects(pinnedIn: stage.directory) { flow, bytes in
-        asked.withLock { $0.append(flow.destinationPort) }
-        try? stage.decide(flow, bytes, Self.accepted, Self.unreachable)
-      }
+      let held = try hold(stage) { port in asked.withLock { $0.append(port) } }
       let reading = HeldReader(held)
       defer { reading.stop() }
       stage.greetCallers()
@@ -60,10 +67,7 @@ struct HeldConnectTests {
     try NamespaceLaboratory.with { laboratory in
       let stage = try Stage(laboratory)
       let asked = Mutex<[UInt16]>([])
-      let held = try HeldConnects(pinnedIn: stage.directory) { flow, bytes in
-        asked.withLock { $0.append(flow.destinationPort) }
-        try? stage.decide(flow, bytes, Self.accepted, Self.unreachable)
-      }
+      let held = try hold(stage) { port in asked.withLock { $0.append(port) } }
       // Edge-triggered, as the relay watches it: told of what wakes it, and not of what is there.
       let epoll = OwnedDescriptor(owning: linux_epoll_create())
       #expect(linux_epoll_watch(epoll.rawValue, held.descriptor, 1, 0) == 0)
