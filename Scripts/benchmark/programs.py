@@ -7,6 +7,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+ORDINARY = str(ROOT / "Scripts/benchmark/ordinary_program.py")
 
 
 class Failure(Exception):
@@ -38,6 +39,15 @@ class Programs:
         self.running.append(process)
         return process
 
+    def end(self, process):
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self.running.remove(process)
+
     def istbpf(self, installation, command, *arguments):
         result = subprocess.run(
             [self.path("istbpf"), command, "--installation", installation, *arguments], text=True,
@@ -63,47 +73,52 @@ class Programs:
         raise Failure(f"istbpfd did not become ready:\n{log.read()}")
 
     def stop(self):
-        for process in reversed(self.running):
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self.running.clear()
+        while self.running:
+            self.end(self.running[-1])
         while self.installations:
             self.istbpf(self.installations.pop(), "uninstall", "--force")
 
 
 class Pair:
-    """A server and a client of istbpf-bench that stand ready."""
+    """A server and a client that stand ready: istbpf-bench, at first."""
 
     def __init__(self, programs, port, address, server, client, entry=None):
         """`server` and `client` are the commands that run a command at their place; the client
         connects to `entry`, which is `port` if nothing is between."""
-        self.programs = programs
-        bench = programs.path("istbpf-bench")
-        self.server = programs.spawn([*server, bench, "serve", str(port)], stdout=subprocess.PIPE)
+        self.programs, self.port, self.address, self.entry = programs, port, address, entry or port
+        self.at_server, self.at_client = server, client
+        self.start(programs.path("istbpf-bench"))
+
+    def start(self, program):
+        self.program = program
+        self.server = self.programs.spawn([*self.at_server, program, "serve", str(self.port)],
+                                          stdout=subprocess.PIPE)
         if self.server.stdout.readline() != "ready\n":
-            raise Failure("istbpf-bench serve did not become ready")
-        self.command = [*(client(self.server) if callable(client) else client),
-                        "sh", "-c", f'exec "$0" measure "{address}" {entry or port}', bench]
+            raise Failure(f"{program} serve did not become ready")
         self.start_client()
 
     def start_client(self):
-        self.client = self.programs.spawn(self.command, stdin=subprocess.PIPE,
-                                          stdout=subprocess.PIPE)
+        place = self.at_client(self.server) if callable(self.at_client) else self.at_client
+        command = f'exec "$0" measure "{self.address}" {self.entry}'
+        self.client = self.programs.spawn([*place, "sh", "-c", command, self.program],
+                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def replace(self, program):
+        """Has `program` at both ends instead, which takes the same commands."""
+        for process in (self.client, self.server):
+            self.programs.end(process)
+        self.start(program)
 
     def pin(self, server, client):
-        # Each has become istbpf-bench: none of what starts it leaves a process between.
+        # Each has become the program: none of what starts it leaves a process between.
         os.sched_setaffinity(self.server.pid, {server})
         os.sched_setaffinity(self.client.pid, {client})
 
     def measure(self, order):
-        """What istbpf-bench answers to `order` (Sources/istbpf-bench/Order.swift)."""
+        """What the client answers to `order` (Sources/istbpf-bench/Order.swift)."""
         self.client.stdin.write(order + "\n")
         self.client.stdin.flush()
         line = self.client.stdout.readline()
         if not line:
-            raise Failure(f"istbpf-bench ended during '{order}'")
+            raise Failure(f"{self.program} ended during '{order}'")
         return json.loads(line)

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 
 from . import delay, peers
-from .programs import Pair
+from .programs import ORDINARY, Pair
 from .report import take_turns
 
 SECTIONS = ("across-bulk", "across-cpu", "across-round-trip", "across-connect", "across-delay")
@@ -175,8 +175,14 @@ def measure_direct(contenders, options):
         rows += turns("across-round-trip", "64 B", "us", contenders, options,
                       lambda pair: pair.measure(f"round-trip {seconds} 64")["value"])
     if options.wants("across-connect"):
-        rows += turns("across-connect", "connect, 1 byte, close", "1/s", contenders, options,
-                      lambda pair: pair.measure(f"connect {seconds}")["value"])
+        def connects(case):
+            return turns("across-connect", case, "1/s", contenders, options,
+                         lambda pair: pair.measure(f"connect {seconds}")["value"])
+
+        rows += connects("connect, 1 byte, close")
+        for pair in contenders.values():
+            pair.replace(ORDINARY)  # which takes no other order, and so comes last
+        rows += connects("the same by Python's socketserver")
     return rows
 
 
