@@ -58,13 +58,15 @@ struct HalfOpenHandshakes {
   private var perAddress: [String: Int] = [:]
 
   /// Adds `handshake`, and returns the one that has to go for it where there are `limit` already, or
-  /// a quarter of them from one address.
+  /// a quarter of them from its address: the oldest from that address, or else from one of those that
+  /// have the most, so that a flood ends its own.
   mutating func add(_ handshake: IncomingTunnel, limit: Int) -> IncomingTunnel? {
     var evicted: IncomingTunnel?
     if perAddress[handshake.address, default: 0] >= max(1, limit / 4) {
       evicted = handshakes.first { $0.address == handshake.address }
     } else if handshakes.count >= limit {
-      evicted = handshakes.first
+      let most = perAddress.values.max()
+      evicted = handshakes.first { perAddress[$0.address] == most }
     }
     if let evicted { remove(evicted) }
     handshakes.append(handshake)

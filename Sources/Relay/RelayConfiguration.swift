@@ -9,8 +9,9 @@ public struct RelayConfiguration: Sendable {
   public var usesKernelTLS = true
   /// How long a TLS handshake may take, on either side.
   public var handshakeTimeout = Duration.seconds(5)
-  /// The most handshakes of incoming tunnels that may be under way. One more ends the oldest, and
-  /// one address never has more than a quarter, so that it does not drive out the others.
+  /// The most handshakes of incoming tunnels that may be under way. One more ends the oldest of an
+  /// address that has the most, and one address never has more than a quarter, so that a flood does not
+  /// drive out the others.
   public var maximumHalfOpen = 1024
   /// The most tunnels, incoming and outgoing together.
   public var maximumTunnels = 32_768

@@ -66,7 +66,14 @@ final class PodmanLaboratory: @unchecked Sendable {
   func makeNetwork(_ name: String? = nil) throws {
     // podman would choose the one that another test's podman chooses at the same moment.
     let subnet = "10.\(Int.random(in: 100...199)).\(Int.random(in: 0...255)).0/24"
-    try succeed("network", "create", "--disable-dns", "--subnet", subnet, name ?? network)
+    let command = ["network", "create", "--disable-dns", "--subnet", subnet, name ?? network]
+    // It lists the machine's links, and fails where one that it has just seen is gone: another test's.
+    for _ in 0..<20 {
+      let result = try TestSupport.run(commandLine(command))
+      if result.status == 0 { return }
+      guard result.errors.contains("no such network interface") else { break }
+    }
+    try succeed(command)
   }
 
   // MARK: Commands
@@ -149,7 +156,10 @@ final class PodmanLaboratory: @unchecked Sendable {
 
   /// Runs a command of podman that must work.
   @discardableResult
-  func succeed(_ arguments: String...) throws -> CommandResult {
+  func succeed(_ arguments: String...) throws -> CommandResult { try succeed(arguments) }
+
+  @discardableResult
+  private func succeed(_ arguments: [String]) throws -> CommandResult {
     let result = try TestSupport.run(commandLine(arguments))
     #expect(result.status == 0, "podman \(arguments): \(result.errors)")
     return result

@@ -127,6 +127,22 @@ struct HostilePeerTests {
       counters.handshakesEvicted + counters.handshakesFailed >= (addresses == 1 ? 9700 : 8900))
   }
 
+  @Test("A flood of half-open handshakes from many addresses ends its own, not one of another's")
+  func floodFromMany() throws {
+    let laboratory = try laboratory {
+      ($0.loops, $0.maximumHalfOpen, $0.handshakeTimeout) = (1, 8, .seconds(60))
+    }
+    defer { laboratory.stop() }
+    let port = laboratory.peer.address.port
+    let other = try TestSocket.connect(port, from: "127.0.8.1")
+    let flood = try (0..<40).map { try TestSocket.connect(port, from: "127.0.7.\($0 / 2 + 1)") }
+    #expect(eventually { laboratory.b.counters.handshakesEvicted == 33 })
+    flood[0].limit(10)
+    #expect(flood[0].ending() != .resourceTemporarilyUnavailable)
+    other.limit(1)
+    #expect(other.ending() == .resourceTemporarilyUnavailable)
+  }
+
   // MARK: - Inside an authenticated tunnel
 
   /// A tunnel to `b` by hand.
