@@ -47,10 +47,11 @@ def connect(address, port, seconds):
 
 def measure(address, port):
     for line in sys.stdin:
-        order, seconds = line.split()
-        if order != "connect":
-            sys.exit(f"'{line.strip()}' is no measurement of this program's")
-        print(json.dumps(connect(address, port, float(seconds))), flush=True)
+        match line.split():
+            case ["connect", seconds]:
+                print(json.dumps(connect(address, port, float(seconds))), flush=True)
+            case _:
+                sys.exit(f"'{line.strip()}' is no measurement of this program's")
 
 
 if __name__ == "__main__":
