@@ -49,6 +49,10 @@ final class EtcdConnection: Sendable {
 
   /// Ends the connection and every call on it.
   func close() async {
+    // First the calls that wait for the connection: that `running` is cancelled does not end these, and
+    // a call that was cancelled just before it began to wait would do so for ever (grpc-swift-nio-transport
+    // 2.9, GRPCChannel.enqueue).
+    client.beginGracefulShutdown()
     running.cancel()
     await running.value
   }

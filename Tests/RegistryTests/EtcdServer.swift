@@ -92,10 +92,10 @@ final class EtcdServer: @unchecked Sendable {
     throw Missing(description: "etcd does not answer at \(url): \(log.suffix(1000))")
   }
 
-  /// Kills it, as a crash would.
-  func stop() {
+  /// Kills it, as a crash would, or ends it by another signal.
+  func stop(by signal: Int32 = SIGKILL) {
     guard let process else { return }
-    kill(process.processIdentifier, SIGKILL)
+    kill(process.processIdentifier, signal)
     process.waitUntilExit()
     self.process = nil
   }

@@ -28,12 +28,15 @@ final class Forwarder: @unchecked Sendable {
   /// Ends every connection and takes no new one.
   func cut() { control.fileHandleForWriting.write(Data("cut\n".utf8)) }
 
+  /// Ends every connection, and takes new ones without a word.
+  func mute() { control.fileHandleForWriting.write(Data("mute\n".utf8)) }
+
   /// Takes connections again.
   func resume() { control.fileHandleForWriting.write(Data("resume\n".utf8)) }
 
   private static let program = """
     import socket, sys, threading
-    target, is_cut, open_sockets = int(sys.argv[1]), False, []
+    target, mode, open_sockets = int(sys.argv[1]), "resume", []
     server = socket.socket(); server.bind(("127.0.0.1", 0)); server.listen()
     print(server.getsockname()[1], flush=True)
     def carry(a, b):
@@ -46,14 +49,15 @@ final class Forwarder: @unchecked Sendable {
     def serve():
         while True:
             a, _ = server.accept()
-            if is_cut: a.close(); continue
+            if mode == "cut": a.close(); continue
+            if mode == "mute": open_sockets.append(a); continue
             b = socket.create_connection(("127.0.0.1", target))
             open_sockets.extend((a, b))
             for pair in ((a, b), (b, a)): threading.Thread(target=carry, args=pair, daemon=True).start()
     threading.Thread(target=serve, daemon=True).start()
     for line in sys.stdin:
-        is_cut = line.strip() == "cut"
-        if is_cut:
+        mode = line.strip()
+        if mode != "resume":
             for s in open_sockets:
                 try: s.shutdown(socket.SHUT_RDWR)
                 except OSError: pass
