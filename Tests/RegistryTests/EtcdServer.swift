@@ -92,10 +92,10 @@ final class EtcdServer: @unchecked Sendable {
     throw Missing(description: "etcd does not answer at \(url): \(log.suffix(1000))")
   }
 
-  /// Kills it, as a crash would, or ends it by another signal.
-  func stop(by signal: Int32 = SIGKILL) {
+  /// Kills it, as a crash would.
+  func stop() {
     guard let process else { return }
-    kill(process.processIdentifier, signal)
+    kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
     self.process = nil
   }
