@@ -193,7 +193,9 @@ final class EventLoop: @unchecked Sendable {
     return next <= now ? 0 : Int32(min((next - now) / 1_000_000 + 1, 60_000))
   }
 
-  private var hasWork: Bool { !scheduled.isEmpty || !inbox.withLock { $0.isEmpty } }
+  private var hasWork: Bool { !scheduled.isEmpty || hasInbox }
+
+  private var hasInbox: Bool { inbox.withLock { !$0.isEmpty } }
 
   private func runScheduled() {
     let streams = scheduled
@@ -204,15 +206,13 @@ final class EventLoop: @unchecked Sendable {
     }
   }
 
+  /// Does what was posted; what that posts in turn comes after the next events.
   private func runInbox() {
-    while true {
-      let works = inbox.withLock { inbox in
-        defer { inbox = [] }
-        return inbox
-      }
-      if works.isEmpty { return }
-      for work in works { work(self) }
+    let works = inbox.withLock { inbox in
+      defer { inbox = [] }
+      return inbox
     }
+    for work in works { work(self) }
   }
 
   // MARK: - For what belongs to the loop
@@ -309,7 +309,7 @@ final class EventLoop: @unchecked Sendable {
     for handshake in halfOpen.takeAll() { handshake.close() }
     for tunnel in Array(tunnels.values) { tunnel.close() }
     // Work that these left: completions are called, and what came too late finds nothing.
-    runInbox()
+    while hasInbox { runInbox() }
     pools = [:]
     pipes = PipePool()
   }

@@ -10,6 +10,10 @@ final class Listener: EventSource {
   private var turn = 0
   private var retry: Deadline?
 
+  /// How many are accepted before the loop's streams have their turn: a flood of connections could
+  /// otherwise hold them up for as long as it lasts.
+  private static let atOnce = 16
+
   init?(_ loop: EventLoop, _ socket: consuming OwnedDescriptor) {
     self.loop = loop
     let descriptor = socket.rawValue
@@ -30,7 +34,7 @@ final class Listener: EventSource {
 
   override func handle(_ events: UInt32) {
     guard let listener = socket?.rawValue else { return }
-    while true {
+    for _ in 0..<Self.atOnce {
       var address = sockaddr_storage()
       var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
       let descriptor = linux_accept(listener, &address, &length)
@@ -51,6 +55,8 @@ final class Listener: EventSource {
       default: continue
       }
     }
+    // No event would tell of those that are left.
+    loop.later { [weak self] _ in self?.handle(0) }
   }
 
   private func deal(_ descriptor: consuming OwnedDescriptor, from address: String) {

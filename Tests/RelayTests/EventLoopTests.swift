@@ -45,6 +45,23 @@ struct EventLoopTests {
     #expect(zip(turns.dropFirst(2), turns.dropFirst()).allSatisfy { $0 != $1 })
   }
 
+  /// As a bulk transfer does whose source is always ahead.
+  @Test("Work that is posted again and again leaves events their turn")
+  func posted() throws {
+    let configuration = configuration(kernel: true, loops: 1)
+    let laboratory = try RelayLaboratory(a: configuration, b: configuration)
+    defer { laboratory.stop() }
+    let work = EndlessWork()
+    defer { work.isOver.store(true, ordering: .relaxed) }
+    laboratory.a.loops[0].post(work.doAgain)
+    let (listener, port) = try TestSocket.listener()
+    let (program, service) = (try laboratory.connect(port), try listener.accept())
+    try program.send([1])
+    #expect(try service.receive(1) == [1])
+    let isOver = work.isOver.load(ordering: .relaxed)
+    #expect(!isOver)
+  }
+
   @Test(
     "Sockets that have time are closed at the latest after a millisecond, or when they are many")
   func closing() throws {
@@ -66,5 +83,16 @@ struct EventLoopTests {
     #expect(!closing.isDue(now: 7_000_000))
     _ = add(now: 7_000_000)
     #expect(closing.isDue(now: 7_000_000))
+  }
+}
+
+/// Posts itself until it is told not to, or for 20 s.
+private final class EndlessWork: Sendable {
+  let isOver = Atomic(false)
+  private let end = EventLoop.clock() + 20_000_000_000
+
+  @Sendable func doAgain(_ loop: EventLoop) {
+    if EventLoop.clock() > end { isOver.store(true, ordering: .relaxed) }
+    if !isOver.load(ordering: .relaxed) { loop.post(doAgain) }
   }
 }
