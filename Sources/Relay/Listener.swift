@@ -9,6 +9,8 @@ final class Listener: EventSource {
   private var socket: OwnedDescriptor?
   private var turn = 0
   private var retry: Deadline?
+  /// Whether it goes on by itself in the loop's next turn.
+  private var goesOn = false
 
   /// How many are accepted before the loop's streams have their turn: a flood of connections could
   /// otherwise hold them up for as long as it lasts.
@@ -56,7 +58,12 @@ final class Listener: EventSource {
       }
     }
     // No event would tell of those that are left.
-    loop.later { [weak self] _ in self?.handle(0) }
+    guard !goesOn else { return }
+    goesOn = true
+    loop.later { [weak self] _ in
+      self?.goesOn = false
+      self?.handle(0)
+    }
   }
 
   private func deal(_ descriptor: consuming OwnedDescriptor, from address: String) {

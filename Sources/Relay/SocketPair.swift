@@ -12,6 +12,8 @@ final class SocketPair: SocketOwner {
   private var outbound = Direction()
   private var inbound = Direction()
   private var isOver = false
+  /// Whether it goes on by itself in the loop's next turn.
+  private var goesOn = false
 
   /// One way through the pair.
   private struct Direction {
@@ -61,7 +63,12 @@ final class SocketPair: SocketOwner {
       let moreBack = pump(far, near, &inbound)
     else { return close() }
     if outbound.isDone, inbound.isDone { return close() }
-    if more || moreBack { loop.later { [weak self] _ in self?.run() } }
+    guard more || moreBack, !goesOn else { return }
+    goesOn = true
+    loop.later { [weak self] _ in
+      self?.goesOn = false
+      self?.run()
+    }
   }
 
   /// Resets both sockets where the connection has not ended both ways.
