@@ -7,9 +7,9 @@ import Tunnel
 
 /// One thread that moves bytes, with all that belongs to it.
 ///
-/// Sendable, which the compiler cannot see, because only `post`, `load`, `asked`, `counters` and `index` are
-/// for other threads; everything else is for the loop's own, and `siblings` is set before the threads
-/// start and after they have ended.
+/// Sendable, which the compiler cannot see, because only what stands below "From any thread", `asked`,
+/// `counters` and the constants `index` and `shared` are for other threads; everything else is for the
+/// loop's own, and `siblings` is set before the threads start and after they have ended.
 final class EventLoop: @unchecked Sendable {
   typealias Work = @Sendable (EventLoop) -> Void
 
