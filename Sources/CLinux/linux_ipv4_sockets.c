@@ -18,10 +18,12 @@ ssize_t linux_packet_send(int fd, int ifindex, const void *frame, size_t length)
 
 int linux_transparent_socket(void)
 {
+	struct linger reset = { .l_onoff = 1 };
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd >= 0 && (setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) ||
 			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) ||
 			setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)))) {
 		close(fd);
 		return -1;

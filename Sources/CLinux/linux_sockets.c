@@ -3,8 +3,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 int linux_tcp_socket(int family) {
@@ -38,6 +40,32 @@ int64_t linux_tcp_silence(int fd) {
 int linux_reset_on_close(int fd) {
   struct linger linger = {.l_onoff = 1, .l_linger = 0};
   return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+int linux_finish_on_close(int fd) {
+  struct linger linger = {.l_onoff = 0};
+  return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+int linux_connect_outcome(int fd, int *broken) {
+  struct sockaddr_storage peer;
+  socklen_t length = sizeof peer;
+  int error;
+
+  *broken = 0;
+  if (!getpeername(fd, (struct sockaddr *)&peer, &length)) return 0;
+  if (errno != ENOTCONN) return errno;
+  error = linux_socket_error(fd);
+  if (!error) return EINPROGRESS;
+  /* What ends a connect that was not answered yet is ECONNREFUSED (tcp_reset). */
+  if (error != ECONNRESET && error != EPIPE) return error < 0 ? errno : error;
+  *broken = error;
+  return 0;
+}
+
+int linux_unacknowledged(int fd) {
+  int count = 0;
+  return ioctl(fd, SIOCOUTQ, &count) ? -1 : count;
 }
 
 int linux_socket_error(int fd) {

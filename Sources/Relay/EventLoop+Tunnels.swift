@@ -21,16 +21,9 @@ extension EventLoop {
     evicted.close()
   }
 
-  func open(_ open: PendingOpen, timeout: Duration) {
+  func open(_ open: PendingOpen) {
     guard stopsAt == nil else {
       return open.fail(EHOSTUNREACH, "this runner is shutting down", in: self)
-    }
-    open.deadline = after(timeout.nanoseconds) { [weak self, weak open] in
-      guard let self, let open else { return }
-      // What the peer will yet say on that tunnel is unknown, so it is of no more use.
-      let tunnel = open.tunnel
-      open.fail(ETIMEDOUT, "\(open.peer.runner.name) did not answer in time", in: self)
-      tunnel?.close()
     }
     pool(open.peer).request(open)
   }

@@ -27,8 +27,9 @@ final class LocalSocket: EventSource {
   /// Whether the program has sent its FIN, or an RST: a read that is short is no sign then that
   /// nothing more can be read.
   private(set) var hasEnd = false
-  /// Whether the socket is broken.
-  private(set) var isBroken = false
+  /// The errno that broke the connection off, nil while nothing has. What came before may be unread still, and
+  /// a read that returns 0 is no FIN then.
+  private(set) var failure: Int32?
 
   init(_ socket: consuming OwnedDescriptor, in loop: EventLoop) {
     self.loop = loop
@@ -36,6 +37,8 @@ final class LocalSocket: EventSource {
     self.socket = consume socket
     super.init()
     linux_tcp_no_delay(descriptor)
+    // Whatever ends this process, the program must not take half of a stream for the whole.
+    linux_reset_on_close(descriptor)
   }
 
   /// Begins to be watched; false where the kernel has no memory for it.
@@ -45,26 +48,29 @@ final class LocalSocket: EventSource {
     return loop.watch(self, descriptor)
   }
 
-  /// Connects, and tells the outcome once: 0 or an errno, which may be before this returns.
+  /// Connects, and tells the outcome once: 0 or an errno, which may be before this returns. 0 as well where the
+  /// connection was reset since, which `failure` tells.
   func connect(to address: IPv4Address, port: PortNumber, _ done: @escaping (Int32) -> Void) {
     name.sin_family = sa_family_t(AF_INET)
     name.sin_addr.s_addr = address.networkOrder
     name.sin_port = port.rawValue.bigEndian
     connecting = done
     guard watch() else { return connected(ENOMEM) }
-    proceed()
-    // Within one machine the answer is there already, and a second call tells it.
-    if connecting != nil { proceed() }
+    let result = withSocketAddress(&name) { Glibc.connect(descriptor, $0, $1) }
+    if result == 0 { return connected(0) }
+    switch Errno.last {
+    // Within one machine the answer is there already.
+    case .nowInProgress, .interrupted: checkConnection()
+    case let error: connected(error.rawValue)
+    }
   }
 
-  private func proceed() {
-    let result = withSocketAddress(&name) { Glibc.connect(descriptor, $0, $1) }
-    let error = Errno.last
-    if result == 0 || error == .socketIsConnected { return connected(0) }
-    switch error {
-    case .nowInProgress, .alreadyInProcess, .interrupted: return
-    default: connected(error.rawValue)
-    }
+  private func checkConnection() {
+    var broken: Int32 = 0
+    let outcome = linux_connect_outcome(descriptor, &broken)
+    if outcome == EINPROGRESS { return }
+    if broken != 0 { fail(broken) }
+    connected(outcome)
   }
 
   private func connected(_ errno: Int32) {
@@ -73,18 +79,25 @@ final class LocalSocket: EventSource {
   }
 
   override func handle(_ events: UInt32) {
-    if connecting != nil { return proceed() }
     if events & ~linux_epoll_out != 0 { isReadable = true }
     if events & ~(linux_epoll_in | linux_epoll_read_hangup) != 0 { isWritable = true }
     if events & (linux_epoll_read_hangup | linux_epoll_hangup | linux_epoll_error) != 0 {
       hasEnd = true
     }
-    if events & linux_epoll_error != 0 { isBroken = true }
+    if connecting != nil { return checkConnection() }
+    if events & linux_epoll_error != 0 { fail(linux_socket_error(descriptor)) }
     owner?.run()
   }
 
-  /// Closes it, with FIN where nothing is unread.
-  func close() {
+  /// Takes note of an errno, which the kernel tells once, by whichever call comes first.
+  func fail(_ errno: Int32) {
+    guard errno > 0, failure == nil else { return }
+    failure = errno
+    // What was there before it is still to be read, and no other event will tell.
+    (isReadable, hasEnd) = (true, true)
+  }
+
+  private func close() {
     guard descriptor >= 0 else { return }
     connecting = nil
     loop.forget(self)
@@ -93,16 +106,20 @@ final class LocalSocket: EventSource {
     owner = nil
   }
 
-  /// The same, as soon as the loop has nothing else to do.
-  func closeLater() {
-    guard descriptor >= 0 else { return }
-    if let socket = socket.take() { loop.closeLater(socket) }
+  /// Closes it so that the program gets an RST.
+  func reset() { close() }
+
+  /// Closes it with FIN, behind what the program has not been sent yet.
+  func finish() {
+    if descriptor >= 0 { linux_finish_on_close(descriptor) }
     close()
   }
 
-  /// Closes it so that the program gets an RST.
-  func reset() {
-    if descriptor >= 0 { linux_reset_on_close(descriptor) }
+  /// The same, as soon as the loop has nothing else to do.
+  func finishLater() {
+    guard descriptor >= 0 else { return }
+    linux_finish_on_close(descriptor)
+    if let socket = socket.take() { loop.closeLater(socket) }
     close()
   }
 }

@@ -11,6 +11,8 @@ final class PeerPool {
   private var hasNoted = false
   private var waiting: [PendingOpen] = []
   private var dials = 0
+  /// When a tunnel was last made or came back.
+  private(set) var lastProgress: UInt64 = 0
   private var expiry: Deadline?
 
   init(_ peer: TunnelPeer, in loop: EventLoop) { (self.peer, self.loop) = (peer, loop) }
@@ -27,11 +29,13 @@ final class PeerPool {
       return
     }
     waiting.append(open)
-    if dials < waiting.count { dial() }
+    open.awaitTunnel(of: self, in: loop)
+    dialForWaiting()
   }
 
   /// Takes `tunnel` back, which carries nothing now.
   func put(_ tunnel: TunnelConnection) {
+    lastProgress = loop.now
     if loop.stopsAt != nil { return tunnel.close() }
     if let open = nextWaiting() {
       open.isReuse = true
@@ -47,6 +51,8 @@ final class PeerPool {
 
   func dialSucceeded(_ tunnel: TunnelConnection) {
     dials -= 1
+    lastProgress = loop.now
+    defer { dialForWaiting() }
     if let open = nextWaiting() {
       open.isReuse = false
       tunnel.begin(open)
@@ -75,10 +81,12 @@ final class PeerPool {
       }
     }
     // Not from within the failure of this one: a dial may fail at once, and thousands may wait.
-    loop.later { [weak self] _ in
-      guard let self else { return }
-      while dials < waiting.count, dial() {}
-    }
+    loop.later { [weak self] _ in self?.dialForWaiting() }
+  }
+
+  /// Has a tunnel made for each that waits, as many at a time as may be.
+  private func dialForWaiting() {
+    while dials < waiting.count, dial() {}
   }
 
   /// No more streams are opened.

@@ -1,3 +1,5 @@
+import CLinux
+import Glibc
 import Tunnel
 
 /// A stream that has been asked for and not been answered.
@@ -10,9 +12,20 @@ final class PendingOpen {
     case move(Stream, StreamDirection)
   }
 
+  /// How long is waited, in nanoseconds.
+  struct Patience {
+    /// For a tunnel, and then for the peer to acknowledge what was sent.
+    let contact: UInt64
+    /// For the answer, once the peer has acknowledged.
+    let answer: UInt64
+  }
+
   let purpose: Purpose
   let peer: TunnelPeer
-  var deadline: Deadline?
+  let patience: Patience
+  private var deadline: Deadline?
+  /// Since when it waits for what it waits for now.
+  private var since: UInt64 = 0
   /// The tunnel on which it waits for the answer.
   weak var tunnel: TunnelConnection?
   /// Whether that tunnel carried another stream before, so that it may be stale.
@@ -21,7 +34,51 @@ final class PendingOpen {
   var hasFailedOnce = false
   private(set) var isOver = false
 
-  init(_ purpose: Purpose, to peer: TunnelPeer) { (self.purpose, self.peer) = (purpose, peer) }
+  init(_ purpose: Purpose, to peer: TunnelPeer, patience: Patience) {
+    (self.purpose, self.peer, self.patience) = (purpose, peer, patience)
+  }
+
+  /// It begins to wait for a tunnel of `pool`. That others are before it is no reason to give up as long as
+  /// there is progress.
+  func awaitTunnel(of pool: PeerPool, in loop: EventLoop) {
+    since = loop.now
+    tunnel = nil
+    remind(after: patience.contact, in: loop) { [weak self, weak pool] in
+      guard let self, let pool else { return }
+      if pool.lastProgress > since { return awaitTunnel(of: pool, in: loop) }
+      fail(ETIMEDOUT, "no tunnel to \(peer.runner.name) could be had in time", in: loop)
+    }
+  }
+
+  /// It was sent on `tunnel`, and waits for the answer. Where the service is busy that may take as long as
+  /// with plain TCP; where the runner has gone it does not acknowledge.
+  func awaitAnswer(on tunnel: TunnelConnection, in loop: EventLoop) {
+    since = loop.now
+    self.tunnel = tunnel
+    awaitAnswer(in: loop)
+  }
+
+  private func awaitAnswer(in loop: EventLoop) {
+    let waited = loop.now - since
+    remind(after: min(patience.contact, patience.answer - min(waited, patience.answer)), in: loop) {
+      [weak self] in
+      guard let self, let tunnel else { return }
+      let isOverdue = loop.now - since >= patience.answer
+      guard isOverdue || linux_tcp_silence(tunnel.channel.descriptor) != 0 else {
+        return awaitAnswer(in: loop)
+      }
+      fail(ETIMEDOUT, "\(peer.runner.name) did not answer in time", in: loop)
+      // What the peer will yet say on that tunnel is unknown, so it is of no more use.
+      tunnel.close()
+    }
+  }
+
+  private func remind(
+    after nanoseconds: UInt64, in loop: EventLoop, _ action: @escaping () -> Void
+  ) {
+    loop.cancel(deadline)
+    deadline = loop.after(nanoseconds, action)
+  }
 
   var preface: StreamPreface {
     switch purpose {
@@ -30,13 +87,13 @@ final class PendingOpen {
     }
   }
 
-  /// Ends it without a stream, once.
-  func fail(_ errno: Int32, _ cause: String, in loop: EventLoop) {
+  /// Ends it without a stream, once. `isAnswer` where it is the peer's own word.
+  func fail(_ errno: Int32, _ cause: String, isAnswer: Bool = false, in loop: EventLoop) {
     guard end(in: loop) else { return }
     switch purpose {
     case .open(_, let completion):
       loop.counters.streamsRefused.add(1)
-      completion(.failure(StreamRefusal(errno: errno, cause: cause)))
+      completion(.failure(StreamRefusal(errno: errno, cause: cause, isAnswer: isAnswer)))
     case .move(let stream, let direction): stream.moveFailed(direction, errno)
     }
   }

@@ -73,13 +73,17 @@ public final class Relay: Sendable {
 
   /// Asks `peer` for a connection: on a tunnel that is ready, else on a new one.
   ///
-  /// `completion` is called once, on an event loop's thread, at the latest after `timeout`: with an
-  /// accepted stream to `join`, or with the errno that connect() shall return: what the other runner
-  /// answered, ETIMEDOUT, or EHOSTUNREACH where there is no tunnel to be had.
+  /// `completion` is called once, on an event loop's thread: with an accepted stream to `join`, or with the
+  /// errno that connect() shall return: what the other runner answered, ETIMEDOUT, or EHOSTUNREACH where there
+  /// is no tunnel to be had. The runner has `timeout` for a tunnel, as long again to acknowledge what it is
+  /// asked, and `answerTimeout`, or without it `timeout`, for its service to accept.
   public func open(
     _ request: StreamRequest, to peer: TunnelPeer, timeout: Duration = .seconds(10),
+    answerTimeout: Duration? = nil,
     completion: @escaping @Sendable (Result<RelayStream, StreamRefusal>) -> Void
   ) {
+    let patience = PendingOpen.Patience(
+      contact: timeout.nanoseconds, answer: (answerTimeout ?? timeout).nanoseconds)
     // From a loop's own thread, that loop where it can be: no thread has to be woken then.
     let turn =
       loops.firstIndex(where: \.isCurrent)
@@ -87,7 +91,7 @@ public final class Relay: Sendable {
     let loop = chooseLoop(for: peer, turn: turn)
     loop.asked.wrappingAdd(1, ordering: .relaxed)
     loop.post { loop in
-      loop.open(PendingOpen(.open(request, completion), to: peer), timeout: timeout)
+      loop.open(PendingOpen(.open(request, completion), to: peer, patience: patience))
     }
   }
 
@@ -200,9 +204,13 @@ public struct StreamRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   public let errno: Int32
   /// The cause in words.
   public let cause: String
+  /// Whether the other runner said so; else it could not be asked, or did not answer.
+  public let isAnswer: Bool
 
   /// A refusal from its parts.
-  public init(errno: Int32, cause: String) { (self.errno, self.cause) = (errno, cause) }
+  public init(errno: Int32, cause: String, isAnswer: Bool = false) {
+    (self.errno, self.cause, self.isAnswer) = (errno, cause, isAnswer)
+  }
 
   /// The errno and its cause.
   public var description: String { "\(Errno(rawValue: errno)): \(cause)" }

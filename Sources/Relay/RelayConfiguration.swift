@@ -17,7 +17,7 @@ public struct RelayConfiguration: Sendable {
   public var maximumTunnels = 32_768
   /// The most tunnels to one peer that are being made at a time, per loop.
   public var maximumDialsPerPeer = 32
-  /// How long the other runner may take from a preface's first byte to its last, and to dial.
+  /// How long the other runner may take from a preface's first byte to its last, and this one to decide on it.
   public var answerTimeout = Duration.seconds(10)
   /// How long an outgoing tunnel may be idle before it is closed.
   public var idleTimeout = Duration.seconds(60)

@@ -37,14 +37,14 @@ final class SocketPair: SocketOwner {
     let far = LocalSocket(socket, in: loop)
     var deadline: Deadline?
     func give(_ errno: Int32) {
-      far.close()
+      far.reset()
       if let socket = local.take() { failed(socket, errno) }
     }
     deadline = loop.after(timeout.nanoseconds) { give(ETIMEDOUT) }
     far.connect(to: instruction.destination, port: instruction.port) { errno in
       loop.cancel(deadline)
       guard errno == 0 else { return give(errno) }
-      guard let socket = local.take() else { return far.close() }
+      guard let socket = local.take() else { return far.reset() }
       let near = LocalSocket(socket, in: loop)
       guard near.watch() else { return far.reset() }
       SocketPair(near, far, in: loop).run()
@@ -59,7 +59,7 @@ final class SocketPair: SocketOwner {
 
   func run() {
     guard !isOver else { return }
-    guard !near.isBroken, !far.isBroken, let more = pump(near, far, &outbound),
+    guard near.failure == nil, far.failure == nil, let more = pump(near, far, &outbound),
       let moreBack = pump(far, near, &inbound)
     else { return close() }
     if outbound.isDone, inbound.isDone { return close() }
@@ -79,7 +79,7 @@ final class SocketPair: SocketOwner {
       if let pipe { loop.pipes.put(pipe) }
     }
     let isWhole = outbound.isDone && inbound.isDone
-    for socket in [near, far] { if isWhole { socket.close() } else { socket.reset() } }
+    for socket in [near, far] { if isWhole { socket.finish() } else { socket.reset() } }
     loop.pairs[ObjectIdentifier(self)] = nil
   }
 

@@ -8,7 +8,11 @@ extension Stream {
   /// Moves bytes and frames in; whether there may be more to move at once.
   func pumpIn() -> Bool {
     for _ in 0..<Self.turns {
-      guard deliver() else { return false }
+      guard deliver() else {
+        resetWhenDelivered()
+        return false
+      }
+      resetWhenDelivered()
       if isShutdownDue {
         isShutdownDue = false
         // Where that was the last, it is closed at once.
@@ -138,7 +142,7 @@ extension Stream {
     if sent < 0 {
       let error = Errno.last
       guard error == .resourceTemporarilyUnavailable || error == .interrupted else {
-        return localBroke(error.rawValue)
+        return localFailed(error)
       }
       sent = 0
     }
@@ -153,9 +157,15 @@ extension Stream {
     switch Errno.last {
     case .resourceTemporarilyUnavailable: local?.isWritable = false
     case .interrupted: loop.schedule(self)
-    case let error: localBroke(error.rawValue)
+    case let error: localFailed(error)
     }
     return false
+  }
+
+  /// A write failed; what can still be read is.
+  private func localFailed(_ error: Errno) {
+    local?.fail(error.rawValue)
+    loop.schedule(self)
   }
 
   private func drain(_ pipe: Pipe, into local: LocalSocket) -> Bool {

@@ -54,7 +54,12 @@ extension Stream {
     return false
   }
 
+  /// The program has sent all: its FIN came, or its connection was broken off.
   private func finishOut() -> Bool {
+    guard local?.failure == nil else {
+      localEnded()
+      return true
+    }
     hasSentEnd = true
     return append(.end)
   }
@@ -73,6 +78,7 @@ extension Stream {
       // A stream socket that gave less than was asked for is empty (epoll(7)), or has ended.
       if local.hasEnd {
         next = linux_receive(local.descriptor, payload + count, UInt64(room - count), 0)
+        if next < 0 { noteReadError(local) }
         count += Int(max(0, next))
       } else {
         local.isReadable = false
@@ -80,7 +86,7 @@ extension Stream {
     }
     loop.scratch.storeBytes(of: Frame.data(count).header.bigEndian, as: UInt32.self)
     var size = header + count
-    if next == 0 {
+    if next == 0, local.failure == nil {
       hasSentEnd = true
       (loop.scratch + size).storeBytes(of: Frame.end.header.bigEndian, as: UInt32.self)
       size += header
@@ -93,13 +99,22 @@ extension Stream {
     return true
   }
 
+  /// A read failed; whether there is something to do nevertheless.
   private func explainRead() -> Bool {
+    guard let local else { return false }
+    if Errno.last == .interrupted { return true }
+    noteReadError(local)
+    guard local.failure != nil else { return false }
+    localEnded()
+    return true
+  }
+
+  private func noteReadError(_ local: LocalSocket) {
     switch Errno.last {
-    case .resourceTemporarilyUnavailable: local?.isReadable = false
-    case .interrupted: return true
-    case let error: localBroke(error.rawValue)
+    case .resourceTemporarilyUnavailable: local.isReadable = false
+    case .interrupted: break
+    case let error: local.fail(error.rawValue)
     }
-    return false
   }
 
   // MARK: - With kernel TLS

@@ -40,6 +40,10 @@ final class Stream: SocketOwner {
   var hasReceivedEnd = false
   /// Whether the socket gets a FIN when all is delivered.
   var isShutdownDue = false
+  /// Whether the socket is reset when all that came before the RESET is delivered.
+  var isResetDue = false
+  /// What of it the program's kernel had not acknowledged when that was looked at, and since when it is so.
+  private var undelivered: (count: Int, since: UInt64)?
   /// In user space, what the socket has not taken.
   var held = HeldBytes()
   /// With kernel TLS, the same.
@@ -50,6 +54,8 @@ final class Stream: SocketOwner {
   var moveIn = StreamMove()
   /// The tunnel that was left last, until the other side has read all of it.
   weak var unread: TunnelConnection?
+  /// When a RESET overtakes the bytes before it.
+  private var overtaking: Deadline?
 
   init(token: StreamToken, on tunnel: TunnelConnection, isOpener: Bool) {
     (self.token, self.isOpener, loop) = (token, isOpener, tunnel.loop)
@@ -81,20 +87,20 @@ final class Stream: SocketOwner {
   func abandon() {
     guard !isOver else { return }
     resetDue = ECONNRESET
-    isJoinless = true
+    isLocalGone = true
     run()
   }
 
-  private var isJoinless = false
+  private var isLocalGone = false
 
   /// Whether what comes is thrown away, the program being gone.
-  var discards: Bool { local == nil }
+  var discards: Bool { local == nil || local?.failure != nil }
 
   /// Moves what can be moved now.
   func run() {
     // Before `join` what comes waits in the tunnel's socket.
-    guard !isOver, local != nil || isJoinless else { return }
-    if let local, local.isBroken, resetDue == nil, !hasSentReset { localBroke(nil) }
+    guard !isOver, local != nil || isLocalGone else { return }
+    if local?.failure != nil { localFailed() }
     let hasMoreOut = pumpOut()
     guard !isOver else { return }
     let hasMoreIn = pumpIn()
@@ -129,28 +135,71 @@ final class Stream: SocketOwner {
         : .ended(.closed, peer: peer.runner.name, "it closed the connection"))
   }
 
-  /// The program's socket broke: `errno`, or its pending error.
-  func localBroke(_ errno: Int32?) {
+  /// The program's connection was broken off: what is there for it is dropped. What it had sent before goes on,
+  /// since over TCP the far program would have had it; but not for long where that one does not read, which over
+  /// TCP would have had the RST.
+  private func localFailed() {
+    dropDeliveries()
+    if hasSentEnd || isResetDue { return localEnded() }
+    if overtaking == nil { overtakeLater(unsent: .max) }
+  }
+
+  /// Ends the tunnels by RST where nothing has moved in them for a while and the RESET is not answered: the far
+  /// program does not read, and so the RESET waits behind what does.
+  private func overtakeLater(unsent: Int) {
+    overtaking = loop.after(1_000_000_000) { [weak self] in
+      guard let self, !isOver else { return }
+      let left = Int(linux_unacknowledged(out.channel.descriptor))
+      if left < unsent { return overtakeLater(unsent: left) }
+      for tunnel in [out, incoming] { linux_reset_on_close(tunnel.channel.descriptor) }
+      shutDown()
+    }
+  }
+
+  /// The program's connection was broken off, and all that it had sent has been read.
+  func localEnded() {
     guard let local else { return }
-    let code = errno ?? linux_socket_error(local.descriptor)
+    let code = local.failure
     local.reset()
     dropLocal()
     guard !hasSentReset, !(hasSentEnd && hasReceivedEnd) else { return }
     resetDue = code == ETIMEDOUT ? code : ECONNRESET
   }
 
-  /// The far program's connection was reset: so is this one, and the far runner is answered.
+  /// The far program's connection was reset: so is this one, once it has had what came before, and the far
+  /// runner is answered.
   func received(reset errno: Int32) {
     hasReceivedEnd = true
     isShutdownDue = false
-    local?.reset()
-    dropLocal()
     if !hasSentEnd { resetDue = errno }
+    isResetDue = local != nil
   }
+
+  /// Resets the program's connection when its kernel has all that came before the RESET. A program that does
+  /// not read has its window full: then TCP too would lose the rest.
+  func resetWhenDelivered() {
+    guard isResetDue, let local else { return }
+    let count =
+      max(0, Int(linux_unacknowledged(local.descriptor))) + held.bytes.count + (inPipe?.count ?? 0)
+    if undelivered?.count != count { undelivered = (count, loop.now) }
+    guard count > 0, let undelivered, loop.now - undelivered.since < Self.stalled else {
+      local.reset()
+      return dropLocal()
+    }
+    _ = loop.after(Self.stalled / 20) { [weak self] in self?.run() }
+  }
+
+  /// How long a program's kernel may acknowledge nothing of what came before a RESET, in nanoseconds.
+  private static let stalled: UInt64 = 100_000_000
 
   private func dropLocal() {
     local = nil
-    isJoinless = true
+    isLocalGone = true
+    isResetDue = false
+    dropDeliveries()
+  }
+
+  private func dropDeliveries() {
     held.clear()
     if let pipe = inPipe.take() { loop.pipes.put(pipe) }
     isShutdownDue = false
@@ -170,7 +219,7 @@ final class Stream: SocketOwner {
   /// Whether both directions have ended and everything has been moved.
   var isDone: Bool {
     hasSentEnd && resetDue == nil && hasReceivedEnd && out.channel.isFlushed && outPipe == nil
-      && held.isEmpty && inPipe == nil && !isShutdownDue && !moveOut.isUnderWay
+      && held.isEmpty && inPipe == nil && !isShutdownDue && !isResetDue && !moveOut.isUnderWay
       && !moveIn.isUnderWay
   }
 
@@ -208,7 +257,8 @@ final class Stream: SocketOwner {
 
   private func end() {
     isOver = true
-    local?.closeLater()
+    loop.cancel(overtaking)
+    local?.finishLater()
     local = nil
     held.clear()
     // A pipe with bytes in it is not put back.

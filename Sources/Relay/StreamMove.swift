@@ -62,11 +62,10 @@ extension Stream {
     else { return }
     self[direction].isRequested = true
     // Not from within this stream's own work: the answer to a request may come at once.
-    let open = PendingOpen(.move(self, direction), to: pool.peer)
-    loop.later { loop in
-      guard !self.isOver else { return }
-      loop.open(open, timeout: loop.shared.configuration.peerTimeout)
-    }
+    let limit = loop.shared.configuration.peerTimeout.nanoseconds
+    let open = PendingOpen(
+      .move(self, direction), to: pool.peer, patience: .init(contact: limit, answer: limit))
+    loop.later { loop in if !self.isOver { loop.open(open) } }
   }
 
   /// What the peer of `tunnel` is answered when it continues `direction` there: 0, EAGAIN while the

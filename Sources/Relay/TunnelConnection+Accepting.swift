@@ -75,8 +75,6 @@ extension TunnelConnection {
     deadline = loop.after(loop.shared.configuration.answerTimeout.nanoseconds) { [weak self] in
       guard let self, case .deciding = use else { return }
       deadline = nil
-      dial?.close()
-      dial = nil
       refuse(ETIMEDOUT)
     }
     // The reply may come late, when this tunnel carries another stream.
@@ -96,6 +94,9 @@ extension TunnelConnection {
     case .refuse(let errno): decided(errno == 0 ? ECONNREFUSED : errno)
     case .dial(let instruction):
       guard let socket = instruction.takeSocket() else { return decided(EIO) }
+      // A service that is busy has as long as the kernel gives it, or until the peer closes the tunnel.
+      loop.cancel(deadline)
+      deadline = nil
       let local = LocalSocket(socket, in: loop)
       dial = local
       local.connect(to: instruction.destination, port: instruction.port) { [weak self] errno in
@@ -109,7 +110,7 @@ extension TunnelConnection {
     loop.cancel(deadline)
     deadline = nil
     guard errno == 0, let local = dial.take() else {
-      dial?.close()
+      dial?.reset()
       dial = nil
       return refuse(errno == 0 ? EIO : errno)
     }

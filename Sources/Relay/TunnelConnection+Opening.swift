@@ -7,7 +7,7 @@ extension TunnelConnection {
   /// Asks for the stream of `open`.
   func begin(_ open: PendingOpen) {
     use = .opening(open)
-    open.tunnel = self
+    open.awaitAnswer(on: self, in: loop)
     guard let frame = try? open.preface.frame(), channel.append(frame) else {
       return broken(open, .ended(.closed, peer: channel.peer.runner.name, "it takes no preface"))
     }
@@ -63,7 +63,7 @@ extension TunnelConnection {
     guard answer.errno == 0, let token = answer.token else {
       let cause = "\(channel.peer.runner.name) answered with errno \(answer.errno)"
       becomeFree()
-      return open.fail(answer.errno, cause, in: loop)
+      return open.fail(answer.errno, cause, isAnswer: true, in: loop)
     }
     guard open.end(in: loop) else { return close() }
     switch open.purpose {

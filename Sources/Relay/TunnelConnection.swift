@@ -128,7 +128,7 @@ final class TunnelConnection: EventSource {
     if case .closed = use { return }
     if case .opening(let open) = use { open.tunnel = nil }
     use = .closed
-    dial?.close()
+    dial?.reset()
     dial = nil
     loop.cancel(deadline)
     channel.close()

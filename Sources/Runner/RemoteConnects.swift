@@ -42,8 +42,12 @@ final class RemoteConnects: Sendable {
   private static let undecidedPerCaller = 1024
   /// Instances that are tried for one connect.
   private static let attempts = 4
-  /// How long one instance's runner may take.
+  /// How long one instance's runner may take to be reached, and an instance to accept while there are others
+  /// to be tried.
   private static let patience = Duration.seconds(5)
+  /// How long the last one may take to accept: longer than its runner's kernel (tcp_syn_retries) and the
+  /// caller's, one of which gives up first.
+  private static let lastPatience = Duration.seconds(180)
   /// How long a far runner may know of an instance before this one does.
   private static let propagation = (interval: 0.05, attempts: 20)
 
@@ -106,36 +110,40 @@ final class RemoteConnects: Sendable {
     }
     guard isAdmitted else { return forget(flow) }
     guard let (deployment, candidates) = directory.candidates(for: flow) else {
-      return refuse(flow, frame, ECONNREFUSED)
+      return refuse(flow, frame, Self.noInstance)
     }
     attempt(
-      silent.last(candidates), atMost: Self.attempts, flow, frame, deployment, ECONNREFUSED)
+      silent.last(candidates), atMost: Self.attempts, flow, frame, deployment, Self.noInstance)
   }
 
   private func attempt(
     _ candidates: [InstanceDirectory.Candidate], atMost attempts: Int, _ flow: Flow,
-    _ frame: HeldFrame, _ deployment: DeploymentName, _ lastErrno: Int32
+    _ frame: HeldFrame, _ deployment: DeploymentName, _ last: StreamRefusal
   ) {
     let others = candidates.dropFirst()
     guard attempts > 0, let candidate = candidates.first,
       let port = try? PortNumber(Int(flow.destinationPort)),
       let relay = state.withLock({ $0.relay })
-    else { return refuse(flow, frame, lastErrno) }
+    else { return refuse(flow, frame, last) }
     guard let peer = candidate.peer else {
       return attempt(
-        Array(others), atMost: attempts - 1, flow, frame, deployment, EHOSTUNREACH)
+        Array(others), atMost: attempts - 1, flow, frame, deployment, Self.noRunner)
     }
     let request = StreamRequest(
       deployment: deployment, source: flow.source, destination: candidate.address, port: port)
-    relay.open(request, to: peer, timeout: Self.patience) { [self] result in
+    let isLast = attempts == 1 || others.isEmpty
+    relay.open(
+      request, to: peer, timeout: Self.patience,
+      answerTimeout: isLast ? Self.lastPatience : Self.patience
+    ) { [self] result in
       switch result {
       case .success(let stream):
         silent.note(peer, isReached: true)
         accept(flow, frame, stream)
       case .failure(let refusal):
-        silent.note(peer, isReached: refusal.errno == ECONNREFUSED)
+        silent.note(peer, isReached: refusal.isAnswer)
         attempt(
-          silent.last(others), atMost: attempts - 1, flow, frame, deployment, refusal.errno)
+          silent.last(others), atMost: attempts - 1, flow, frame, deployment, refusal)
       }
     }
   }
@@ -177,17 +185,22 @@ final class RemoteConnects: Sendable {
     }
   }
 
-  private func refuse(_ flow: Flow, _ frame: HeldFrame, _ errno: Int32) {
+  private static let noInstance = StreamRefusal(
+    errno: ECONNREFUSED, cause: "no other runner has one")
+  private static let noRunner = StreamRefusal(errno: EHOSTUNREACH, cause: "its runner is not there")
+
+  private func refuse(_ flow: Flow, _ frame: HeldFrame, _ refusal: StreamRefusal) {
     let port = state.withLock { state in
       Self.decided(flow, &state)
       return state.ports[flow.deployment]
     }
     forget(flow)
     do {
-      if errno == ECONNREFUSED {
-        try port?.play(frame)
-      } else {
-        try port?.reportUnreachable(frame, to: flow.source)
+      switch refusal.errno {
+      case ECONNREFUSED: try port?.play(frame)
+      // The far kernel's SYNs were not answered: so are the caller's, who may go on to send them.
+      case ETIMEDOUT where refusal.isAnswer: break
+      default: try port?.reportUnreachable(frame, to: flow.source)
       }
     } catch {
       logger.error("cannot refuse a connect of \(flow.source): \(error)")

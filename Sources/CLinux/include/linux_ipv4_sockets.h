@@ -11,7 +11,7 @@ int linux_packet_socket(void);
 ssize_t linux_packet_send(int fd, int ifindex, const void *frame, size_t length);
 
 /* A TCP socket over IPv4, close-on-exec and non-blocking, that may have any address for its own
- * (IP_TRANSPARENT). */
+ * (IP_TRANSPARENT). It and what it accepts are closed with RST, until linux_finish_on_close. */
 int linux_transparent_socket(void);
 
 /* bind(2); address and port in host byte order. A port of 0 is chosen at connect(2), so that many

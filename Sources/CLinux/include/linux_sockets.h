@@ -29,8 +29,20 @@ int linux_tcp_keep_alive(int fd, int idle_seconds, int interval_seconds, int cou
  * has kept its window closed for so long (tcp_probe_timer). */
 int64_t linux_tcp_silence(int fd);
 
-/* Has close(2) send RST instead of FIN (SO_LINGER with 0 seconds). */
+/* Has close(2) send RST instead of FIN (SO_LINGER with 0 seconds): also the close that the kernel does for a
+ * process that was killed. */
 int linux_reset_on_close(int fd);
+
+/* Has close(2) send FIN again, behind what is still to be sent. */
+int linux_finish_on_close(int fd);
+
+/* How a connect(2) that went on has ended: EINPROGRESS where it has not, 0 where the socket was connected, else
+ * the errno that it failed with. `broken` is set to the errno that has broken the connection since, or to 0.
+ * To call connect(2) once more would tell as well, but throws away what came before a reset. */
+int linux_connect_outcome(int fd, int *broken);
+
+/* The bytes that were given to a TCP socket and that its peer has not acknowledged (SIOCOUTQ); -1 on error. */
+int linux_unacknowledged(int fd);
 
 /* The socket's pending error (SO_ERROR), which reading clears; -1 where it cannot be read. */
 int linux_socket_error(int fd);
