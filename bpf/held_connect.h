@@ -85,16 +85,23 @@ static __always_inline void submit(struct ist_held_syn *syn)
 /* Hands the SYN to the daemon. Where that cannot be, the kernel of the caller sends it again. */
 static __always_inline void hold(struct __sk_buff *skb, const struct ist_flow *flow)
 {
-	__u32 outcome = IST_FLOW_PENDING, length = skb->len;
+	struct ist_flow_state *state = bpf_map_lookup_elem(&flows, flow);
+	struct ist_flow_state fresh = { .outcome = IST_FLOW_PENDING };
+	__u32 length = skb->len;
 	struct ist_held_syn *syn;
 
+	fresh.first_syn = fresh.last_syn = bpf_ktime_get_ns();
+	if (state) {
+		state->last_syn = fresh.last_syn;
+		return;
+	}
 	if (length < sizeof(struct frame) || !may_hold(skb->ifindex))
 		return;
 	/* Two comparisons made one by the compiler are too much for the verifier of Linux 6.1. */
 	barrier_var(length);
 	if (length > IST_HELD_FRAME_SIZE)
 		return;
-	if (bpf_map_update_elem(&flows, flow, &outcome, BPF_NOEXIST))
+	if (bpf_map_update_elem(&flows, flow, &fresh, BPF_NOEXIST))
 		return;
 	syn = bpf_ringbuf_reserve(&held_syns, sizeof(*syn), 0);
 	if (!syn)
@@ -149,9 +156,23 @@ static __always_inline int is_known(struct __sk_buff *skb, const struct frame *f
  */
 static __always_inline int is_being_accepted(const struct ist_flow *flow)
 {
-	const __u32 *outcome = bpf_map_lookup_elem(&flows, flow);
+	const struct ist_flow_state *state = bpf_map_lookup_elem(&flows, flow);
 
-	return outcome && *outcome == IST_FLOW_ACCEPTED;
+	return state && state->outcome == IST_FLOW_ACCEPTED;
+}
+
+/*
+ * Notes that the caller answered the played SYN's answer with RST: it has closed its socket meanwhile, and no
+ * connection will come.
+ */
+static __always_inline void note_abandoned(const struct ist_flow *flow)
+{
+	/* Not all of it constant: that would lie in .rodata, where range_base is alone. */
+	struct ist_flow_state abandoned = { .outcome = IST_FLOW_ABANDONED,
+					    .last_syn = bpf_ktime_get_ns() };
+
+	if (is_being_accepted(flow))
+		bpf_map_update_elem(&flows, flow, &abandoned, BPF_EXIST);
 }
 
 /* A frame to an instance of another runner, or to a service address that no program rewrote. */
@@ -168,10 +189,12 @@ static __always_inline int forward_remote(struct __sk_buff *skb, const struct is
 
 	if (!frame)
 		return TC_ACT_SHOT;
-	if (is_known(skb, frame))
-		return TC_ACT_OK;
 	flow.source_port = bpf_ntohs(frame->tcp.source);
 	flow.destination_port = bpf_ntohs(frame->tcp.dest);
+	if (frame->tcp.rst)
+		note_abandoned(&flow);
+	if (is_known(skb, frame))
+		return TC_ACT_OK;
 	listener = relay_listener(skb);
 	if (!listener)
 		return TC_ACT_OK;
@@ -193,7 +216,6 @@ static __always_inline int replay(struct __sk_buff *skb)
 	/* The link's number names the deployment, as an instance's does. */
 	struct ist_flow flow = { .deployment = skb->ifindex >> IST_OFFSET_BITS };
 	struct bpf_sock *listener;
-	const __u32 *outcome;
 	int action;
 
 	if (!frame || skb->protocol != bpf_htons(ETH_P_IP) || !is_first(frame))
@@ -202,8 +224,7 @@ static __always_inline int replay(struct __sk_buff *skb)
 	flow.destination = bpf_ntohl(frame->ip.daddr);
 	flow.source_port = bpf_ntohs(frame->tcp.source);
 	flow.destination_port = bpf_ntohs(frame->tcp.dest);
-	outcome = bpf_map_lookup_elem(&flows, &flow);
-	if (!outcome || *outcome != IST_FLOW_ACCEPTED)
+	if (!is_being_accepted(&flow))
 		return TC_ACT_OK;
 	listener = relay_listener(skb);
 	if (!listener)

@@ -4,12 +4,13 @@
 #include <sys/eventfd.h>
 
 const uint32_t linux_epoll_in = EPOLLIN, linux_epoll_out = EPOLLOUT, linux_epoll_error = EPOLLERR,
-               linux_epoll_hangup = EPOLLHUP, linux_epoll_read_hangup = EPOLLRDHUP;
+               linux_epoll_hangup = EPOLLHUP, linux_epoll_read_hangup = EPOLLRDHUP,
+               linux_epoll_urgent = EPOLLPRI;
 
 int linux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
 int linux_epoll_watch(int epoll, int fd, uint64_t token, int again) {
-  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+  struct epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                               .data = {.u64 = token}};
   return epoll_ctl(epoll, again ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
 }

@@ -63,6 +63,25 @@ int linux_connect_outcome(int fd, int *broken) {
   return 0;
 }
 
+int linux_urgent_inline(int fd) { return set(fd, SOL_SOCKET, SO_OOBINLINE, 1); }
+
+int linux_tcp_limit_unsent(int fd, int bytes) {
+  return set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
+}
+
+int linux_limit_receive_buffer(int fd, int bytes) {
+  return set(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+}
+
+int linux_is_at_urgent(int fd) {
+  int is_there = 0;
+  return !ioctl(fd, SIOCATMARK, &is_there) && is_there;
+}
+
+int64_t linux_send_urgent(int fd, uint8_t byte) {
+  return send(fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 int linux_unacknowledged(int fd) {
   int count = 0;
   return ioctl(fd, SIOCOUTQ, &count) ? -1 : count;

@@ -41,6 +41,24 @@ public struct Flow: Hashable, Sendable {
   }
 }
 
+/// What has become of a flow.
+public enum FlowOutcome: String, Sendable {
+  /// It is being decided.
+  case pending
+  /// The far service has accepted it.
+  case accepted
+  /// The same, but the caller has given up meanwhile.
+  case abandoned
+
+  init(_ state: ist_flow_state) {
+    switch state.outcome {
+    case UInt32(IST_FLOW_ACCEPTED.rawValue): self = .accepted
+    case UInt32(IST_FLOW_ABANDONED.rawValue): self = .abandoned
+    default: self = .pending
+    }
+  }
+}
+
 extension Dataplane {
   /// The port of the gateway's address on which the relay listens in every fabric.
   public static var relayPort: UInt16 { UInt16(IST_RELAY_PORT) }
@@ -53,7 +71,25 @@ extension Dataplane {
 
   /// The flow's SYN, played again, goes to the relay.
   public func accept(_ flow: Flow) throws(DataplaneError) {
-    try maps.flows.set(UInt32(IST_FLOW_ACCEPTED.rawValue), at: flow.abi)
+    let state = ist_flow_state(
+      outcome: UInt32(IST_FLOW_ACCEPTED.rawValue), reserved: 0, first_syn: 0, last_syn: 0)
+    try maps.flows.set(state, at: flow.abi)
+  }
+
+  /// What has become of the flow; nil where nothing is known of it any more.
+  public func outcome(of flow: Flow) throws(DataplaneError) -> FlowOutcome? {
+    try maps.flows.value(at: flow.abi).map(FlowOutcome.init)
+  }
+
+  /// Whether the caller of a flow that is pending still waits for it, as its kernel shows by sending its SYN again.
+  public func isAwaited(_ flow: Flow) throws(DataplaneError) -> Bool {
+    guard let state = try maps.flows.value(at: flow.abi), FlowOutcome(state) == .pending else {
+      return false
+    }
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    return RepeatedSYN.isDue(first: state.first_syn, last: state.last_syn, now: now)
   }
 
   /// The flow's SYN, played again, goes to the stack, which refuses it; and the next one is held anew.
@@ -64,6 +100,20 @@ extension Dataplane {
   /// Forgets what a daemon that died had not decided, so that it is held and decided anew.
   public func forgetFlows() throws(DataplaneError) {
     for flow in try maps.flows.keys() { try maps.flows.remove(flow) }
+  }
+}
+
+/// When a kernel sends a SYN again that is not answered.
+enum RepeatedSYN {
+  /// Whether the next one may be still to come. All times are in nanoseconds of one clock.
+  ///
+  /// The first comes after 1 s (TCP_TIMEOUT_INIT), and each pause is at most twice the one before, so that the next
+  /// pause is at most as long as all before it and 1 s (RFC 6298 5.5; since Linux 6.5 the first four are 1 s each,
+  /// tcp_syn_linear_timeouts). Two seconds are for a machine that is busy.
+  static func isDue(first: UInt64, last: UInt64, now: UInt64) -> Bool {
+    let second: UInt64 = 1_000_000_000
+    let until = last + (max(last, first) - first) + 3 * second
+    return now <= until
   }
 }
 

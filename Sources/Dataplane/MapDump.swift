@@ -145,7 +145,7 @@ extension PinnedState {
       [
         names.deployment(key.deployment), "\(IPv4Address(key.source)):\(key.source_port)",
         "\(IPv4Address(key.destination)):\(key.destination_port)",
-        value == UInt32(IST_FLOW_ACCEPTED.rawValue) ? "accepted" : "pending",
+        "\(FlowOutcome(value).rawValue)",
       ]
     }
     return MapDump(

@@ -15,7 +15,7 @@ final class MapSet: Sendable {
   let listening: BPFMap<ist_service_port, ist_listening>
   let listeners: BPFMap<ist_listener_key, ist_listener>
   let denials: BPFMap<ist_denial_key, UInt64>
-  let flows: BPFMap<ist_flow, UInt32>
+  let flows: BPFMap<ist_flow, ist_flow_state>
   let eventRates: BPFMap<UInt32, ist_event_rate>
   let observed: BPFMap<UInt32, UInt32>
 

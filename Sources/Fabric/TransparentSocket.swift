@@ -33,10 +33,13 @@ public enum TransparentSocket {
     }
   }
 
-  /// Has `socket` connect as `source`, an instance of another runner; throws `SystemError`.
+  /// Has `socket` connect as `source`, an instance of another runner, from `port`, or from one that the kernel
+  /// chooses where that is 0 or taken; throws `SystemError`.
   public static func bind(
-    _ socket: borrowing OwnedDescriptor, to source: IPv4Address, in fabric: FabricNamespace
+    _ socket: borrowing OwnedDescriptor, to source: IPv4Address, port: UInt16 = 0,
+    in fabric: FabricNamespace
   ) throws {
+    if port != 0, linux_bind(socket.rawValue, source.rawValue, port) == 0 { return }
     guard linux_bind(socket.rawValue, source.rawValue, 0) == 0 else {
       throw SystemError(.last, "bind to \(source) in", fabric.name)
     }

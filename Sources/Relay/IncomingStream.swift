@@ -22,21 +22,36 @@ public enum StreamDecision: Sendable {
 
 /// A socket to connect, and to what.
 public final class DialInstruction: Sendable {
+  /// Makes another socket and gives it away, from any thread; nil where there is none. It must not block.
+  package typealias Another =
+    @Sendable (_ give: @escaping @Sendable (DescriptorHandoff?) -> Void) -> Void
+
   private let socket: Mutex<OwnedDescriptor?>
+  private let another: Another
   /// Where to connect to.
   public let destination: IPv4Address
   /// The port to connect to.
   public let port: PortNumber
 
   /// Takes over `socket`: TCP, non-blocking, not connected, made in the fabric's namespace and bound
-  /// to the calling instance's address (IP_TRANSPARENT).
-  public init(socket: consuming OwnedDescriptor, destination: IPv4Address, port: PortNumber) {
+  /// to the calling instance's address (IP_TRANSPARENT). `another` makes one of which the kernel chooses the
+  /// port, for when there is a connection of just these ports still.
+  package init(
+    socket: consuming OwnedDescriptor, destination: IPv4Address, port: PortNumber,
+    another: @escaping Another = { $0(nil) }
+  ) {
     self.socket = Mutex(socket)
+    self.another = another
     (self.destination, self.port) = (destination, port)
   }
 
   /// The socket, the first time.
   func takeSocket() -> OwnedDescriptor? { socket.withLock { $0.take() } }
+
+  /// Asks for another socket, from any port.
+  func requestAnother(_ give: @escaping @Sendable (DescriptorHandoff?) -> Void) {
+    another(give)
+  }
 }
 
 /// Decides about incoming streams.

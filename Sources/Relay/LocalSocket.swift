@@ -27,6 +27,8 @@ final class LocalSocket: EventSource {
   /// Whether the program has sent its FIN, or an RST: a read that is short is no sign then that
   /// nothing more can be read.
   private(set) var hasEnd = false
+  /// Whether an urgent byte has come and may be unread still: a read ends before it then.
+  var hasUrgent = false
   /// The errno that broke the connection off, nil while nothing has. What came before may be unread still, and
   /// a read that returns 0 is no FIN then.
   private(set) var failure: Int32?
@@ -39,6 +41,8 @@ final class LocalSocket: EventSource {
     linux_tcp_no_delay(descriptor)
     // Whatever ends this process, the program must not take half of a stream for the whole.
     linux_reset_on_close(descriptor)
+    linux_urgent_inline(descriptor)
+    BufferLimits.apply(toLocal: descriptor)
   }
 
   /// Begins to be watched; false where the kernel has no memory for it.
@@ -56,14 +60,27 @@ final class LocalSocket: EventSource {
     name.sin_port = port.rawValue.bigEndian
     connecting = done
     guard watch() else { return connected(ENOMEM) }
+    tryConnecting(again: Self.retries)
+  }
+
+  private func tryConnecting(again: Int) {
+    guard connecting != nil else { return }
     let result = withSocketAddress(&name) { Glibc.connect(descriptor, $0, $1) }
     if result == 0 { return connected(0) }
     switch Errno.last {
     // Within one machine the answer is there already.
     case .nowInProgress, .interrupted: checkConnection()
+    // A connection from this port to that one is there still. As a rule the program that had it has closed it, and
+    // the other runner's word of that is on its way, on another tunnel.
+    case .addressNotAvailable where again > 0:
+      let pause: UInt64 = 1_000_000 << UInt64(Self.retries - again)
+      _ = loop.after(pause) { [weak self] in self?.tryConnecting(again: again - 1) }
     case let error: connected(error.rawValue)
     }
   }
+
+  /// How often a connect is tried again, after 1, 2, 4 ms and so on.
+  private static let retries = 5
 
   private func checkConnection() {
     var broken: Int32 = 0
@@ -84,6 +101,7 @@ final class LocalSocket: EventSource {
     if events & (linux_epoll_read_hangup | linux_epoll_hangup | linux_epoll_error) != 0 {
       hasEnd = true
     }
+    if events & linux_epoll_urgent != 0 { hasUrgent = true }
     if connecting != nil { return checkConnection() }
     if events & linux_epoll_error != 0 { fail(linux_socket_error(descriptor)) }
     owner?.run()

@@ -18,6 +18,8 @@ final class PendingOpen {
     let contact: UInt64
     /// For the answer, once the peer has acknowledged.
     let answer: UInt64
+    /// Whether anybody still waits for it.
+    let isWanted: @Sendable () -> Bool
   }
 
   let purpose: Purpose
@@ -63,7 +65,7 @@ final class PendingOpen {
     remind(after: min(patience.contact, patience.answer - min(waited, patience.answer)), in: loop) {
       [weak self] in
       guard let self, let tunnel else { return }
-      let isOverdue = loop.now - since >= patience.answer
+      let isOverdue = loop.now - since >= patience.answer || !patience.isWanted()
       guard isOverdue || linux_tcp_silence(tunnel.channel.descriptor) != 0 else {
         return awaitAnswer(in: loop)
       }

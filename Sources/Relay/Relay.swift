@@ -76,14 +76,16 @@ public final class Relay: Sendable {
   /// `completion` is called once, on an event loop's thread: with an accepted stream to `join`, or with the
   /// errno that connect() shall return: what the other runner answered, ETIMEDOUT, or EHOSTUNREACH where there
   /// is no tunnel to be had. The runner has `timeout` for a tunnel, as long again to acknowledge what it is
-  /// asked, and `answerTimeout`, or without it `timeout`, for its service to accept.
+  /// asked, and `answerTimeout`, or without it `timeout`, for its service to accept. `isWanted` is asked after
+  /// each `timeout` of that, on the same thread; where it says no, the opening ends with ETIMEDOUT.
   public func open(
     _ request: StreamRequest, to peer: TunnelPeer, timeout: Duration = .seconds(10),
-    answerTimeout: Duration? = nil,
+    answerTimeout: Duration? = nil, isWanted: @escaping @Sendable () -> Bool = { true },
     completion: @escaping @Sendable (Result<RelayStream, StreamRefusal>) -> Void
   ) {
     let patience = PendingOpen.Patience(
-      contact: timeout.nanoseconds, answer: (answerTimeout ?? timeout).nanoseconds)
+      contact: timeout.nanoseconds, answer: (answerTimeout ?? timeout).nanoseconds,
+      isWanted: isWanted)
     // From a loop's own thread, that loop where it can be: no thread has to be woken then.
     let turn =
       loops.firstIndex(where: \.isCurrent)

@@ -102,6 +102,9 @@ extension Stream {
     case .data(let count) where !hasReceivedEnd:
       frameLeft = count
       return true
+    case .urgent(let byte) where !hasReceivedEnd:
+      loop.counters.bytesReceived.add(1)
+      if !discards { urgentDue = byte }
     case .end where !hasReceivedEnd:
       hasReceivedEnd = true
       isShutdownDue = local != nil
@@ -124,14 +127,22 @@ extension Stream {
 
   /// Gives the socket what waits for it; whether that is all.
   private func deliver() -> Bool {
-    if held.isEmpty, inPipe == nil { return true }
+    if held.isEmpty, inPipe == nil { return deliverUrgent() }
     guard let local, local.isWritable else { return local == nil }
-    if let pipe = inPipe { return drain(pipe, into: local) }
+    if let pipe = inPipe { return drain(pipe, into: local) && deliverUrgent() }
     let sent = linux_send(local.descriptor, held.bytes.baseAddress, UInt64(held.bytes.count), 0)
     guard sent >= 0 else { return explainWrite() }
     held.drop(Int(sent))
     if !held.isEmpty { local.isWritable = false }
-    return held.isEmpty
+    return held.isEmpty && deliverUrgent()
+  }
+
+  private func deliverUrgent() -> Bool {
+    guard let byte = urgentDue, let local else { return true }
+    guard local.isWritable else { return false }
+    guard linux_send_urgent(local.descriptor, byte) == 1 else { return explainWrite() }
+    urgentDue = nil
+    return true
   }
 
   private func send(_ bytes: UnsafeRawBufferPointer) {

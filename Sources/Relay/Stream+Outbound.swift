@@ -18,6 +18,10 @@ extension Stream {
       guard let local, !hasSentEnd else { return false }
       if mustMoveFirst { return false }
       guard local.isReadable else { return false }
+      if local.hasUrgent, linux_is_at_urgent(local.descriptor) != 0 {
+        guard sendUrgent(local) else { return false }
+        continue
+      }
       let moved = out.channel.sendMode == .kernel ? spliceOut(local) : sealOut(local)
       if isOver { return false }
       // What a read ended with may have to be sent.
@@ -48,8 +52,8 @@ extension Stream {
     return sendMoveFrames()
   }
 
-  func append(_ frame: Frame) -> Bool {
-    if out.channel.append(frame.bytes) { return true }
+  func append(_ frame: Frame, _ payload: UInt8...) -> Bool {
+    if out.channel.append(frame.bytes + payload) { return true }
     fail(.ended(.closed, peer: peer.runner.name, "the tunnel takes no frame"))
     return false
   }
@@ -64,6 +68,15 @@ extension Stream {
     return append(.end)
   }
 
+  /// Sends the urgent byte at which a read ends; as any other where the other runner knows none.
+  private func sendUrgent(_ local: LocalSocket) -> Bool {
+    var byte: UInt8 = 0
+    guard linux_receive(local.descriptor, &byte, 1, 0) == 1 else { return explainRead() }
+    local.hasUrgent = false
+    loop.counters.bytesSent.add(1)
+    return knowsUrgent ? append(.urgent(byte)) : append(.data(1), byte)
+  }
+
   // MARK: - In user space
 
   /// Reads a batch, and seals it with its header as one frame of full records; with the socket's end
@@ -75,8 +88,10 @@ extension Stream {
     guard first > 0 else { return first == 0 ? finishOut() : explainRead() }
     var (count, next) = (Int(first), Int64(-1))
     if count < room {
-      // A stream socket that gave less than was asked for is empty (epoll(7)), or has ended.
-      if local.hasEnd {
+      // A stream socket that gave less than was asked for is empty (epoll(7)), has ended, or has an urgent byte next.
+      if local.hasUrgent {
+        // Whether it is that is asked next.
+      } else if local.hasEnd {
         next = linux_receive(local.descriptor, payload + count, UInt64(room - count), 0)
         if next < 0 { noteReadError(local) }
         count += Int(max(0, next))
@@ -111,7 +126,7 @@ extension Stream {
 
   private func noteReadError(_ local: LocalSocket) {
     switch Errno.last {
-    case .resourceTemporarilyUnavailable: local.isReadable = false
+    case .resourceTemporarilyUnavailable: (local.isReadable, local.hasUrgent) = (false, false)
     case .interrupted: break
     case let error: local.fail(error.rawValue)
     }

@@ -14,6 +14,8 @@ final class Stream: SocketOwner {
   let token: StreamToken
   /// Whether this runner asked for it, and so is the one that makes tunnels for it.
   let isOpener: Bool
+  /// Whether the other runner knows the frame `urgent`; else such bytes are sent as any other.
+  let knowsUrgent: Bool
   let peer: PeerCertificate
   private(set) var local: LocalSocket?
   private(set) var isOver = false
@@ -42,8 +44,11 @@ final class Stream: SocketOwner {
   var isShutdownDue = false
   /// Whether the socket is reset when all that came before the RESET is delivered.
   var isResetDue = false
+  private var joinedAt: UInt64 = 0
   /// What of it the program's kernel had not acknowledged when that was looked at, and since when it is so.
   private var undelivered: (count: Int, since: UInt64)?
+  /// An urgent byte that follows all that came before.
+  var urgentDue: UInt8?
   /// In user space, what the socket has not taken.
   var held = HeldBytes()
   /// With kernel TLS, the same.
@@ -57,8 +62,9 @@ final class Stream: SocketOwner {
   /// When a RESET overtakes the bytes before it.
   private var overtaking: Deadline?
 
-  init(token: StreamToken, on tunnel: TunnelConnection, isOpener: Bool) {
+  init(token: StreamToken, on tunnel: TunnelConnection, isOpener: Bool, knowsUrgent: Bool) {
     (self.token, self.isOpener, loop) = (token, isOpener, tunnel.loop)
+    self.knowsUrgent = knowsUrgent
     (out, incoming, peer) = (tunnel, tunnel, tunnel.channel.peer)
     loop.streams[ObjectIdentifier(self)] = self
     loop.counters.streamsLive.add(1)
@@ -78,6 +84,7 @@ final class Stream: SocketOwner {
   /// Begins to move bytes between the tunnel and `local`, which is watched already.
   func join(_ local: LocalSocket) {
     guard !isOver else { return local.reset() }
+    joinedAt = loop.now
     self.local = local
     local.owner = self
     run()
@@ -182,7 +189,8 @@ final class Stream: SocketOwner {
     let count =
       max(0, Int(linux_unacknowledged(local.descriptor))) + held.bytes.count + (inPipe?.count ?? 0)
     if undelivered?.count != count { undelivered = (count, loop.now) }
-    guard count > 0, let undelivered, loop.now - undelivered.since < Self.stalled else {
+    let isStalled = undelivered.map { loop.now - $0.since >= Self.stalled } ?? false
+    guard count > 0 && !isStalled || isOpener && loop.now - joinedAt < Self.settles else {
       local.reset()
       return dropLocal()
     }
@@ -191,6 +199,9 @@ final class Stream: SocketOwner {
 
   /// How long a program's kernel may acknowledge nothing of what came before a RESET, in nanoseconds.
   private static let stalled: UInt64 = 100_000_000
+  /// How old a program's connection must be to be reset, in nanoseconds: the connect(2) of one that is not
+  /// scheduled at once would fail with the reset of a connection that was made.
+  private static let settles: UInt64 = 20_000_000
 
   private func dropLocal() {
     local = nil
@@ -202,7 +213,7 @@ final class Stream: SocketOwner {
   private func dropDeliveries() {
     held.clear()
     if let pipe = inPipe.take() { loop.pipes.put(pipe) }
-    isShutdownDue = false
+    (isShutdownDue, urgentDue) = (false, nil)
   }
 
   // MARK: - The end
@@ -219,7 +230,8 @@ final class Stream: SocketOwner {
   /// Whether both directions have ended and everything has been moved.
   var isDone: Bool {
     hasSentEnd && resetDue == nil && hasReceivedEnd && out.channel.isFlushed && outPipe == nil
-      && held.isEmpty && inPipe == nil && !isShutdownDue && !isResetDue && !moveOut.isUnderWay
+      && held.isEmpty && inPipe == nil && !isShutdownDue && !isResetDue && urgentDue == nil
+      && !moveOut.isUnderWay
       && !moveIn.isUnderWay
   }
 

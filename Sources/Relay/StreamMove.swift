@@ -64,7 +64,8 @@ extension Stream {
     // Not from within this stream's own work: the answer to a request may come at once.
     let limit = loop.shared.configuration.peerTimeout.nanoseconds
     let open = PendingOpen(
-      .move(self, direction), to: pool.peer, patience: .init(contact: limit, answer: limit))
+      .move(self, direction), to: pool.peer, patience: .init(contact: limit, answer: limit) { true }
+    )
     loop.later { loop in if !self.isOver { loop.open(open) } }
   }
 

@@ -22,10 +22,15 @@ enum TunnelCongestion {
 
   /// For a connection that has made its handshake, and so knows its round trip.
   static func settle(_ descriptor: Int32, far: Int64 = far) {
-    guard linux_shortest_round_trip(descriptor) >= far, name(descriptor) == substitute,
+    guard isFar(descriptor, far), name(descriptor) == substitute,
       let standard = standard()
     else { return }
     _ = linux_set_congestion(descriptor, standard)
+  }
+
+  /// Whether the runner at the other end of a connection that has made its handshake is far.
+  static func isFar(_ descriptor: Int32, _ far: Int64 = far) -> Bool {
+    linux_shortest_round_trip(descriptor) >= far
   }
 
   /// What a new socket has.

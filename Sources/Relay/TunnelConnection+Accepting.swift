@@ -97,16 +97,38 @@ extension TunnelConnection {
       // A service that is busy has as long as the kernel gives it, or until the peer closes the tunnel.
       loop.cancel(deadline)
       deadline = nil
-      let local = LocalSocket(socket, in: loop)
-      dial = local
-      local.connect(to: instruction.destination, port: instruction.port) { [weak self] errno in
-        self?.decided(errno)
+      connect(socket, as: instruction) { [weak self] errno in
+        guard errno == EADDRNOTAVAIL else { self?.decided(errno); return }
+        self?.connectAnew(instruction)
       }
     }
   }
 
+  /// A connection from the same port to the same one is there still, as a rule one that is being closed: this one
+  /// comes from another port.
+  private func connectAnew(_ instruction: DialInstruction) {
+    let (id, loop) = (id, loop)
+    instruction.requestAnother { another in
+      loop.post { loop in
+        guard let tunnel = loop.tunnels[id], case .deciding = tunnel.use else { return }
+        guard let socket = another?.take() else { return tunnel.decided(EADDRNOTAVAIL) }
+        tunnel.connect(socket, as: instruction) { [weak tunnel] in tunnel?.decided($0) }
+      }
+    }
+  }
+
+  private func connect(
+    _ socket: consuming OwnedDescriptor, as instruction: DialInstruction,
+    _ done: @escaping (Int32) -> Void
+  ) {
+    dial?.reset()
+    let local = LocalSocket(socket, in: loop)
+    dial = local
+    local.connect(to: instruction.destination, port: instruction.port, done)
+  }
+
   private func decided(_ errno: Int32) {
-    guard case .deciding = use else { return }
+    guard case .deciding(let asked) = use else { return }
     loop.cancel(deadline)
     deadline = nil
     guard errno == 0, let local = dial.take() else {
@@ -114,7 +136,9 @@ extension TunnelConnection {
       dial = nil
       return refuse(errno == 0 ? EIO : errno)
     }
-    let stream = Stream(token: StreamToken(loop: UInt16(loop.index)), on: self, isOpener: false)
+    let stream = Stream(
+      token: StreamToken(loop: UInt16(loop.index)), on: self, isOpener: false,
+      knowsUrgent: asked.request.knowsUrgent)
     use = .stream(stream)
     // The answer may fail and close this tunnel, which the stream then finds.
     if answer(StreamAnswer(errno: 0, token: stream.token)) {

@@ -71,7 +71,8 @@ extension TunnelConnection {
       use = .stream(stream)
       stream.moveAccepted(direction, self)
     case .open(_, let completion):
-      let stream = Stream(token: token, on: self, isOpener: true)
+      let stream = Stream(
+        token: token, on: self, isOpener: true, knowsUrgent: answer.knowsUrgent)
       use = .stream(stream)
       loop.counters.streamsOpened.add(1)
       // A tunnel may carry another stream later: what is on it now goes by a number of its own.

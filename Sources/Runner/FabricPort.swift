@@ -54,18 +54,18 @@ final class FabricPort: Sendable {
     return true
   }
 
-  /// A socket that is about to connect as `source`, an instance of another runner, if one is ready;
-  /// throws `SystemError`.
-  func readySocket(as source: IPv4Address) throws -> OwnedDescriptor? {
+  /// A socket that is about to connect as `source`, an instance of another runner, if one is ready; from `port`
+  /// where that is given and free. Throws `SystemError`.
+  func readySocket(as source: IPv4Address, port: PortNumber?) throws -> OwnedDescriptor? {
     guard let socket = sockets.take() else { return nil }
-    try TransparentSocket.bind(socket, to: source, in: fabric)
+    try TransparentSocket.bind(socket, to: source, port: port?.rawValue ?? 0, in: fabric)
     return socket
   }
 
   /// The same, made where none is ready, which takes a thread and some time.
-  func socket(as source: IPv4Address) throws -> OwnedDescriptor {
+  func socket(as source: IPv4Address, port: PortNumber?) throws -> OwnedDescriptor {
     while true {
-      if let socket = try readySocket(as: source) { return socket }
+      if let socket = try readySocket(as: source, port: port) { return socket }
       try sockets.fill()
     }
   }

@@ -130,11 +130,13 @@ final class RemoteConnects: Sendable {
         Array(others), atMost: attempts - 1, flow, frame, deployment, Self.noRunner)
     }
     let request = StreamRequest(
-      deployment: deployment, source: flow.source, destination: candidate.address, port: port)
+      deployment: deployment, source: flow.source, destination: candidate.address, port: port,
+      sourcePort: try? PortNumber(Int(flow.sourcePort)))
     let isLast = attempts == 1 || others.isEmpty
     relay.open(
       request, to: peer, timeout: Self.patience,
-      answerTimeout: isLast ? Self.lastPatience : Self.patience
+      answerTimeout: isLast ? Self.lastPatience : Self.patience,
+      isWanted: { [self] in isAwaited(flow) }
     ) { [self] result in
       switch result {
       case .success(let stream):
@@ -162,7 +164,33 @@ final class RemoteConnects: Sendable {
     }
     // As a rule the caller is connected by now: the kernel does all of it as the SYN is played.
     port?.acceptOne()
+    if !endIfAbandoned(flow) {
+      dialing.asyncAfter(deadline: .now() + 0.1) { [weak self] in _ = self?.endIfAbandoned(flow) }
+    }
     forgetOverdue()
+  }
+
+  /// Whether the caller still waits; so it seems where that cannot be told.
+  private func isAwaited(_ flow: Flow) -> Bool {
+    do { return try dataplane.isAwaited(flow) } catch {
+      logger.error("\(error)")
+      return true
+    }
+  }
+
+  /// Lets an accepted stream go, and so resets it, whose caller has closed its socket meanwhile; false where the
+  /// caller may still connect.
+  private func endIfAbandoned(_ flow: Flow) -> Bool {
+    guard state.withLock({ $0.pending[flow] }) != nil else { return true }
+    do {
+      guard try dataplane.outcome(of: flow) == .abandoned else { return false }
+    } catch {
+      logger.error("\(error)")
+      return false
+    }
+    state.withLock { $0.pending[flow] = nil }
+    forget(flow)
+    return true
   }
 
   /// Forgets the accepted streams whose callers gave up meanwhile, and never connect; they are reset
@@ -261,25 +289,35 @@ final class RemoteConnects: Sendable {
       return reply(.refuse(ECONNREFUSED))
     }
     do {
-      if let socket = try port.readySocket(as: request.source) {
-        return reply(Self.dial(request, by: socket))
+      if let socket = try port.readySocket(as: request.source, port: request.sourcePort) {
+        return reply(dial(request, by: socket, of: port))
       }
     } catch {
       return reply(cannotDial(request, error))
     }
     dialing.async { [self] in
       do {
-        reply(Self.dial(request, by: try port.socket(as: request.source)))
+        let socket = try port.socket(as: request.source, port: request.sourcePort)
+        reply(dial(request, by: socket, of: port))
       } catch {
         reply(cannotDial(request, error))
       }
     }
   }
 
-  private static func dial(
-    _ request: StreamRequest, by socket: consuming OwnedDescriptor
+  private func dial(
+    _ request: StreamRequest, by socket: consuming OwnedDescriptor, of port: FabricPort
   ) -> StreamDecision {
-    .dial(DialInstruction(socket: socket, destination: request.destination, port: request.port))
+    .dial(
+      DialInstruction(socket: socket, destination: request.destination, port: request.port) {
+        [dialing, logger] give in
+        dialing.async {
+          do { give(DescriptorHandoff(try port.socket(as: request.source, port: nil))) } catch {
+            logger.error("cannot connect for \(request.source): \(error)")
+            give(nil)
+          }
+        }
+      })
   }
 
   private func cannotDial(_ request: StreamRequest, _ error: any Error) -> StreamDecision {

@@ -18,6 +18,8 @@ package enum Frame: Hashable, Sendable {
   case preface(Int)
   /// A `StreamAnswer` of so many bytes follows.
   case answer(Int)
+  /// One byte of the stream that was sent as urgent (MSG_OOB). Only to a runner that says that it knows this.
+  case urgent(UInt8)
 
   /// The bytes of a header.
   package static let headerSize = 4
@@ -35,6 +37,7 @@ package enum Frame: Hashable, Sendable {
     case (5, 0): self = .wish
     case (6, _): self = .preface(number)
     case (7, _): self = .answer(number)
+    case (8, 0...0xff): self = .urgent(UInt8(number))
     default: return nil
     }
   }
@@ -49,6 +52,7 @@ package enum Frame: Hashable, Sendable {
     case .wish: 5 << 24
     case .preface(let count): 6 << 24 | UInt32(count)
     case .answer(let count): 7 << 24 | UInt32(count)
+    case .urgent(let byte): 8 << 24 | UInt32(byte)
     }
   }
 

@@ -22,6 +22,8 @@ extension StreamPreface {
       message.open.source = request.source.rawValue
       message.open.destination = request.destination.rawValue
       message.open.port = UInt32(request.port.rawValue)
+      message.open.sourcePort = UInt32(request.sourcePort?.rawValue ?? 0)
+      message.open.urgent = request.knowsUrgent
     case .resume(let token, let isSending):
       message.continue.stream = Data(token.bytes)
       message.continue.sending = isSending
@@ -59,9 +61,12 @@ extension StreamPreface {
     guard let deployment = try? DeploymentName(open.deployment),
       let port = try? PortNumber(Int(open.port))
     else { throw PrefaceFault(errno: EPROTO, cause: "it asked for no deployment or no port") }
-    return StreamRequest(
+    var request = StreamRequest(
       deployment: deployment, source: IPv4Address(open.source),
-      destination: IPv4Address(open.destination), port: port)
+      destination: IPv4Address(open.destination), port: port,
+      sourcePort: try? PortNumber(Int(open.sourcePort)))
+    request.knowsUrgent = open.urgent
+    return request
   }
 }
 
@@ -72,6 +77,7 @@ extension StreamAnswer {
     message.version = StreamPreface.version
     message.errno = UInt32(errno)
     if let token { message.stream = Data(token.bytes) }
+    message.urgent = knowsUrgent
     let bytes: [UInt8] = try message.serializedBytes()
     return Frame.answer(bytes.count).bytes + bytes
   }
@@ -86,6 +92,8 @@ extension StreamAnswer {
       throw PrefaceFault(errno: EPROTO, cause: "it accepted a stream without naming it")
     }
     // 4095 is the kernel's own MAX_ERRNO.
-    self.init(errno: message.errno < 4096 ? Int32(message.errno) : EPROTO, token: token)
+    self.init(
+      errno: message.errno < 4096 ? Int32(message.errno) : EPROTO, token: token,
+      knowsUrgent: message.urgent)
   }
 }

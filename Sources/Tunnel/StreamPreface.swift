@@ -10,12 +10,17 @@ public struct StreamRequest: Hashable, Sendable {
   public let destination: IPv4Address
   /// The port that it goes to.
   public let port: PortNumber
+  /// The port that it comes from, which the other runner connects from too where it can; nil where any will do.
+  public let sourcePort: PortNumber?
+  /// Whether the runner that asks knows the frame `urgent`.
+  package var knowsUrgent = true
 
   /// A connection from `source` to `port` of `destination`.
   public init(
-    deployment: DeploymentName, source: IPv4Address, destination: IPv4Address, port: PortNumber
+    deployment: DeploymentName, source: IPv4Address, destination: IPv4Address, port: PortNumber,
+    sourcePort: PortNumber? = nil
   ) {
-    (self.deployment, self.source) = (deployment, source)
+    (self.deployment, self.source, self.sourcePort) = (deployment, source, sourcePort)
     (self.destination, self.port) = (destination, port)
   }
 }
@@ -67,9 +72,11 @@ package struct StreamAnswer: Hashable, Sendable {
   package let errno: Int32
   /// What the connection is known by, where it was accepted.
   package let token: StreamToken?
+  /// Whether the runner that answers knows the frame `urgent`.
+  package let knowsUrgent: Bool
 
   /// An answer from its parts.
-  package init(errno: Int32, token: StreamToken? = nil) {
-    (self.errno, self.token) = (errno, token)
+  package init(errno: Int32, token: StreamToken? = nil, knowsUrgent: Bool = true) {
+    (self.errno, self.token, self.knowsUrgent) = (errno, token, knowsUrgent)
   }
 }

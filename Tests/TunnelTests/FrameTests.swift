@@ -9,7 +9,7 @@ struct FrameTests {
     "A frame's header says it again",
     arguments: [
       Frame.data(1), .data(Frame.maximumNumber), .end, .reset(104), .reset(0), .move, .wish,
-      .preface(1024), .answer(7),
+      .preface(1024), .answer(7), .urgent(0), .urgent(255),
     ])
   func headers(frame: Frame) {
     #expect(Frame(header: frame.header) == frame)
@@ -18,7 +18,9 @@ struct FrameTests {
 
   @Test(
     "A header of no frame is none",
-    arguments: [0, 0x0100_0000, 0x0200_0001, 0x0400_0001, 0x0500_0001, 0x0800_0000, 0xffff_ffff]
+    arguments: [
+      0, 0x0100_0000, 0x0200_0001, 0x0400_0001, 0x0500_0001, 0x0800_0100, 0x0900_0000, 0xffff_ffff,
+    ]
       as [UInt32])
   func noFrames(header: UInt32) { #expect(Frame(header: header) == nil) }
 
@@ -29,18 +31,25 @@ struct FrameTests {
     let request = StreamRequest(
       deployment: try DeploymentName(String(repeating: "d", count: 63)),
       source: IPv4Address(0xc612_0102), destination: IPv4Address(0xc612_0203),
-      port: try PortNumber(65535))
+      port: try PortNumber(65535), sourcePort: try PortNumber(40_000))
+    let anyPort = StreamRequest(
+      deployment: try DeploymentName("shop"), source: IPv4Address(0xc612_0102),
+      destination: IPv4Address(0xc612_0203), port: try PortNumber(1))
     let token = StreamToken(loop: 513)
     #expect(token.loop == 513)
     for preface in [
-      StreamPreface.open(request), .resume(token, sending: true), .resume(token, sending: false),
+      StreamPreface.open(request), .open(anyPort), .resume(token, sending: true),
+      .resume(token, sending: false),
     ] {
       let frame = try preface.frame()
       #expect(frame.count <= StreamPreface.maximumSize)
       let decoded = try StreamPreface(decoding: message(frame))
       #expect(decoded == preface)
     }
-    for answer in [StreamAnswer(errno: 0, token: token), StreamAnswer(errno: ECONNREFUSED)] {
+    for answer in [
+      StreamAnswer(errno: 0, token: token), StreamAnswer(errno: ECONNREFUSED),
+      StreamAnswer(errno: 0, token: token, knowsUrgent: false),
+    ] {
       let decoded = try StreamAnswer(decoding: message(answer.frame()))
       #expect(decoded == answer)
     }

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 /* The layout of the pinned state; kept in the map `layout`. */
-#define IST_ABI_VERSION 5
+#define IST_ABI_VERSION 6
 
 /* The range of addresses is a /15; the low 17 bits of an address are its offset in it. */
 #define IST_OFFSET_BITS 17
@@ -121,10 +121,18 @@ struct ist_flow {
 	__u16 destination_port;
 };
 
-/* What became of it: values of the map `flows`. */
 enum ist_flow_outcome {
 	IST_FLOW_PENDING = 0,
 	IST_FLOW_ACCEPTED = 1,
+	IST_FLOW_ABANDONED = 2,	/* accepted there, but the caller had given up: it answered with RST */
+};
+
+/* What is known of it: values of the map `flows`. */
+struct ist_flow_state {
+	__u32 outcome;		/* enum ist_flow_outcome */
+	__u32 reserved;
+	__u64 first_syn;	/* CLOCK_MONOTONIC, ns */
+	__u64 last_syn;		/* the same; the caller's kernel sends its SYN again while it waits */
 };
 
 /* A record of the ring buffer `held_syns`. */
@@ -264,6 +272,7 @@ IST_SAME_LAYOUT(struct ist_listener_key, 12);
 IST_SAME_LAYOUT(struct ist_listener, 12);
 IST_SAME_LAYOUT(struct ist_denial_key, 12);
 IST_SAME_LAYOUT(struct ist_flow, 16);
+IST_SAME_LAYOUT(struct ist_flow_state, 24);
 IST_SAME_LAYOUT(struct ist_egress_key, 16);
 IST_SAME_LAYOUT(struct ist_held_syn, 144);
 IST_SAME_LAYOUT(struct ist_hold_rate, 16);

@@ -9,12 +9,12 @@ struct linux_event {
 };
 
 extern const uint32_t linux_epoll_in, linux_epoll_out, linux_epoll_error, linux_epoll_hangup,
-    linux_epoll_read_hangup;
+    linux_epoll_read_hangup, linux_epoll_urgent;
 
 /* A new epoll instance, close-on-exec. */
 int linux_epoll_create(void);
 
-/* Registers `fd` edge-triggered for reading, writing and the peer's end; `again` where it is
+/* Registers `fd` edge-triggered for reading, urgent bytes, writing and the peer's end; `again` where it is
  * registered already, to change its token. */
 int linux_epoll_watch(int epoll, int fd, uint64_t token, int again);
 

@@ -44,6 +44,23 @@ int linux_connect_outcome(int fd, int *broken);
 /* The bytes that were given to a TCP socket and that its peer has not acknowledged (SIOCOUTQ); -1 on error. */
 int linux_unacknowledged(int fd);
 
+/* Leaves urgent bytes where they are in the stream (SO_OOBINLINE): a read ends before one, and begins with it. */
+int linux_urgent_inline(int fd);
+
+/* Has a TCP socket take no more than `bytes` of what its peer's window has no room for (TCP_NOTSENT_LOWAT), so
+ * that a peer that does not read does not fill the kernel's memory. */
+int linux_tcp_limit_unsent(int fd, int bytes);
+
+/* Has a TCP socket keep up to twice `bytes` of what is not read, instead of as much as the kernel thinks
+ * (SO_RCVBUF, tcp_rmem). */
+int linux_limit_receive_buffer(int fd, int bytes);
+
+/* Whether the next byte to be read is an urgent one (SIOCATMARK). */
+int linux_is_at_urgent(int fd);
+
+/* Sends one byte as urgent (MSG_OOB), as linux_send. */
+int64_t linux_send_urgent(int fd, uint8_t byte);
+
 /* The socket's pending error (SO_ERROR), which reading clears; -1 where it cannot be read. */
 int linux_socket_error(int fd);
 

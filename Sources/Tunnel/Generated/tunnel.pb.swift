@@ -81,6 +81,12 @@ nonisolated struct Istbpf_Tunnel_V1_OpenMessage: Sendable {
 
   var port: UInt32 = 0
 
+  /// The port that it comes from, which the answering runner connects from too where it can; 0: any.
+  var sourcePort: UInt32 = 0
+
+  /// The opening runner knows the frame URGENT.
+  var urgent: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -115,6 +121,9 @@ nonisolated struct Istbpf_Tunnel_V1_AnswerMessage: Sendable {
 
   /// What ContinueMessage names an accepted connection by: 16 bytes, a secret of both runners.
   var stream: Data = Data()
+
+  /// The answering runner knows the frame URGENT.
+  var urgent: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -199,7 +208,7 @@ nonisolated extension Istbpf_Tunnel_V1_PrefaceMessage: SwiftProtobuf.Message, Sw
 
 nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".OpenMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}source\0\u{1}destination\0\u{1}port\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}source\0\u{1}destination\0\u{1}port\0\u{3}source_port\0\u{1}urgent\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -211,6 +220,8 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
       case 2: try { try decoder.decodeSingularFixed32Field(value: &self.source) }()
       case 3: try { try decoder.decodeSingularFixed32Field(value: &self.destination) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.sourcePort) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.urgent) }()
       default: break
       }
     }
@@ -229,6 +240,12 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
     if self.port != 0 {
       try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 4)
     }
+    if self.sourcePort != 0 {
+      try visitor.visitSingularUInt32Field(value: self.sourcePort, fieldNumber: 5)
+    }
+    if self.urgent != false {
+      try visitor.visitSingularBoolField(value: self.urgent, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -237,6 +254,8 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
     if lhs.source != rhs.source {return false}
     if lhs.destination != rhs.destination {return false}
     if lhs.port != rhs.port {return false}
+    if lhs.sourcePort != rhs.sourcePort {return false}
+    if lhs.urgent != rhs.urgent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -279,7 +298,7 @@ nonisolated extension Istbpf_Tunnel_V1_ContinueMessage: SwiftProtobuf.Message, S
 
 nonisolated extension Istbpf_Tunnel_V1_AnswerMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".AnswerMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}errno\0\u{1}stream\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}errno\0\u{1}stream\0\u{1}urgent\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -290,6 +309,7 @@ nonisolated extension Istbpf_Tunnel_V1_AnswerMessage: SwiftProtobuf.Message, Swi
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.version) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.errno) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.stream) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.urgent) }()
       default: break
       }
     }
@@ -305,6 +325,9 @@ nonisolated extension Istbpf_Tunnel_V1_AnswerMessage: SwiftProtobuf.Message, Swi
     if !self.stream.isEmpty {
       try visitor.visitSingularBytesField(value: self.stream, fieldNumber: 3)
     }
+    if self.urgent != false {
+      try visitor.visitSingularBoolField(value: self.urgent, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -312,6 +335,7 @@ nonisolated extension Istbpf_Tunnel_V1_AnswerMessage: SwiftProtobuf.Message, Swi
     if lhs.version != rhs.version {return false}
     if lhs.errno != rhs.errno {return false}
     if lhs.stream != rhs.stream {return false}
+    if lhs.urgent != rhs.urgent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

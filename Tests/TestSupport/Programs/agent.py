@@ -25,8 +25,11 @@ def answer(client):
     try:
         client.sendall(f"{ME} at {own}\n".encode())
         while data := client.recv(65536):
-            asked = data == b"congestion control?"
-            client.sendall(control_of(client).encode() if asked else data)
+            if data == b"congestion control?":
+                data = control_of(client).encode()
+            elif data == b"who am I?":
+                data = str(client.getpeername()[1]).encode()
+            client.sendall(data)
     except OSError as error:
         broken.append((port, errno.errorcode[error.errno]))
     client.close()
@@ -97,6 +100,47 @@ def congestion_control(host, port):
 def control_of(connection):
     name = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
     return name.rstrip(b"\0").decode()
+
+
+def burst(host, port, times):
+    """Connects at once, from a thread each, and holds them; how each ended, and how many were greeted."""
+    host, ends, clients, lock = os.path.expandvars(host), {}, [], threading.Lock()
+
+    def one():
+        client = socket.socket()
+        client.settimeout(60)
+        code = client.connect_ex((host, port))
+        end = errno.errorcode.get(code, "connected")
+        if not code and not greeting(client):
+            end = "silent"
+        with lock:
+            clients.append(client)
+            ends[end] = ends.get(end, 0) + 1
+
+    threads = [threading.Thread(target=one, daemon=True) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return json.dumps(ends)
+
+
+def give_up(host, port, times):
+    """Begins so many connects, and closes each socket before it can be connected."""
+    for _ in range(times):
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex((os.path.expandvars(host), port))
+        client.close()
+    return "given up"
+
+
+def source_port(host, port):
+    """The port that a connection comes from, as both its ends see it."""
+    with dial(host, port) as client:
+        greeting(client)
+        client.sendall(b"who am I?")
+        return f"{client.getsockname()[1]} here, {client.recv(100).decode()} there"
 
 
 def last_caller():
