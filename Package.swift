@@ -248,6 +248,9 @@ let package = Package(
       dependencies: ["CLibbpf", "LinuxSystem", "TestSupport"], exclude: ["Programs"],
       swiftSettings: strict),
     .testTarget(
+      name: "TransparencyTests", dependencies: ["LinuxSystem", "TestSupport"],
+      exclude: ["Programs"], swiftSettings: strict),
+    .testTarget(
       name: "OCIRuntimeTests",
       dependencies: ["LinuxSystem", "Model", "OCIRuntime", "TestSupport"],
       exclude: ["Programs"], swiftSettings: strict),

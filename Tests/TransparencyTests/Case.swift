@@ -1,0 +1,13 @@
+/// A case as `Programs/table.py` has it.
+struct Case: Decodable, Sendable {
+  /// The name of its class.
+  let key: String
+  /// The heading that it stands under.
+  let group: String
+  /// What it does, in words.
+  let title: String
+  /// Whether nothing else may run meanwhile.
+  let isAlone: Bool
+  /// How long it may take, in seconds.
+  let limit: Int
+}

@@ -1,0 +1,103 @@
+"""Every difference from a plain network that is known, and why it is there: one place for all.
+
+The suite fails where something differs that is not here, and where something here no longer differs."""
+
+from dataclasses import dataclass
+
+ONE_RUNNER, ACROSS = "one runner", "across runners"
+EVERYWHERE = [ONE_RUNNER, ACROSS]
+
+
+@dataclass(frozen=True)
+class Known:
+    case: str  # the class's name
+    paths: list  # where it shows
+    reason: str  # for the documentation
+    only: tuple = ()  # the labels under which it shows, as `client: connect`; empty for any
+    sometimes: bool = False  # whether it does not show each time
+
+
+# What makes it private, and what follows from how it is made.
+BY_DESIGN = [
+    Known(
+        "OutsideAddress", EVERYWHERE, "EPERM: that is what private means; `egress` opens what is listed",
+        only=("client: connect",),
+    ),
+    Known("UDP", EVERYWHERE, "EPERM: there is no UDP", only=("client: sendto", "server: arrived")),
+    Known(
+        "BindToDevice", EVERYWHERE, "EPERM: it would lead past the address that connect() was asked for",
+        only=("client: setsockopt",),
+    ),
+    Known(
+        "IPOptions", EVERYWHERE,
+        "EPERM: a source route would lead past the address that connect() was asked for",
+        only=("client: setsockopt",),
+    ),
+    Known(
+        "DontRoute", EVERYWHERE, "ENETUNREACH: the range is behind a gateway, as with hosts of two networks",
+        only=("client: connect",),
+    ),
+    Known(
+        "Congestion", EVERYWHERE, "IST connections begin with Reno, whatever the host's default is; a program may set another",
+        only=("client: the host's default", "server: the host's default"),
+    ),
+    Known(
+        "MPTCPCaller", [ONE_RUNNER], "an MPTCP socket is shown the instance address: the kernel asks no hook for it",
+        only=("client: getpeername",),
+    ),
+    Known(
+        "MPTCPBoth", [ONE_RUNNER], "an MPTCP socket is shown the instance address: the kernel asks no hook for it",
+        only=("client: getpeername",),
+    ),
+    Known(
+        "MPTCPBoth", [ACROSS], "the relays speak TCP with both programs, and MPTCP falls back to it",
+        only=("client: fell back to TCP", "server: fell back to TCP"),
+    ),
+    Known(
+        "Signed", EVERYWHERE, "the key is for the service address, and the segments are from the instance address",
+        only=("client: connect", "server: poll"),
+    ),
+    Known(
+        "SmallSegments", [ACROSS], "the near end is the relay's: segments are as large as the link to it takes",
+        only=("client: TCP_MAXSEG at most 500",),
+    ),
+    Known(
+        "TypeOfService", [ACROSS], "the type of service ends at the runner", only=("server: IP_TOS of the SYN",),
+    ),
+]
+
+GIVEN_UP = "open: a caller that gives up while it connects leaves an accepted connection"
+SOURCE_PORT = "open: the server sees another port than the caller has"
+BACKPRESSURE = "open: what lies between takes in more than the buffers of two TCP connections"
+OVERTAKEN = "open: a reset overtakes the bytes before it"
+LINGER = "open: close returns when the near runner has the bytes, not when the far program's kernel has"
+URGENT = "open: urgent data is lost"
+BURST = "open: of many connects at once some get EHOSTUNREACH after five seconds"
+
+# What is to go.
+OPEN = [
+    Known("GivenUp", [ACROSS], GIVEN_UP),
+    Known("FastOpenGivenUp", [ACROSS], GIVEN_UP),
+    Known("SimultaneousOpen", [ACROSS], "open: ECONNREFUSED where two SYNs cross"),
+    *[Known(case, [ACROSS], SOURCE_PORT) for case in ("SourcePort", "ChosenPort", "LowPort", "PortAgain", "PortTwice")],
+    Known("Stalled", [ACROSS], BACKPRESSURE),
+    Known("StalledSmall", [ACROSS], BACKPRESSURE),
+    Known("NotSentLowWater", [ACROSS], BACKPRESSURE, sometimes=True),
+    Known("BytesThenReset", [ACROSS], OVERTAKEN, sometimes=True),
+    Known("EarlyAnswer", [ACROSS], OVERTAKEN),
+    Known("LingerStalled", [ACROSS], LINGER, sometimes=True),
+    Known("LingerFar", [ACROSS], LINGER),
+    Known("ResetOnAccept", [ACROSS], "open: EHOSTUNREACH where the server resets at once on accept"),
+    *[
+        Known(case, [ACROSS], URGENT)
+        for case in ("OutOfBand", "ServerOutOfBand", "Inline", "UrgentEvents", "TwoUrgent", "UrgentEnd")
+    ],
+    Known("Hundred", [ACROSS], BURST, sometimes=True),
+    Known("TwoHundred", [ACROSS], BURST, sometimes=True),
+    Known("FiveHundred", [ACROSS], BURST),
+    Known("SmallBacklog", [ACROSS], BURST),
+    Known("Asyncio", [ACROSS], BURST, sometimes=True),
+    Known("Busy", [ACROSS], "open: EHOSTUNREACH after five seconds where the backlog stays full"),
+]
+
+KNOWN = BY_DESIGN + OPEN

@@ -1,0 +1,60 @@
+import Foundation
+
+/// `Documentation/transparency.md`: every case, and every difference that is known.
+///
+/// It follows from the tables alone, since the suite fails where what is seen is not what they say.
+struct Report {
+  let table: Table
+
+  static let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("../../Documentation/transparency.md").standardizedFileURL
+
+  static var isToBeWritten: Bool {
+    ProcessInfo.processInfo.environment["ISTBPF_WRITE_TABLE"] != nil
+  }
+
+  /// What the file is to say.
+  var text: String { Self.introduction + differences + cases }
+
+  private var differences: String {
+    var text = "\n## What differs\n\n| case | where | why |\n|---|---|---|\n"
+    for each in table.cases {
+      for one in table.known where one.key == each.key {
+        let paths = one.paths.count > 1 ? "everywhere" : one.paths[0].rawValue
+        let often = one.isCertain ? "" : ", sometimes"
+        text += "| \(each.title) | \(paths)\(often) | \(one.reason) |\n"
+      }
+    }
+    return text
+  }
+
+  private var cases: String {
+    var text = ""
+    var groups: [String] = []
+    for each in table.cases where !groups.contains(each.group) { groups.append(each.group) }
+    for group in groups {
+      text += "\n## \(group)\n\n"
+      for each in table.cases where each.group == group {
+        let differs = Path.allCases.filter { !table.known(of: each, on: $0).isEmpty }
+        let told =
+          differs.isEmpty ? "" : " (differs: \(differs.map(\.rawValue).joined(separator: ", ")))"
+        text += "- \(each.title)\(told)\n"
+      }
+    }
+    return text
+  }
+
+  private static let introduction = """
+    # What a program can tell
+
+    `Tests/TransparencyTests` has two unmodified programs do each of these cases on three paths: *direct*,
+    between two network namespaces that one veth joins; on *one runner*, as instances of two services; and
+    *across runners*. Everything that they can observe is compared with direct: what each call returns and its
+    errno, bytes, the order of bytes, end and reset, what poll and epoll report, addresses by their roles, options
+    of sockets, and whether an answer came in time. `./Scripts/test transparent` does it in \
+    about two minutes, and fails where something differs that is not listed here, or no longer differs and is. \
+    `./Scripts/test transparent CASE...` does some, by the names of their classes in the programs; \
+    `./Scripts/test transparent --write` writes this page.
+
+    """
+}

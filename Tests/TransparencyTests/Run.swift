@@ -1,0 +1,56 @@
+import Foundation
+import LinuxSystem
+import TestSupport
+
+/// The two programs of one path, and what they saw in each case.
+struct Run {
+  /// The addresses of both ends.
+  struct Ends {
+    let client = "198.18.1.2", server = "198.18.2.2"
+    /// What each asks for to reach the other, and a service without an instance.
+    let clientAsked: String, serverAsked: String, empty: String
+  }
+
+  private let ends: Ends
+  private let directory: String
+
+  /// Makes a directory that both programs can reach.
+  init(_ ends: Ends, _ laboratory: NamespaceLaboratory) throws {
+    let directory = "/tmp/istbpf-\(laboratory.uniqueName("transparent"))"
+    laboratory.atEnd { try? FileManager.default.removeItem(atPath: directory) }
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
+    (self.ends, self.directory) = (ends, directory)
+  }
+
+  /// The command of the program at the server's end.
+  var server: [String] { command("server", ends.server, ends.clientAsked, ends.client) }
+  /// The command of the program at the caller's end.
+  var client: [String] { command("client", ends.client, ends.serverAsked, ends.server) }
+
+  private func command(_ role: String, _ own: String, _ asked: String, _ peer: String) -> [String] {
+    let facts = [
+      "directory": directory, "own": own, "asked": asked, "peer": peer, "empty": ends.empty,
+      "own_asked": role == "server" ? ends.serverAsked : ends.clientAsked,
+    ]
+    let text = (try? JSONEncoder().encode(facts)).map { String(decoding: $0, as: UTF8.self) }
+    return Table.python
+      + [Table.directory.appendingPathComponent("peer.py").path, role, text ?? ""]
+  }
+
+  /// Has both do all cases, and returns what they saw.
+  func transcripts(
+    _ cases: [Case], _ server: Conversation, _ client: Conversation
+  ) throws -> [String: Transcript] {
+    // The long ones first; so many at once, since most wait for something else than the CPU.
+    let cases = cases.sorted { $0.limit > $1.limit }
+    for (chosen, width) in [(cases.filter { !$0.isAlone }, 12), (cases.filter(\.isAlone), 1)] {
+      let keys = chosen.map { "\"\($0.key)\"" }.joined(separator: ",")
+      let answer = try client.ask("[[\(keys)],\(width)]", patience: 300 * Double(slowness))
+      guard answer == "done" else { throw Unexpected(answer) }
+    }
+    return try Dictionary(
+      uniqueKeysWithValues: cases.map {
+        ($0.key, try Transcript(readingFrom: "\(directory)/\($0.key).json"))
+      })
+  }
+}
