@@ -58,6 +58,15 @@ public final class ClusterWire: Sendable {
     try ip("-n", name, "link", "set", port(number), "up")
   }
 
+  /// Whether the runners reach the hub, and so etcd, but not each other.
+  public func separateRunners(_ areSeparate: Bool) throws {
+    for number in 1...2 {
+      try ip(
+        "-n", name, "link", "set", port(number), "type", "bridge_slave",
+        "isolated", areSeparate ? "on" : "off")
+    }
+  }
+
   private func port(_ number: Int) -> String { "runner\(number)" }
 
   private func ip(_ arguments: String...) throws {

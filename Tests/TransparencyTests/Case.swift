@@ -8,6 +8,8 @@ struct Case: Decodable, Sendable {
   let title: String
   /// Whether nothing else may run meanwhile.
   let isAlone: Bool
+  /// Whether the wire between two hosts is cut meanwhile, which one runner has not.
+  let isCut: Bool
   /// How long it may take, in seconds.
   let limit: Int
 }

@@ -31,7 +31,13 @@ extension Run {
         laboratory.atEnd { program.stop() }
         return try ready(program)
       }
-      return try run.transcripts(cases, start(server, run.server), start(caller, run.client))
+      let wire = Wire {
+        for name in [caller, server] { try qdisc(name, "replace", "blackhole") }
+      } mend: {
+        for name in [caller, server] { try qdisc(name, "del") }
+      }
+      return try run.transcripts(
+        cases, start(server, run.server), start(caller, run.client), wire: wire)
     }
   }
 
@@ -67,7 +73,12 @@ extension Run {
         }
         guard areKnown else { throw Unexpected("an instance is not known") }
       }
-      transcripts = try run.transcripts(cases, server, client)
+      let wire = Wire {
+        try cluster.wire.separateRunners(true)
+      } mend: {
+        try cluster.wire.separateRunners(false)
+      }
+      transcripts = try run.transcripts(cases, server, client, wire: wire)
     }
     return transcripts
   }
@@ -84,6 +95,12 @@ extension Run {
     let line = try program.nextLine(patience: 60 * Double(slowness))
     guard line == "ready" else { throw Unexpected(line) }
     return program
+  }
+
+  private static func qdisc(_ name: String, _ verb: String, _ kind: String...) throws {
+    let result = try TestSupport.run(
+      ["tc", "-netns", name, "qdisc", verb, "dev", "veth", "root"] + kind)
+    guard result.status == 0 else { throw Unexpected(result.errors) }
   }
 
   private static func ip(_ arguments: String...) throws {

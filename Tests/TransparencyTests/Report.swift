@@ -22,7 +22,7 @@ struct Report {
       for one in table.known where one.key == each.key {
         let paths = one.paths.count > 1 ? "everywhere" : one.paths[0].rawValue
         let often = one.isCertain ? "" : ", sometimes"
-        text += "| \(each.title) | \(paths)\(often) | \(one.reason) |\n"
+        text += "| \(each.group): \(each.title) | \(paths)\(often) | \(one.reason) |\n"
       }
     }
     return text
@@ -51,9 +51,9 @@ struct Report {
     between two network namespaces that one veth joins; on *one runner*, as instances of two services; and
     *across runners*. Everything that they can observe is compared with direct: what each call returns and its
     errno, bytes, the order of bytes, end and reset, what poll and epoll report, addresses by their roles, options
-    of sockets, and whether an answer came in time. `./Scripts/test transparent` does it in \
-    about two minutes, and fails where something differs that is not listed here, or no longer differs and is. \
-    `./Scripts/test transparent CASE...` does some, by the names of their classes in the programs; \
+    of sockets, and whether an answer came in time. `./Scripts/test transparent` does it in
+    some two minutes, and fails where something differs that is not listed here, or no longer differs and is.
+    `./Scripts/test transparent CASE...` does some, by the names of their classes in the programs;
     `./Scripts/test transparent --write` writes this page.
 
     """

@@ -39,18 +39,55 @@ struct Run {
 
   /// Has both do all cases, and returns what they saw.
   func transcripts(
-    _ cases: [Case], _ server: Conversation, _ client: Conversation
+    _ cases: [Case], _ server: Conversation, _ client: Conversation, wire: Wire? = nil
   ) throws -> [String: Transcript] {
     // The long ones first; so many at once, since most wait for something else than the CPU.
-    let cases = cases.sorted { $0.limit > $1.limit }
-    for (chosen, width) in [(cases.filter { !$0.isAlone }, 12), (cases.filter(\.isAlone), 1)] {
-      let keys = chosen.map { "\"\($0.key)\"" }.joined(separator: ",")
-      let answer = try client.ask("[[\(keys)],\(width)]", patience: 300 * Double(slowness))
-      guard answer == "done" else { throw Unexpected(answer) }
-    }
+    let cases = cases.filter { !$0.isCut || wire != nil }.sorted { $0.limit > $1.limit }
+    try perform(cases.filter { !$0.isAlone && !$0.isCut }, atOnce: 12, client)
+    try perform(cases.filter(\.isAlone), atOnce: 1, client)
+    if let wire { try perform(cases.filter(\.isCut), cutting: wire, client) }
     return try Dictionary(
       uniqueKeysWithValues: cases.map {
         ($0.key, try Transcript(readingFrom: "\(directory)/\($0.key).json"))
       })
+  }
+
+  private func perform(_ cases: [Case], atOnce width: Int, _ client: Conversation) throws {
+    try begin(cases, atOnce: width, client)
+    try awaitEnd(client)
+  }
+
+  /// All at once; cuts the wire for twelve seconds when each is ready for it.
+  private func perform(_ cases: [Case], cutting wire: Wire, _ client: Conversation) throws {
+    guard !cases.isEmpty else { return }
+    try begin(cases, atOnce: cases.count, client)
+    let deadline = Date() + 30 * Double(slowness)
+    for each in cases {
+      while !FileManager.default.fileExists(atPath: "\(directory)/\(each.key).ready") {
+        guard Date() < deadline else { throw Unexpected("\(each.key) is not ready") }
+        usleep(20_000)
+      }
+    }
+    try wire.cut()
+    try note("cut")
+    sleep(12 * UInt32(slowness))
+    try wire.mend()
+    try note("mended")
+    try awaitEnd(client)
+  }
+
+  private func begin(_ cases: [Case], atOnce width: Int, _ client: Conversation) throws {
+    let keys = cases.map { "\"\($0.key)\"" }.joined(separator: ",")
+    try client.say("[[\(keys)],\(width)]")
+  }
+
+  private func awaitEnd(_ client: Conversation) throws {
+    let answer = try client.nextLine(patience: 300 * Double(slowness))
+    guard answer == "done" else { throw Unexpected(answer) }
+  }
+
+  /// Tells the programs by a file.
+  private func note(_ name: String) throws {
+    try "".write(toFile: "\(directory)/\(name)", atomically: true, encoding: .utf8)
   }
 }

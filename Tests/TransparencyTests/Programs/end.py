@@ -37,7 +37,7 @@ class End:
     """One end of a case: `asked` is the address that a caller asks for, `peer` the other's own."""
 
     def __init__(self, role, facts, case, channel, lines):
-        self.role, self.port = role, case.port
+        self.role, self.key, self.port = role, case.key, case.port
         self.own, self.asked, self.peer = facts["own"], facts["asked"], facts["peer"]
         self.own_asked, self.empty = facts["own_asked"], facts["empty"]
         self.directory = facts["directory"]
@@ -108,6 +108,22 @@ class End:
     def settle(self, seconds=0.15):
         """Lets what is on its way arrive."""
         time.sleep(seconds * SLOWNESS)
+
+    # The wire, which the tests cut and mend
+
+    def cut(self):
+        """Says that this case is ready; returns when the wire is cut."""
+        with open(f"{self.directory}/{self.key}.ready", "w"):
+            pass
+        self.await_file("cut")
+
+    def mended(self):
+        """Returns when the wire is as before."""
+        self.await_file("mended")
+
+    def await_file(self, name):
+        while not os.path.exists(f"{self.directory}/{name}"):
+            time.sleep(0.02)
 
     # Addresses
 

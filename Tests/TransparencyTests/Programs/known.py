@@ -72,6 +72,7 @@ BACKPRESSURE = "open: what lies between takes in more than the buffers of two TC
 OVERTAKEN = "open: a reset overtakes the bytes before it"
 LINGER = "open: close returns when the near runner has the bytes, not when the far program's kernel has"
 URGENT = "open: urgent data is lost"
+TIMERS = "open: the program's timers hold for the way to its own runner; the far way is given up after 30 s"
 BURST = "open: of many connects at once some get EHOSTUNREACH after five seconds"
 
 # What is to go.
@@ -82,7 +83,6 @@ OPEN = [
     *[Known(case, [ACROSS], SOURCE_PORT) for case in ("SourcePort", "ChosenPort", "LowPort", "PortAgain", "PortTwice")],
     Known("Stalled", [ACROSS], BACKPRESSURE),
     Known("StalledSmall", [ACROSS], BACKPRESSURE),
-    Known("NotSentLowWater", [ACROSS], BACKPRESSURE, sometimes=True),
     Known("BytesThenReset", [ACROSS], OVERTAKEN, sometimes=True),
     Known("EarlyAnswer", [ACROSS], OVERTAKEN),
     Known("LingerStalled", [ACROSS], LINGER, sometimes=True),
@@ -97,6 +97,9 @@ OPEN = [
     Known("FiveHundred", [ACROSS], BURST),
     Known("SmallBacklog", [ACROSS], BURST),
     Known("Asyncio", [ACROSS], BURST, sometimes=True),
+    *[Known(case, [ACROSS], TIMERS) for case in ("CutKeepalive", "CutServerKeepalive", "CutUserTimeout")],
+    Known("CutLinger", [ACROSS], LINGER),
+    Known("CutConnectWaits", [ACROSS], "open: EHOSTUNREACH after five seconds where the other runner does not answer"),
     Known("Busy", [ACROSS], "open: EHOSTUNREACH after five seconds where the backlog stays full"),
 ]
 

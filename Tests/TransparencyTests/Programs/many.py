@@ -15,7 +15,7 @@ def tally(outcomes):
     return str(dict(sorted(counts.items(), key=str)))
 
 
-def connect_at_once(t, count, patience=30.0):
+def connect_at_once(t, count, patience=20.0):
     """So many connects without waiting; the sockets, and what became of each."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     sockets = [t.socket() for _ in range(count)]
@@ -41,7 +41,7 @@ def accept_all(t, backlog, count):
     """Accepts so many, each of which is greeted and held."""
     listener = t.listener(backlog=backlog)
     t.tell()
-    listener.settimeout(25)
+    listener.settimeout(15)
     try:
         for number in range(count):
             s, _ = listener.accept()
@@ -93,7 +93,7 @@ class Busy:
         t.tell()
         t.hear()
         time.sleep(8)
-        listener.settimeout(40)
+        listener.settimeout(20)
         for _ in range(60):
             t.keep(listener.accept()[0])
         t.hear()
@@ -101,7 +101,7 @@ class Busy:
     def client(t):
         t.hear()
         t.tell()
-        connect_at_once(t, 60, patience=50)
+        connect_at_once(t, 60, patience=25)
         t.tell()
 
 
@@ -112,7 +112,7 @@ class SmallBacklog:
 
     def client(t):
         t.hear()
-        connect_at_once(t, 300, patience=50)
+        connect_at_once(t, 300, patience=25)
         t.tell()
 
 

@@ -35,7 +35,7 @@ def case(group, title, limit=20, alone=False, cut=False):
 
 def load():
     """Fills the table: a module for each group. Their order is the documentation's."""
-    import connecting, names, transfer, ending, waiting, options, urgent, many  # noqa: F401
+    import connecting, names, transfer, ending, waiting, options, urgent, many, cut  # noqa: F401
 
     return CASES
 
@@ -45,7 +45,10 @@ def listed():
     from known import KNOWN
 
     cases = [
-        {"key": c.key, "group": c.group, "title": c.title, "limit": c.limit, "isAlone": c.alone}
+        {
+            "key": c.key, "group": c.group, "title": c.title,
+            "limit": c.limit, "isAlone": c.alone, "isCut": c.cut,
+        }
         for c in load().values()
     ]
     known = [

@@ -500,7 +500,7 @@ class NotSentLowWater:
         fill(s)
         t.events("poll", s, mask=select.POLLOUT)
         unsent = struct.unpack("i", fcntl.ioctl(s, SIOCOUTQNSD, b"\0" * 4))[0]
-        t.see("SIOCOUTQNSD", size_class(unsent, 256))
+        t.see("SIOCOUTQNSD", size_class(unsent, 1024))
         t.meet()
 
 
