@@ -66,41 +66,21 @@ BY_DESIGN = [
     ),
 ]
 
-GIVEN_UP = "open: a caller that gives up while it connects leaves an accepted connection"
-SOURCE_PORT = "open: the server sees another port than the caller has"
+SOURCE_PORT = "open: where the caller uses a port again at once, the server sees another"
 BACKPRESSURE = "open: what lies between takes in more than the buffers of two TCP connections"
-OVERTAKEN = "open: a reset overtakes the bytes before it"
 LINGER = "open: close returns when the near runner has the bytes, not when the far program's kernel has"
-URGENT = "open: urgent data is lost"
 TIMERS = "open: the program's timers hold for the way to its own runner; the far way is given up after 30 s"
-BURST = "open: of many connects at once some get EHOSTUNREACH after five seconds"
 
 # What is to go.
 OPEN = [
-    Known("GivenUp", [ACROSS], GIVEN_UP),
-    Known("FastOpenGivenUp", [ACROSS], GIVEN_UP),
-    Known("SimultaneousOpen", [ACROSS], "open: ECONNREFUSED where two SYNs cross"),
-    *[Known(case, [ACROSS], SOURCE_PORT) for case in ("SourcePort", "ChosenPort", "LowPort", "PortAgain", "PortTwice")],
+    Known("PortAgain", [ACROSS], SOURCE_PORT),
     Known("Stalled", [ACROSS], BACKPRESSURE),
     Known("StalledSmall", [ACROSS], BACKPRESSURE),
-    Known("BytesThenReset", [ACROSS], OVERTAKEN, sometimes=True),
-    Known("EarlyAnswer", [ACROSS], OVERTAKEN),
     Known("LingerStalled", [ACROSS], LINGER, sometimes=True),
     Known("LingerFar", [ACROSS], LINGER),
-    Known("ResetOnAccept", [ACROSS], "open: EHOSTUNREACH where the server resets at once on accept"),
-    *[
-        Known(case, [ACROSS], URGENT)
-        for case in ("OutOfBand", "ServerOutOfBand", "Inline", "UrgentEvents", "TwoUrgent", "UrgentEnd")
-    ],
-    Known("Hundred", [ACROSS], BURST, sometimes=True),
-    Known("TwoHundred", [ACROSS], BURST, sometimes=True),
-    Known("FiveHundred", [ACROSS], BURST),
-    Known("SmallBacklog", [ACROSS], BURST),
-    Known("Asyncio", [ACROSS], BURST, sometimes=True),
-    *[Known(case, [ACROSS], TIMERS) for case in ("CutKeepalive", "CutServerKeepalive", "CutUserTimeout")],
     Known("CutLinger", [ACROSS], LINGER),
+    *[Known(case, [ACROSS], TIMERS) for case in ("CutKeepalive", "CutServerKeepalive", "CutUserTimeout")],
     Known("CutConnectWaits", [ACROSS], "open: EHOSTUNREACH after five seconds where the other runner does not answer"),
-    Known("Busy", [ACROSS], "open: EHOSTUNREACH after five seconds where the backlog stays full"),
 ]
 
 KNOWN = BY_DESIGN + OPEN
