@@ -84,7 +84,7 @@ expect "a port of db on which nobody listens is refused" '^ECONNREFUSED$' \
 
 say "who encrypts"
 encryption() { on 1 status | grep '^cluster'; }
-expect "as runner 1 says" 'encrypted by (the kernel|OpenSSL)' encryption
+expect "as runner 1 says" 'encrypted by (the kernel|istbpfd)' encryption
 if [[ $(encryption) == *"by the kernel"* ]]; then
   for session in TlsCurrTxSw TlsCurrRxSw; do
     expect "as the kernel counts there ($session)" '^[1-9][0-9]*$' \

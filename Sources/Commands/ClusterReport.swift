@@ -35,7 +35,7 @@ struct ClusterReport: Encodable {
   /// What to show people.
   var text: String {
     let encryption =
-      kernelTLS ? "encrypted by the kernel" : "encrypted by OpenSSL: \(kernelTLSProblem)"
+      kernelTLS ? "encrypted by the kernel" : "encrypted by istbpfd: \(kernelTLSProblem)"
     var lines = [
       "cluster \(name): \(runners.count(where: \.present)) runners, tunnels at \(tunnelAddress), \(encryption)",
       "\(kernelTunnels) tunnels in the kernel, \(userSpaceTunnels) in user space, \(streams) connections",

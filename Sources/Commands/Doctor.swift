@@ -83,8 +83,8 @@ struct Doctor: AsyncParsableCommand {
       },
       check(
         "kernel TLS",
-        "tunnels to other runners are encrypted by OpenSSL, which takes more CPU; load it with "
-          + "`modprobe -a tls gcm ctr ghash_generic aesni_intel`, where the kernel has these modules",
+        "istbpfd encrypts tunnels to other runners itself, in user space; to have the kernel do it, load "
+          + "`modprobe -a tls gcm ctr ghash_generic aesni_intel`, where it has these modules",
         .note
       ) {
         if case .unavailable(let reason) = KernelTLS.probe() { throw Absent(reason) }

@@ -50,7 +50,7 @@ extension Runner {
   private func addTunnels(to metrics: inout MetricsText) {
     guard let remote, let counters = remote.counters else { return }
     metrics.add(
-      .gauge, "istbpf_kernel_tls", "1 where the kernel can encrypt tunnels, 0 where OpenSSL does.",
+      .gauge, "istbpf_kernel_tls", "1 where the kernel can encrypt tunnels, 0 where istbpfd does.",
       remote.kernelTLS == .available ? 1 : 0)
     metrics.add(
       .gauge, "istbpf_tunnels", "Tunnels that live, by where this runner encrypts them.",

@@ -336,7 +336,7 @@ package nonisolated struct Istbpf_Control_V1_ClusterStatus: Sendable {
   /// Where this runner takes tunnels.
   package var tunnelAddress: String = String()
 
-  /// Why the kernel does not encrypt tunnels here, so that OpenSSL does; empty where the kernel does.
+  /// Why the kernel does not encrypt tunnels here, so that istbpfd does; empty where the kernel does.
   package var kernelTlsProblem: String = String()
 
   /// Tunnels that live, by where this runner encrypts them.
