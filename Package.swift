@@ -257,8 +257,8 @@ let package = Package(
     .testTarget(
       name: "ScenarioTests",
       dependencies: [
-        "CLinux", "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "Relay", "Runner",
-        "TestSupport", "Tunnel", "TunnelTestSupport",
+        "CLibbpf", "CLinux", "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "Relay",
+        "Runner", "TestSupport", "Tunnel", "TunnelTestSupport",
       ],
       swiftSettings: strict),
   ],

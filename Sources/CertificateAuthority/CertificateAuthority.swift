@@ -219,6 +219,7 @@ public struct CertificateAuthority {
   /// Writes a file whole or not at all, with its mode from the first moment.
   public static func write(_ text: String, to file: URL, mode: Int = 0o644) throws {
     let new = file.appendingPathExtension("new")
+    // None is there, unless something broke off; `write` says what is wrong.
     try? FileManager.default.removeItem(at: new)
     guard
       FileManager.default.createFile(

@@ -67,6 +67,7 @@ struct Joining {
   /// Moving one waits for a grace period of RCU, some 10 ms (rcu_sync_enter in kernel/rcu/sync.c), unless
   /// another such wait has just ended: so it begins here, while there is other work.
   private static func beginGracePeriod() {
+    // Only for the time that it saves: `enter` throws what is wrong.
     try? CgroupHierarchy.find().cgroup(of: getpid()).add(getpid())
   }
 

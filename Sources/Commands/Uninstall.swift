@@ -72,7 +72,7 @@ struct Uninstall: ParsableCommand {
   }
 
   private func endInstances(_ cgroups: [Cgroup]) throws {
-    let live = cgroups.filter { (try? $0.isPopulated()) == true }
+    let live = try cgroups.filter { try $0.hasProcesses() }
     guard !live.isEmpty else { return }
     guard force else {
       throw Refusal(

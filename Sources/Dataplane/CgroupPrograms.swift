@@ -97,6 +97,7 @@ struct CgroupPrograms: Sendable {
     let descriptor = bpf_prog_get_fd_by_id(id)
     guard descriptor >= 0 else { return "" }
     defer { close(descriptor) }
+    // Without a name it is taken for none of ours, and shown as missing.
     return (try? string(of: information(of: descriptor, named: "\(id)").name)) ?? ""
   }
 

@@ -156,6 +156,12 @@ public final class Dataplane: Sendable {
     try maps.fabricLinks.entries().map { Identity($0.value) }
   }
 
+  /// The id of an instance's cgroup, as it was when it was identified; nil where it was not.
+  public func cgroup(of identity: Identity) throws(DataplaneError) -> UInt64? {
+    let link = try maps.fabricLinks.value(at: UInt32(identity.ifindex))
+    return link.flatMap { $0.cgroup_id == 0 ? nil : $0.cgroup_id }
+  }
+
   /// An instance ended: its link and what is left of its listening sockets go.
   public func forget(_ identity: Identity) throws(DataplaneError) {
     try maps.fabricLinks.remove(UInt32(identity.ifindex))

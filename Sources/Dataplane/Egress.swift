@@ -34,6 +34,13 @@ extension Dataplane {
       try maps.egress.remove(ist_egress_key(rule, service: service, deployment: deployment))
     }
   }
+
+  /// The same for all rules of a deployment (by id) that is no more.
+  public func withdrawEgress(ofDeployment deployment: UInt16) throws(DataplaneError) {
+    for (service, rules) in try egress(ofDeployment: deployment) {
+      try revoke(rules, service: service, deployment: deployment)
+    }
+  }
 }
 
 extension ist_egress_key {

@@ -79,6 +79,7 @@ private struct UntoldEvents: Sendable {
   /// What went untold since the last call; forgets instances that ended, once that is told. The map
   /// may be changing: what is missed now is found next time.
   mutating func changes() -> [Told] {
+    // Counts only grow: what cannot be read now is found next time.
     guard let entries = try? state.maps.eventRates.entries(), let names = try? Names(state) else {
       return []
     }
@@ -87,6 +88,7 @@ private struct UntoldEvents: Sendable {
     for (ifindex, rate) in entries {
       let before = seen[ifindex] ?? (0, 0)
       if isGone(ifindex) {
+        // Or with the next look.
         try? state.maps.eventRates.remove(ifindex)
       } else {
         now[ifindex] = (rate.denials_untold, rate.flows_untold)
@@ -104,9 +106,11 @@ private struct UntoldEvents: Sendable {
 
   /// Whether no instance has this link. 0 is who has no identity, and stays.
   private func isGone(_ ifindex: UInt32) -> Bool {
-    guard ifindex != 0, let link = try? state.maps.fabricLinks.value(at: ifindex) else {
-      return ifindex != 0
+    guard ifindex != 0 else { return false }
+    do {
+      return try (state.maps.fabricLinks.value(at: ifindex)?.deployment ?? 0) == 0
+    } catch {
+      return false
     }
-    return link.deployment == 0
   }
 }

@@ -37,7 +37,8 @@ extension FabricNamespace {
         try setUpFabric(link, outside)
         try inside.awaitOperation(of: link.ifindex, InstanceLink.instanceEndName)
       } catch {
-        // The other end goes with it, and the addresses, routes and neighbours of both.
+        // The other end goes with it, and the addresses, routes and neighbours of both. The error that
+        // counts is the first; a link that stays passes nothing but what its switch allows.
         try? outside.deleteLink(link.ifindex, link.name)
         throw explain(error, link, netns)
       }
@@ -100,10 +101,11 @@ extension FabricNamespace {
       return "\(netns.path) has a link with number \(link.ifindex) already"
     }
     guard error.errno == .fileExists else { return nil }
-    if outside.hasLink(link.ifindex) {
+    // What cannot be asked only makes the hint less precise.
+    if (try? outside.hasLink(link.ifindex)) == true {
       return "fabric \(name) has a link with number \(link.ifindex) already"
     }
-    if outside.ifindex(of: link.name) != nil {
+    if (try? outside.ifindex(of: link.name)) != nil {
       return "fabric \(name) has a link of that name already"
     }
     return "\(netns.path) has an ist0 already: it belongs to one instance only"

@@ -63,6 +63,7 @@ public struct FabricNamespace: Hashable, Sendable {
             type: UInt8(RTN_LOCAL), scope: RT_SCOPE_HOST))
       }
     } catch {
+      // What stays is adopted when it is created again; the error that counts is the first.
       if isNew { try? delete() }
       throw error
     }

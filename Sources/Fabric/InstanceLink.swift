@@ -20,9 +20,10 @@ public struct InstanceLink: Hashable, Sendable {
   /// The name of the instance's end.
   public static let instanceEndName = "ist0"
 
-  /// Whether a network namespace has a link with this number; false where it cannot be looked into.
-  public static func isIn(_ namespace: NetworkNamespace, ifindex: Int32) -> Bool {
-    (try? namespace.perform { try NetlinkSocket().hasLink(ifindex) }) ?? false
+  /// Whether a network namespace has a link with this number; throws `SystemError` where it cannot be
+  /// looked into.
+  public static func isIn(_ namespace: NetworkNamespace, ifindex: Int32) throws -> Bool {
+    try namespace.perform { try NetlinkSocket().hasLink(ifindex) }
   }
 
   /// The gateway to the range, as an instance sees it: link-local, and nowhere answered by ARP.

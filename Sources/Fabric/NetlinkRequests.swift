@@ -94,23 +94,22 @@ extension NetlinkSocket {
   }
 
   /// The number of the link `name`; nil where there is none.
-  func ifindex(of name: String) -> Int32? {
-    var link: OpaquePointer?
-    guard (try? request("find link", name) { rtnl_link_get_kernel($0, 0, name, &link) }) != nil
-    else { return nil }
-    defer { rtnl_link_put(link) }
-    return rtnl_link_get_ifindex(link)
-  }
+  func ifindex(of name: String) throws -> Int32? { try ifindex(of: 0, name, called: name) }
 
   /// Whether a link has the number `ifindex`.
-  func hasLink(_ ifindex: Int32) -> Bool {
+  func hasLink(_ ifindex: Int32) throws -> Bool {
+    try self.ifindex(of: ifindex, nil, called: "\(ifindex)") != nil
+  }
+
+  private func ifindex(of ifindex: Int32, _ name: String?, called text: String) throws -> Int32? {
     var link: OpaquePointer?
-    guard
-      (try? request("find link", "\(ifindex)") { rtnl_link_get_kernel($0, ifindex, nil, &link) })
-        != nil
-    else { return false }
-    rtnl_link_put(link)
-    return true
+    do {
+      try request("find link", text) { rtnl_link_get_kernel($0, ifindex, name, &link) }
+    } catch let error as SystemError where error.errno == .noDevice {
+      return nil
+    }
+    defer { rtnl_link_put(link) }
+    return rtnl_link_get_ifindex(link)
   }
 
   /// All links but the loopback, by number.

@@ -37,7 +37,7 @@ public struct ReplayLink: ~Copyable, Sendable {
     nearIfindex = ifindex + 1
     socket = try fabric.open().perform {
       let netlink = try NetlinkSocket()
-      if !netlink.hasLink(ifindex) {
+      if try !netlink.hasLink(ifindex) {
         try netlink.addPair(
           VethEnd(Self.nearName, ifindex + 1, Self.nearHardwareAddress),
           // The address that the switch's frames are for, so that they are the stack's.

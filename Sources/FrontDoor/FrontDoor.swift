@@ -12,7 +12,7 @@ import Synchronization
 /// told to HAProxy while it runs. What fails is tried again, and meanwhile what runs goes on.
 public actor FrontDoor {
   private let executor = KernelExecutor()
-  /// A thread of its own: see `KernelExecutor`.
+  /// A Dispatch queue of its own: see `KernelExecutor`.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
   }
@@ -95,6 +95,7 @@ public actor FrontDoor {
     if let objection = try ProxyProcess.objection(
       to: generation.configuration, log: "\(generation.directory)/check.log")
     {
+      // Nothing uses it, and the next configuration that is taken removes it.
       try? FileManager.default.removeItem(atPath: generation.directory)
       throw FrontDoorProblem("haproxy does not take its configuration: \(objection)")
     }
@@ -156,6 +157,7 @@ public actor FrontDoor {
   /// Until the worker says that it has `generation`.
   private func awaitTakeover(of generation: FrontDoorPaths.Generation) throws {
     for _ in 0..<400 {
+      // While HAProxy begins, its socket answers nothing: that ends with the error below.
       let answer = try? UnixSocket.ask("show info\n", at: paths.workerSocket)
       if answer?.contains("description: \(generation.description)\n") == true { return }
       if process?.hasEnded == true {
@@ -169,6 +171,7 @@ public actor FrontDoor {
     throw FrontDoorProblem("haproxy did not take its new configuration over within 10 s")
   }
 
+  /// What cannot be removed is removed with the next.
   private func removeGenerations(but generation: FrontDoorPaths.Generation) {
     let manager = FileManager.default
     for name in (try? manager.contentsOfDirectory(atPath: paths.generations)) ?? []

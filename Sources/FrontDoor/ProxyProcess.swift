@@ -12,6 +12,7 @@ struct ProxyProcess: Sendable {
   /// The one that listens at the master's socket and is HAProxy's user's; nil where there is none.
   static func running(_ paths: FrontDoorPaths) -> ProxyProcess? {
     guard let process = UnixSocket.listener(at: paths.masterSocket),
+      // Without the user HAProxy cannot be started either, and that is told.
       let user = try? Credentials(lookingUp: FrontDoorSettings.user),
       let handle = try? ProcessHandle(process), handle.user == user.uid
     else { return nil }

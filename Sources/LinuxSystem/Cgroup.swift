@@ -81,6 +81,17 @@ public struct Cgroup: Hashable, Sendable {
     Self.isPopulated(accordingTo: try SmallFile.read(eventsPath))
   }
 
+  /// The same, and false where it does not exist, or ceases to while it is asked.
+  public func hasProcesses() throws -> Bool {
+    do {
+      return try isPopulated()
+    } catch let error as SystemError
+      where error.errno == .noSuchFileOrDirectory || error.errno == Errno(rawValue: ENODEV)
+    {
+      return false
+    }
+  }
+
   static func isPopulated(accordingTo events: String) -> Bool {
     events.split(separator: "\n").contains("populated 1")
   }

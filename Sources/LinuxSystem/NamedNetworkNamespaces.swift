@@ -39,6 +39,7 @@ extension NetworkNamespace {
         }
         return try NetworkNamespace(path: path)
       } catch {
+        // What stays is an empty file, which is taken over; the error that counts is the first.
         try? delete(named: name)
         throw error
       }

@@ -38,6 +38,7 @@ struct DeploymentIDs: Codable, Hashable, Sendable {
       used[text] = nil
       released.append(Released(name: name, id: id))
     }
+    // One that gets none is not shown (`EtcdRegistry.makeView`), and is told so when it is declared here.
     for name in names.sorted() { _ = try? id(of: name) }
   }
 }

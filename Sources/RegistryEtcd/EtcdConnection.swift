@@ -42,6 +42,7 @@ final class EtcdConnection: Sendable {
     watch = Etcdserverpb_Watch.Client(wrapping: client)
     lease = Etcdserverpb_Lease.Client(wrapping: client)
     auth = Etcdserverpb_Auth.Client(wrapping: client)
+    // Ends with `close`; what goes wrong before is the error of each call.
     running = Task { [client] in try? await client.runConnections() }
   }
 

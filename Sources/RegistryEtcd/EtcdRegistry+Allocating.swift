@@ -21,6 +21,7 @@ extension EtcdRegistry {
         try registry.save { $0.instances.append(.init(instance: instance, token: holder.token)) }
       } catch {
         // What is not remembered must not run: the next daemon would take its number from it.
+        // What stays in etcd although this fails, the next lease puts right (`reassert`).
         try? await registry.retrying("instance \(instance.id)") { registry in
           try await registry.removeFromEtcd(instance)
         }

@@ -11,6 +11,7 @@ extension EtcdRegistry {
     var places: Set<Place> = Set(state.instances.map { Place($0.instance) })
     for value in try await client.list(keys.allocations).values {
       guard case .instanceNumbers(let deployment, let number) = keys.subject(of: value.key),
+        // One that cannot be read is passed over in the listing too, where it is logged.
         let numbers = try? RecordCoding.decode(InstanceNumbers.self, from: value.value),
         !numbers.numbers(of: configuration.runner).isEmpty
       else { continue }

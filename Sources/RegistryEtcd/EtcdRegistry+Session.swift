@@ -15,6 +15,7 @@ extension EtcdRegistry {
   func establish() async throws {
     let new = try await client.grantLease(seconds: configuration.leaseSeconds)
     do { try await takeName(lease: new) } catch {
+      // Or it runs out by itself.
       try? await client.revokeLease(new)
       throw error
     }

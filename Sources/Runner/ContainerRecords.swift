@@ -7,8 +7,24 @@ import Model
 struct ContainerRecords: Sendable {
   let directory: String
 
-  /// The record of the instance with the link number `ifindex`; nil where it is no container's.
-  func record(of ifindex: Int32) -> ContainerRecord? { read(path(of: ifindex)) }
+  /// The record of the instance with the link number `ifindex`; nil where it is no container's. Throws
+  /// `RunnerError.damagedRecord`: taken for none, an instance would be looked for in another cgroup, and
+  /// its number given away while it runs.
+  func record(of ifindex: Int32) throws -> ContainerRecord? {
+    let path = path(of: ifindex)
+    do {
+      return try JSONDecoder().decode(
+        ContainerRecord.self, from: Data(try SmallFile.bytes(of: path)))
+    } catch let error as SystemError where error.errno == .noSuchFileOrDirectory {
+      return nil
+    } catch {
+      throw RunnerError.damagedRecord(path: path, problem: Self.text(of: error))
+    }
+  }
+
+  private static func text(of error: any Error) -> String {
+    error is DecodingError ? "it is not JSON as istbpfd writes it" : "\(error)"
+  }
 
   /// Writes a record whole.
   func write(_ record: ContainerRecord, of ifindex: Int32) throws {
@@ -23,11 +39,11 @@ struct ContainerRecords: Sendable {
     if SmallFile.exists(path) { try FileManager.default.removeItem(atPath: path) }
   }
 
-  /// Every record there is, by link number.
+  /// Every record there is, by link number. Throws as `record` does.
   func all() throws -> [Int32: ContainerRecord] {
     var records: [Int32: ContainerRecord] = [:]
     for name in try DirectoryListing.names(in: directory) {
-      guard let ifindex = Int32(name.prefix { $0 != "." }), let record = record(of: ifindex)
+      guard let ifindex = Int32(name.prefix { $0 != "." }), let record = try record(of: ifindex)
       else { continue }
       records[ifindex] = record
     }
@@ -36,17 +52,12 @@ struct ContainerRecords: Sendable {
 
   /// Whether a process runs in any container's cgroup, or that cannot be told.
   var areAnyPopulated: Bool {
-    guard let records = try? all() else { return true }
-    return records.values.contains { record in
-      let cgroup = Cgroup(path: record.cgroupPath)
-      return cgroup.exists && (try? cgroup.isPopulated()) != false
+    do {
+      return try all().values.contains { try Cgroup(path: $0.cgroupPath).hasProcesses() }
+    } catch {
+      return true
     }
   }
 
   private func path(of ifindex: Int32) -> String { "\(directory)/\(ifindex).json" }
-
-  private func read(_ path: String) -> ContainerRecord? {
-    guard let text = try? SmallFile.bytes(of: path) else { return nil }
-    return try? JSONDecoder().decode(ContainerRecord.self, from: Data(text))
-  }
 }

@@ -62,7 +62,7 @@ public enum Daemon {
           door: door,
           services: try PublicServices(
             relay: relay, configuration: configuration, paths: paths, logger: logger),
-          registry: registry, configuration: configuration, paths: paths))
+          registry: registry, configuration: configuration, paths: paths, logger: logger))
     }
     services += [
       InstanceWatchService(runner: runner),
@@ -113,7 +113,7 @@ public enum Daemon {
 
   /// Whether a process runs in any instance, or that cannot be told.
   private static func isPopulated(_ instancesRoot: Cgroup) -> Bool {
-    instancesRoot.exists && (try? instancesRoot.isPopulated()) != false
+    (try? instancesRoot.hasProcesses()) != false
   }
 
   private static func checkMachine() throws {

@@ -1,4 +1,5 @@
 import FrontDoor
+import Logging
 import Model
 import Registry
 import ServiceLifecycle
@@ -10,6 +11,7 @@ struct FrontDoorService: ServiceLifecycle.Service {
   let registry: any SharedRegistry
   let configuration: RunnerConfiguration
   let paths: FrontDoorPaths
+  let logger: Logger
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
@@ -18,8 +20,18 @@ struct FrontDoorService: ServiceLifecycle.Service {
           group.addTask { for await view in await registry.views() { await follow(view) } }
         }
         group.addTask {
+          var problem: String?
+          // Throws where the task is cancelled.
           while (try? await Task.sleep(for: Self.interval)) != nil {
-            if configuration.cluster == nil, let view = try? await ownView() { await follow(view) }
+            if configuration.cluster == nil {
+              do {
+                await follow(try await ownView())
+                problem = nil
+              } catch {
+                if problem != "\(error)" { logger.error("the front door stays as it is: \(error)") }
+                problem = "\(error)"
+              }
+            }
             await door.tend()
           }
         }

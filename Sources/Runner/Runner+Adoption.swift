@@ -24,11 +24,13 @@ extension Runner {
       let place = Identity(
         deployment: deployment.id,
         address: plan.instanceAddress(instance.serviceNumber, instance.number))
-      let record = containerRecords.record(of: place.ifindex)
+      let record = try containerRecords.record(of: place.ifindex)
       let found = running(
         instance, of: deployment, record: record?.instance == instance.id ? record : nil)
       running[instance.id] = found
-      if (try? found.cgroup.isPopulated()) != true || found.record?.isAttached == false {
+      // Where it cannot be told, the daemon does not start: an instance that lives must not be taken for
+      // one that ended, since its number would be another's.
+      if try !found.cgroup.hasProcesses() || found.record?.isAttached == false {
         ended.append(found)
       }
     }
@@ -39,7 +41,11 @@ extension Runner {
       try readopt(found)
     }
     for deployment in deployments {
-      try await publish(deployment)
+      let services = try await registry.services(of: deployment.name)
+      do { try apply(services, of: deployment) } catch {
+        // It goes on as it was, and is tried again.
+        logger.error("\(deployment.name) is not in effect as it is declared: \(error)")
+      }
       let fabric = fabric(of: deployment.name)
       if fabric.exists { try remote?.serve(deployment, fabric: fabric) }
     }
@@ -64,18 +70,11 @@ extension Runner {
     try watch.add(found.cgroup)
   }
 
-  private func publish(_ deployment: Deployment) async throws {
-    try dataplane.publish(deployment: deployment)
-    let services = try await registry.services(of: deployment.name)
-    for service in services { try publish(service, of: deployment) }
-    try publishEgress(of: services, in: deployment)
-  }
-
   /// Those that are nobody are of dismissed instances.
   private func refuseUnknownInstances() throws {
     let known = Set(running.values.map(\.cgroup))
     var unknown = try instancesRoot.children().flatMap { try $0.children() }
-      .filter { !known.contains($0) && (try? $0.isPopulated()) == true }
+      .filter { try !known.contains($0) && $0.hasProcesses() }
     let nobody = try unknown.filter { try !dataplane.isIdentified(cgroup: try $0.id()) }
     unknown.removeAll(where: nobody.contains)
     dismissed.formUnion(nobody)
@@ -101,9 +100,7 @@ extension Runner {
       try dataplane.forget(identity)
     }
     for id in try dataplane.publishedDeployments() where !ids.contains(id) {
-      for (service, rules) in try dataplane.egress(ofDeployment: id) {
-        try dataplane.revoke(rules, service: service, deployment: id)
-      }
+      try dataplane.withdrawEgress(ofDeployment: id)
       try dataplane.withdraw(deployment: id)
     }
     let names = Set(deployments.map(\.name))

@@ -1,4 +1,3 @@
-import Dataplane
 import Model
 import Registry
 
@@ -7,8 +6,8 @@ extension Runner {
   /// Follows what changes on any runner, until the task is cancelled: services and the instances of
   /// others become known to connect(), or cease to be.
   ///
-  /// A view that cannot be taken over whole is tried again with the next one; what is not in it any
-  /// more goes last, so that nothing is emptied first.
+  /// What of a view cannot be taken over is tried again, with the next one or after a while; what is not
+  /// in it any more goes last, so that nothing is emptied first.
   public func follow(_ views: AsyncStream<ClusterView>) async {
     for await new in views {
       do {
@@ -36,42 +35,32 @@ extension Runner {
     remote?.directory.update(new)
     report(new.condition, before: old?.condition)
     let changes = new.changes(since: old)
-    guard !changes.isEmpty else { return }
+    guard !changes.isEmpty || !unapplied.isEmpty else { return }
 
-    let deployments = Dictionary(uniqueKeysWithValues: new.deployments.map { ($0.name, $0) })
-    for deployment in changes.deployments.added { try dataplane.publish(deployment: deployment) }
-    let moved = Set(
-      (changes.instances.added + changes.instances.removed).map {
-        ServicePlace(deployment: $0.deployment, number: $0.serviceNumber)
-      })
-    let changedServices = Set(changes.services.added)
-    for service in new.services
-    where changedServices.contains(service)
-      || moved.contains(ServicePlace(deployment: service.deployment, number: service.number))
-    {
-      if let deployment = deployments[service.deployment] { try publish(service, of: deployment) }
-    }
-    let kept = Set(new.services.map { ServicePlace(deployment: $0.deployment, number: $0.number) })
-    for service in changes.services.removed
-    where !kept.contains(ServicePlace(deployment: service.deployment, number: service.number)) {
-      let deployment = old?.deployments.first { $0.name == service.deployment }
-      if let deployment {
-        try dataplane.withdraw(service: service.number, deployment: deployment.id)
+    var steps = Steps()
+    let services = Dictionary(grouping: new.services, by: \.deployment)
+    let kept = Set(new.services.map(ServicePlace.init))
+    let removed = changes.services.removed.filter { !kept.contains(ServicePlace($0)) }
+    let moved = Set((changes.instances.added + changes.instances.removed).map(ServicePlace.init))
+    // Those of which something failed as a whole, so that what failed is not lost.
+    let redeclared = Set((changes.services.added + changes.services.removed).map(\.deployment))
+      .union(changes.deployments.added.map(\.name)).union(unapplied.map(\.name))
+    for deployment in new.deployments {
+      let services = services[deployment.name] ?? []
+      if redeclared.contains(deployment.name) {
+        let removed = removed.filter { $0.deployment == deployment.name }.map(\.number)
+        steps.attempt { try apply(services, of: deployment, removed: removed) }
+      } else {
+        for service in services where moved.contains(ServicePlace(service)) {
+          steps.attempt { try publish(service, of: deployment) }
+        }
       }
     }
-    for name in Set((changes.services.added + changes.services.removed).map(\.deployment)) {
-      guard let deployment = deployments[name] else { continue }
-      try publishEgress(of: new.services.filter { $0.deployment == name }, in: deployment)
+    let names = Set(new.deployments.map(\.name))
+    for deployment in changes.deployments.removed where !names.contains(deployment.name) {
+      steps.attempt { try withdraw(deployment) }
     }
-    for deployment in changes.deployments.removed where deployments[deployment.name] == nil {
-      try withdraw(deployment)
-    }
-    for name in Set((changes.services.added + changes.services.removed).map(\.deployment)) {
-      let services = new.services.filter { $0.deployment == name }
-      for instance in running.values where instance.instance.deployment == name {
-        try writeHostsFile(of: instance, services: services)
-      }
-    }
+    if let first = steps.errors.first { throw first }
   }
 
   private func report(_ condition: ClusterCondition, before: ClusterCondition?) {
@@ -97,5 +86,10 @@ extension Runner {
   private struct ServicePlace: Hashable {
     let deployment: DeploymentName
     let number: ServiceNumber
+
+    init(_ service: Service) { (deployment, number) = (service.deployment, service.number) }
+    init(_ instance: Instance) {
+      (deployment, number) = (instance.deployment, instance.serviceNumber)
+    }
   }
 }

@@ -53,7 +53,7 @@ extension Runner {
     let cgroup = try CgroupHierarchy.find().cgroup(of: process)
     // An engine that starts a container again may use the same cgroup and namespace.
     for ended in running.values
-    where ended.record != nil && (try? ended.cgroup.isPopulated()) != true { await end(ended) }
+    where try ended.record != nil && !ended.cgroup.hasProcesses() { await end(ended) }
     guard try cgroup.isOwn(of: process) else {
       throw unusable(
         "its cgroup \(cgroup.path) is not its own: does the engine run without cgroups, or does the "
@@ -106,7 +106,7 @@ extension Runner {
     // Those that are nobody are dismissed.
     let live = try orphans.values.filter { record in
       let cgroup = Cgroup(path: record.cgroupPath)
-      guard record.isAttached, (try? cgroup.isPopulated()) == true else { return false }
+      guard record.isAttached, try cgroup.hasProcesses() else { return false }
       return try dataplane.isIdentified(cgroup: try cgroup.id())
     }
     guard live.isEmpty else {

@@ -11,15 +11,32 @@ extension Runner {
   /// Waits until the sockets that an ended instance's programs left have sent all that they hold, or
   /// have had their time.
   func drain(_ ended: RunningInstance) async {
-    let deadline = ContinuousClock.now + Self.draining
-    while ContinuousClock.now < deadline, !Task.isCancelled,
-      namespaces(of: ended).contains(where: { holdsUnsent(in: $0) })
-    { try? await Task.sleep(for: .milliseconds(10)) }
+    await Self.drain(within: Self.draining) {
+      try namespaces(of: ended).flatMap { try TCPConnections.list(in: $0) }
+    } report: {
+      logger.error("\(ended.instance.id): cannot see what is still to be sent: \($0)")
+    }
   }
 
-  private func holdsUnsent(in namespace: NetworkNamespace) -> Bool {
-    let connections = (try? TCPConnections.list(in: namespace)) ?? []
-    return connections.contains { $0.unacknowledged > 0 && !$0.peer.isLoopback }
+  /// Looks at the connections that `list` finds until none holds anything unsent, for so long at most. What
+  /// cannot be listed is not taken for drained, and is reported once.
+  static func drain(
+    within patience: Duration, isolation: isolated (any Actor)? = #isolation,
+    _ list: () throws -> [TCPConnection], report: (any Error) -> Void
+  ) async {
+    let deadline = ContinuousClock.now + patience
+    var isReported = false
+    while ContinuousClock.now < deadline, !Task.isCancelled {
+      do {
+        let connections = try list()
+        if connections.allSatisfy({ $0.unacknowledged == 0 || $0.peer.isLoopback }) { return }
+      } catch {
+        if !isReported { report(error) }
+        isReported = true
+      }
+      // Throws where the task is cancelled, which the loop sees.
+      try? await Task.sleep(for: .milliseconds(10))
+    }
   }
 
   /// Cuts an instance's connections at both ends. First at its own, from where the RST reaches the
@@ -27,7 +44,7 @@ extension Runner {
   /// sockets are gone. An end that knows already that nothing more comes is left: what it writes is
   /// answered with RST by the fabric.
   func cutConnections(of instance: RunningInstance) {
-    let cgroups = instance.cgroupIDs
+    let cgroups = cgroupIDs(of: instance)
     cut("all its own", of: instance) { [plan] connection in
       connection.peer != connection.local && !connection.peer.isLoopback
         && (plan.contains(connection.peer) || connection.isOf(cgroups))
@@ -67,12 +84,18 @@ extension Runner {
   func namespaces(of instance: RunningInstance) -> [NetworkNamespace] {
     if let own = namespaces[instance.instance.id] { return [own] }
     var found: [NetworkNamespace.Identity: NetworkNamespace] = [:]
-    for process in (try? instance.cgroup.allProcesses()) ?? [] {
-      guard let namespace = try? NetworkNamespace(process: process),
-        found[namespace.identity] == nil,
-        InstanceLink.isIn(namespace, ifindex: instance.link.ifindex)
-      else { continue }
-      found[namespace.identity] = namespace
+    do {
+      for process in try instance.cgroup.allProcesses() {
+        guard let namespace = try? NetworkNamespace(process: process),  // It may end meanwhile.
+          found[namespace.identity] == nil,
+          try InstanceLink.isIn(namespace, ifindex: instance.link.ifindex)
+        else { continue }
+        found[namespace.identity] = namespace
+      }
+    } catch let error as SystemError where error.errno == .noSuchFileOrDirectory {
+      // The cgroup is gone, and with it its processes.
+    } catch {
+      logger.error("\(instance.instance.id): cannot look for its network namespace: \(error)")
     }
     if found.count == 1 { namespaces[instance.instance.id] = found.values.first }
     return Array(found.values)
@@ -84,9 +107,18 @@ extension TCPConnection {
   func isOf(_ cgroups: Set<UInt64>) -> Bool { cgroup.map(cgroups.contains) ?? true }
 }
 
-extension RunningInstance {
-  /// The ids of its cgroup and of those inside it.
-  var cgroupIDs: Set<UInt64> {
-    Set((try? cgroup.withDescendants().map { try $0.id() }) ?? [])
+extension Runner {
+  /// The ids of an instance's cgroup, whether it is still there or not, and of those inside it.
+  func cgroupIDs(of instance: RunningInstance) -> Set<UInt64> {
+    var ids: Set<UInt64> = []
+    do {
+      if let own = try dataplane.cgroup(of: instance.identity) { ids.insert(own) }
+      ids.formUnion(try instance.cgroup.withDescendants().map { try $0.id() })
+    } catch let error as SystemError where error.errno == .noSuchFileOrDirectory {
+      // It is gone, or one inside it went while it was looked at.
+    } catch {
+      logger.error("\(instance.instance.id): cannot tell all of its sockets: \(error)")
+    }
+    return ids
   }
 }

@@ -6,19 +6,26 @@ import Model
 /// What services may connect to outside their deployments.
 extension Runner {
   /// Makes the kernel allow the services of a deployment what they declare, and nothing else. What they
-  /// no longer declare is revoked, and the connections that it had allowed are cut.
+  /// no longer declare is revoked, and the connections that it had allowed are cut. Throws the first
+  /// error, once everything was tried: a rule that cannot be added keeps no other from being revoked.
   func publishEgress(of services: [Service], in deployment: Deployment) throws {
     let current = try dataplane.egress(ofDeployment: deployment.id)
+    var steps = Steps()
     for service in services {
       let (old, new) = (current[service.number] ?? [], Set(service.egress))
-      try dataplane.allow(
-        new.subtracting(old), service: service.number, deployment: deployment.id)
-      try revoke(old.subtracting(new), of: service.number, in: deployment, keeping: new)
+      steps.attempt {
+        try dataplane.allow(
+          new.subtracting(old), service: service.number, deployment: deployment.id)
+      }
+      steps.attempt {
+        try revoke(old.subtracting(new), of: service.number, in: deployment, keeping: new)
+      }
     }
     let declared = Set(services.map(\.number))
     for (service, rules) in current where !declared.contains(service) {
-      try revoke(rules, of: service, in: deployment, keeping: [])
+      steps.attempt { try revoke(rules, of: service, in: deployment, keeping: []) }
     }
+    if let first = steps.errors.first { throw first }
   }
 
   /// First cut, so that the RST finds its way out; then revoked; then cut what came in between, of
@@ -39,7 +46,7 @@ extension Runner {
   /// Cuts the connections that no rule of `kept` allows, of the instance's own sockets: others may
   /// share its network namespace.
   private func cutEgress(of instance: RunningInstance, keeping kept: Set<EgressRule>) {
-    let cgroups = instance.cgroupIDs
+    let cgroups = cgroupIDs(of: instance)
     cut("egress", of: instance) { [plan] connection in
       !plan.contains(connection.peer) && !connection.peer.isLoopback && connection.isOf(cgroups)
         && !kept.contains { $0.allows(connection.peer, port: connection.peerPort) }

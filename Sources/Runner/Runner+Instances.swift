@@ -104,8 +104,13 @@ extension Runner {
   /// A caller that was killed before it moved into the cgroup leaves an instance without a process.
   private func endIfUnused(_ new: RunningInstance) {
     Task {
-      try await Task.sleep(for: Self.patience)
-      guard (try? new.cgroup.isPopulated()) != true else { return }
+      while true {
+        try await Task.sleep(for: Self.patience)
+        do {
+          if try new.cgroup.hasProcesses() { return }
+          break
+        } catch { logger.error("\(new.instance.id): \(error)") }
+      }
       if dismissed.remove(new.cgroup) != nil { return removeDismissed(new.cgroup) }
       guard running[new.instance.id] != nil else { return }
       logger.warning("\(new.instance.id) had no process for \(Self.patience): ended")
@@ -137,7 +142,9 @@ extension Runner {
       let service = try await registry.service(ended.instance.service, of: deployment.name)
       try publish(service, of: deployment)
     } catch {
-      logger.error("\(ended.instance.id): cannot withdraw: \(error)")
+      logger.error("\(ended.instance.id): cannot withdraw, and will try again: \(error)")
+      markUnapplied(
+        Deployment(name: ended.instance.deployment, id: ended.identity.deployment))
     }
   }
 
@@ -169,7 +176,8 @@ extension Runner {
   func writeHostsFile(of instance: RunningInstance, services: [Service]) throws {
     // A container's begins with what its engine wrote, which is in the file.
     let source = instance.record == nil ? "/etc/hosts" : instance.hostsPath
-    let base = (try? SmallFile.read(source)) ?? "127.0.0.1 localhost\n"
+    let base =
+      SmallFile.exists(source) ? try SmallFile.read(source) : "127.0.0.1 localhost\n"
     try writeHostsFile(
       HostsFile.text(base: base, services: services, plan: plan), to: instance.hostsPath)
   }

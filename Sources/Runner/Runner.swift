@@ -13,7 +13,7 @@ import Registry
 /// adopts what it finds (`Runner+Adoption.swift`).
 public actor Runner {
   private let executor = KernelExecutor()
-  /// A thread of its own, see `KernelExecutor`.
+  /// A Dispatch queue of its own, see `KernelExecutor`.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
   }
@@ -43,6 +43,13 @@ public actor Runner {
   var unproven: Set<String> = []
   /// The cgroups of instances whose service was removed, and in which processes go on.
   var dismissed: Set<Cgroup> = []
+  /// Deployments that the kernel or a hosts file may not have as the registry says, see `apply`.
+  var unapplied: Set<Deployment> = []
+  /// How often something was applied, so that one that waited knows whether what it read is old.
+  var applications = 0
+  var isRetryScheduled = false
+  /// How long the next retry waits; nil where nothing failed.
+  var retryDelay: Duration?
 
   /// A runner over what the kernel and the registry hold; `adopt` it before use.
   init(
@@ -90,12 +97,18 @@ public actor Runner {
         .map(\.number))
   }
 
-  /// Makes a service and where its instances are known to connect().
+  /// Makes a service and where its instances are known to connect(). Where that fails it is tried again,
+  /// see `apply`.
   func publish(_ service: Service, of deployment: Deployment) throws {
-    try dataplane.publish(
-      service: service, deployment: deployment.id, local: local(service),
-      remote: remoteInstances(of: service),
-      selection: configuration.cluster?.selection ?? .localFirst)
+    do {
+      try dataplane.publish(
+        service: service, deployment: deployment.id, local: local(service),
+        remote: remoteInstances(of: service),
+        selection: configuration.cluster?.selection ?? .localFirst)
+    } catch {
+      markUnapplied(deployment)
+      throw error
+    }
   }
 
   /// Ends instances as their last process ends, until the task is cancelled.

@@ -22,6 +22,11 @@ public enum RunnerError: Error, CustomStringConvertible {
   /// An instance was to be published before it had a process.
   case noProcess(String)
 
+  /// The registry has a declaration, and the kernel did not take all of it.
+  case notInEffect(DeploymentName, String)
+  /// The record of a container cannot be read.
+  case damagedRecord(path: String, problem: String)
+
   /// The public name of a service is another deployment's service's.
   case publicNameTaken(service: String, label: String, owner: String)
 
@@ -41,6 +46,16 @@ public enum RunnerError: Error, CustomStringConvertible {
       "no instance \(instance) is starting: it has ended, or the daemon was started anew meanwhile"
     case .noProcess(let instance):
       "\(instance) has no process in its cgroup, so nothing proves that one is guarded there"
+    case .notInEffect(let deployment, let problem):
+      """
+      \(deployment) is declared, but not all of it is in effect on this runner: \(problem). istbpfd goes \
+      on trying, and says in its log when it is
+      """
+    case .damagedRecord(let path, let problem):
+      """
+      \(path), which says what container an instance is, cannot be read: \(problem). Without it nobody \
+      knows which cgroup is to be guarded: end the container, then remove the file
+      """
     case .publicNameTaken(let service, let label, let owner):
       """
       the public URL of \(service) would begin with \(label), as that of \(owner) does: give one of \

@@ -91,4 +91,25 @@ struct CgroupTests {
       #expect(error?.errno == .noSuchProcess)
     }
   }
+
+  @Test("One that is gone has no processes, and one that cannot be asked is not taken for empty")
+  func unknown() throws {
+    try NamespaceLaboratory.with { laboratory in
+      let cgroup = try laboratory.cgroup()
+      #expect(try !cgroup.hasProcesses())
+      let command = try RunningCommand(["sleep", "60"])
+      try cgroup.add(command.processID)
+      #expect(try cgroup.hasProcesses())
+      command.stop()
+      #expect(try !laboratory.cgroup().child("gone").hasProcesses())
+    }
+    let directory = "/tmp/istbpf-no-cgroup-\(getpid())"
+    #expect(mkdir(directory, 0o700) == 0 && mkdir("\(directory)/cgroup.events", 0o700) == 0)
+    defer {
+      rmdir("\(directory)/cgroup.events")
+      rmdir(directory)
+    }
+    let error = #expect(throws: SystemError.self) { try Cgroup(path: directory).hasProcesses() }
+    #expect(error?.errno == .isDirectory)
+  }
 }

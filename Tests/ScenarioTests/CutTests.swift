@@ -3,6 +3,8 @@ import LinuxSystem
 import TestSupport
 import Testing
 
+@testable import Runner
+
 @Suite("Connections are cut when those who had them may no longer", .timeLimit(.minutes(10)))
 struct CutTests {
   /// A second on a machine of its own.
@@ -113,6 +115,26 @@ struct CutTests {
       let written = try db.program.nextLine()
       #expect(read == written && (Int(read) ?? 0) > 65536)
     }
+  }
+
+  @Test("Connections that cannot be listed are not taken for drained")
+  func unlisted() async throws {
+    struct Unlisted: Error {}
+    var (looks, reports) = (0, 0)
+    await Runner.drain(within: .seconds(60)) {
+      looks += 1
+      if looks < 4 { throw Unlisted() }
+      return []
+    } report: { _ in
+      reports += 1
+    }
+    #expect(looks == 4 && reports == 1)
+    let begin = ContinuousClock.now
+    await Runner.drain(within: .milliseconds(50)) {
+      throw Unlisted()
+    } report: { _ in
+    }
+    #expect(ContinuousClock.now - begin >= .milliseconds(50), "nor for longer than that")
   }
 
   @Test("A removed service's connections with other runners are reset at both ends")
