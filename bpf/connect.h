@@ -47,21 +47,12 @@ resolve(const struct ist_identity *identity, struct connect_request *request)
 	return IST_ALLOWED;
 }
 
-/* An address of neither the range nor loopback. */
+/* `rule` becomes the count of the egress rule that allows it, for the caller to raise; NULL where none is
+ * needed. */
 static __always_inline enum ist_reason
-leave(const struct ist_identity *identity, const struct connect_request *request)
+decide_connect(const struct ist_identity *identity, struct connect_request *request, __u64 **rule)
 {
-	__u64 *rule = egress_rule(identity, request->address, request->port);
-
-	if (!rule)
-		return IST_FOREIGN_ADDRESS;
-	__sync_fetch_and_add(rule, 1);
-	return IST_ALLOWED;
-}
-
-static __always_inline enum ist_reason
-decide_connect(const struct ist_identity *identity, struct connect_request *request)
-{
+	*rule = NULL;
 	if (request->protocol == IPPROTO_UDP)
 		return IST_UDP;
 	if (request->protocol != IPPROTO_TCP && request->protocol != IPPROTO_MPTCP)
@@ -72,5 +63,13 @@ decide_connect(const struct ist_identity *identity, struct connect_request *requ
 		return IST_UNIDENTIFIED;
 	if (in_range(request->address))
 		return resolve(identity, request);
-	return leave(identity, request);
+	*rule = egress_rule(identity, request->address, request->port);
+	return *rule ? IST_ALLOWED : IST_FOREIGN_ADDRESS;
+}
+
+/* Counts an allowed connection. */
+static __always_inline void count_connection(__u64 *rule)
+{
+	if (rule)
+		__sync_fetch_and_add(rule, 1);
 }

@@ -98,10 +98,12 @@ static __always_inline enum ist_reason connect_ipv4(struct bpf_sock_addr *contex
 		.address = bpf_ntohl(*address),
 		.port = bpf_ntohs(context->user_port),
 	};
-	enum ist_reason reason = decide_connect(caller(), &request);
+	__u64 *rule;
+	enum ist_reason reason = decide_connect(caller(), &request, &rule);
 	__u32 asked = *address;
 
 	if (reason == IST_ALLOWED) {
+		count_connection(rule);
 		*address = bpf_htonl(request.address);
 		remember_request(context, asked, *address);
 	}

@@ -11,6 +11,9 @@ public struct ConnectDecision: Hashable, Sendable {
   public let error: Int32
   /// The address that the connection would go to: of several instances, any.
   public let chosen: IPv4Address
+  /// Where it is allowed and within the deployment: the instances of the service that it may go to, on this
+  /// runner and on others.
+  public let local, remote: Set<InstanceNumber>
 }
 
 extension Dataplane {
@@ -41,7 +44,8 @@ extension Dataplane {
     guard result == 0 else { throw .failed("run", "ist_explain", result) }
     return ConnectDecision(
       reason: Reason(rawValue: answer.reason), error: Int32(answer.error),
-      chosen: IPv4Address(answer.chosen))
+      chosen: IPv4Address(answer.chosen), local: instanceNumbers(of: answer.local),
+      remote: instanceNumbers(of: answer.remote))
   }
 }
 
@@ -63,18 +67,18 @@ extension PinnedState {
     let at = ist_service_port(deployment: UInt32(deployment), service: service, port: port)
     let listening = try maps.listening.value(at: at) ?? ist_listening()
     return PublishedService(
-      local: Self.numbers(value.local), remote: Self.numbers(value.remote),
-      listening: Self.numbers(listening.instances))
+      local: instanceNumbers(of: value.local), remote: instanceNumbers(of: value.remote),
+      listening: instanceNumbers(of: listening.instances))
   }
+}
 
-  /// The instances whose bits are set in a C array of 64-bit words.
-  private static func numbers<Words>(_ words: Words) -> Set<InstanceNumber> {
-    withUnsafeBytes(of: words) { bytes in
-      let words = bytes.bindMemory(to: UInt64.self)
-      return Set(
-        AddressPlan.instanceNumbers.filter {
-          words[Int($0) / 64] >> UInt64($0 % 64) & 1 == 1
-        })
-    }
+/// The instances whose bits are set in a C array of 64-bit words.
+private func instanceNumbers<Words>(of words: Words) -> Set<InstanceNumber> {
+  withUnsafeBytes(of: words) { bytes in
+    let words = bytes.bindMemory(to: UInt64.self)
+    return Set(
+      AddressPlan.instanceNumbers.filter {
+        words[Int($0) / 64] >> UInt64($0 % 64) & 1 == 1
+      })
   }
 }

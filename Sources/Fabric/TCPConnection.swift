@@ -54,10 +54,10 @@ public struct TCPConnection: Sendable {
     family = record.idiag_family
   }
 
-  private typealias Words = (UInt32, UInt32, UInt32, UInt32)
+  typealias Words = (UInt32, UInt32, UInt32, UInt32)
 
   /// An address of a record: an IPv4 socket's, or one of an IPv6 socket that is v4-mapped.
-  private static func ipv4(_ words: Words, _ family: UInt8) -> IPv4Address? {
+  static func ipv4(_ words: Words, _ family: UInt8) -> IPv4Address? {
     if Int32(family) == AF_INET { return IPv4Address(networkOrder: words.0) }
     guard words.0 == 0, words.1 == 0, words.2 == UInt32(0xffff).bigEndian else { return nil }
     return IPv4Address(networkOrder: words.3)

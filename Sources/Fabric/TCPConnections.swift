@@ -45,27 +45,36 @@ extension NetlinkSocket {
   }
 
   private func connections(of family: UInt8) throws -> [TCPConnection] {
-    var request = inet_diag_req_v2()
-    request.sdiag_family = family
-    request.sdiag_protocol = UInt8(IPPROTO_TCP)
-    request.idiag_states = TCPConnection.states
     var found: [TCPConnection] = []
-    try receive("list", "TCP connections") { message in
-      if let connection = Self.connection(of: message) { found.append(connection) }
-    } sending: { socket in
-      nl_send_simple(
-        socket, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, MemoryLayout.size(ofValue: request))
+    try listTCP(family, states: TCPConnection.states) { record, message in
+      let size = Int32(MemoryLayout<inet_diag_msg>.size)
+      let cgroup = nlmsg_find_attr(nlmsg_hdr(message), size, Int32(INET_DIAG_CGROUP_ID))
+      if let connection = TCPConnection(record, cgroup: cgroup.map { nla_get_u64($0) }) {
+        found.append(connection)
+      }
     }
     return found
   }
 
-  private static func connection(of message: OpaquePointer) -> TCPConnection? {
-    let header = nlmsg_hdr(message)
-    let size = MemoryLayout<inet_diag_msg>.size
-    guard let data = nlmsg_data(header), nlmsg_datalen(header) >= size else { return nil }
-    let attribute = nlmsg_find_attr(header, Int32(size), Int32(INET_DIAG_CGROUP_ID))
-    return TCPConnection(
-      data.loadUnaligned(as: inet_diag_msg.self), cgroup: attribute.map { nla_get_u64($0) })
+  /// Hands the TCP sockets of the socket's namespace to `body`, each with the message that it came in:
+  /// those of a family in `states`, bits of include/net/tcp_states.h.
+  func listTCP(
+    _ family: UInt8, states: UInt32, _ body: (inet_diag_msg, OpaquePointer) -> Void
+  ) throws {
+    var request = inet_diag_req_v2()
+    request.sdiag_family = family
+    request.sdiag_protocol = UInt8(IPPROTO_TCP)
+    request.idiag_states = states
+    try receive("list", "TCP sockets") { message in
+      let header = nlmsg_hdr(message)
+      guard let data = nlmsg_data(header),
+        nlmsg_datalen(header) >= MemoryLayout<inet_diag_msg>.size
+      else { return }
+      body(data.loadUnaligned(as: inet_diag_msg.self), message)
+    } sending: { socket in
+      nl_send_simple(
+        socket, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, MemoryLayout.size(ofValue: request))
+    }
   }
 
   /// Cuts one connection; not an error where it is gone.

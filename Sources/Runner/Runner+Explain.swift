@@ -1,5 +1,6 @@
 import ControlAPI
 import Dataplane
+import Fabric
 import Glibc
 import LinuxSystem
 import Model
@@ -8,7 +9,8 @@ import Registry
 extension Runner {
   /// What would become of a connect of `service` to `text`, and why, as things are now.
   ///
-  /// The decision is the data path's own program's; what it read is shown from the same maps. Throws
+  /// The decision and the instances that it leaves to chance are the data path's own program's; what it
+  /// read is shown from the same maps. Throws
   /// `InvalidTarget`, `InvalidName` and `RegistryError`.
   func explain(
     _ name: ServiceName, of deploymentName: DeploymentName, connectingTo text: String
@@ -87,7 +89,8 @@ extension Runner {
     }
     if withUnsafeBytes(of: bytes, { $0.dropLast().allSatisfy { $0 == 0 } && $0[15] <= 1 }) {
       return try explain(
-        caller, deployment, IPv4Address(0x7f00_0001), port, nil, hook: "connect6")
+        caller, deployment, IPv4Address(0x7f00_0001), port, nil, hook: "connect6",
+        loopback: .ipv6)
     }
     return .with {
       $0.outcome = "EPERM"
@@ -101,7 +104,7 @@ extension Runner {
 
   private func explain(
     _ caller: Service, _ deployment: Deployment, _ address: IPv4Address, _ port: PortNumber,
-    _ asked: Service?, hook: String
+    _ asked: Service?, hook: String, loopback: Destination = .ipv4(IPv4Address(0x7f00_0001))
   ) throws -> Istbpf_Control_V1_ExplainResponse {
     let own = running.values.filter { $0.instance.isOf(caller) }.sorted {
       $0.instance.number < $1.instance.number
@@ -117,19 +120,22 @@ extension Runner {
       $0.port = UInt32(port.rawValue)
       $0.target = asked.map { name(of: $0, at: address) } ?? ""
     }
-    if plan.contains(address) {
-      try describe(asked, deployment, address, port, in: &response)
+    var candidates: [Candidate] = []
+    if plan.contains(address), let asked {
+      try describe(asked, deployment, address, port, decision, in: &response)
+      candidates =
+        decision.local.sorted().map { local(asked, $0, port) }
+        + decision.remote.sorted().map { remote(asked, $0) }
     }
     if let reason = decision.reason {
       response.reason = reason.identifier
       response.outcome = Self.name(ofErrno: decision.error)
       response.why = Self.why(reason, caller, response)
     } else if plan.contains(address) {
-      judge(&response)
+      judge(candidates, in: &response)
     } else if address.rawValue >> 24 == 127 || address.rawValue == 0 {
       response.decidedBy = "listen"
-      response.instances = own.map { explained($0, port: port, loopback: true) }
-      judge(&response)
+      judge(own.map { candidate($0, port, loopback) }, in: &response)
     } else {
       let rule = caller.egress.first { $0.admits(address, port) }
       response.outcome = "unknown"
@@ -149,13 +155,27 @@ extension Runner {
 
   // MARK: Instances
 
-  /// What the maps say of the service, and its instances that the connect may go to.
+  /// Where a connect goes inside the network namespace of an instance.
+  private enum Destination {
+    case ipv4(IPv4Address)
+    /// ::1
+    case ipv6
+  }
+
+  /// An instance that the connect may go to.
+  private struct Candidate {
+    var instance = Istbpf_Control_V1_ExplainedInstance()
+    /// What keeps its program from being reached, for a person; empty where nothing does or is known.
+    var problem = ""
+  }
+
+  /// What the maps say of the service.
   private func describe(
-    _ service: Service?, _ deployment: Deployment, _ address: IPv4Address, _ port: PortNumber,
-    in response: inout Istbpf_Control_V1_ExplainResponse
+    _ service: Service, _ deployment: Deployment, _ address: IPv4Address, _ port: PortNumber,
+    _ decision: ConnectDecision, in response: inout Istbpf_Control_V1_ExplainResponse
   ) throws {
     let pinned = try PinnedState(directory: installation.pinDirectory)
-    guard let service,
+    guard
       let published = try pinned.published(
         service.number, deployment: deployment.id, port: port.rawValue)
     else { return }
@@ -166,83 +186,125 @@ extension Runner {
     response.entries = [
       "services \(service.id) local \(list(published.local)), remote \(list(published.remote))"
     ]
-    var candidates = published.local.union(published.remote).filter {
-      plan.instanceAddress(service.number, $0) == address
-    }
     if address == plan.serviceAddress(service.number) {
       response.entries.append("listening \(service.id):\(port) \(list(published.listening))")
-      // As `select_local_instance` has it.
-      let listening = published.local.intersection(published.listening)
-      candidates =
-        !listening.isEmpty
-        ? listening : !published.local.isEmpty ? published.local : published.remote
-    }
-    response.instances = candidates.sorted().map { number in
-      if let found = running.values.first(where: {
-        $0.instance.isOf(service) && $0.instance.number == number
-      }) {
-        return explained(found, port: port, loopback: false)
-      }
-      return .with {
-        $0.instance = "\(service.id).\(number)"
-        $0.address = "\(plan.instanceAddress(service.number, number))"
-        $0.runner =
-          view?.instances.first { $0.isOf(service) && $0.number == number }?.runner ?? ""
-        $0.listens = "unknown"
-      }
     }
   }
 
+  private func local(
+    _ service: Service, _ number: InstanceNumber, _ port: PortNumber
+  ) -> Candidate {
+    let found = running.values.first {
+      $0.instance.isOf(service) && $0.instance.number == number
+    }
+    if let found { return candidate(found, port, .ipv4(found.identity.address)) }
+    // It has just ended.
+    return remote(service, number)
+  }
+
+  private func remote(_ service: Service, _ number: InstanceNumber) -> Candidate {
+    var candidate = Candidate()
+    candidate.instance.instance = "\(service.id).\(number)"
+    candidate.instance.address = "\(plan.instanceAddress(service.number, number))"
+    candidate.instance.runner =
+      view?.instances.first { $0.isOf(service) && $0.number == number }?.runner ?? ""
+    candidate.instance.listens = "unknown"
+    return candidate
+  }
+
   /// Looks into the instance's namespace for who listens on the port there.
-  private func explained(
-    _ found: RunningInstance, port: PortNumber, loopback: Bool
-  ) -> Istbpf_Control_V1_ExplainedInstance {
-    .with {
-      $0.instance = found.instance.id
-      $0.address = "\(found.identity.address)"
-      $0.runner = configuration.runnerName
-      // Gone, or about to be: its last process has ended.
-      guard let process = try? found.cgroup.processes().first,
-        let sockets = try? ListeningSocket.all(inNamespaceOf: process)
-      else {
-        $0.listens = "unknown"
-        return
+  private func candidate(
+    _ found: RunningInstance, _ port: PortNumber, _ destination: Destination
+  ) -> Candidate {
+    var candidate = Candidate()
+    candidate.instance.instance = found.instance.id
+    candidate.instance.address = "\(found.identity.address)"
+    candidate.instance.runner = configuration.runnerName
+    let namespaces = namespaces(of: found)
+    do {
+      let listeners = try namespaces.flatMap { try TCPListener.list(in: $0) }
+        .filter { $0.port == port.rawValue }
+      // None: its last process has ended.
+      (candidate.instance.listens, candidate.problem) =
+        namespaces.isEmpty
+        ? ("unknown", "") : Self.judge(listeners, found, destination)
+    } catch {
+      candidate.instance.listens = "unknown"
+      logger.error("\(found.instance.id): cannot see what listens: \(error)")
+    }
+    return candidate
+  }
+
+  /// Whether one of the sockets on a port is reached, as `ExplainedInstance.listens` has it; if not, which
+  /// one is in the way, and what to change.
+  private static func judge(
+    _ listeners: [TCPListener], _ found: RunningInstance, _ destination: Destination
+  ) -> (listens: String, problem: String) {
+    let isReached = listeners.contains {
+      switch destination {
+      case .ipv4(let address):
+        $0.isReached(at: address, over: address.isLoopback ? 1 : found.link.ifindex)
+      case .ipv6: $0.isReachedAtIPv6Loopback
       }
-      let reaches = Set(sockets.filter { $0.port == port.rawValue }.map(\.reach))
-      if reaches.contains(.everywhere)
-        || reaches.contains(loopback ? .loopback : .address(found.identity.address.rawValue))
-      {
-        $0.listens = "yes"
-      } else {
-        $0.listens = reaches.contains(.loopback) ? "loopback" : "no"
-      }
+    }
+    if isReached { return ("yes", "") }
+    guard let listener = listeners.first else { return ("no", "") }
+    let program = "the program listens on \(listener)"
+    switch listener.reach {
+    case .ipv4(let address) where address.isLoopback:
+      return (
+        "loopback", "\(program) only, which nobody else reaches: have it listen on 0.0.0.0"
+      )
+    case .ipv4:
+      return (
+        "elsewhere",
+        "\(program) only, and not on its instance address: have it listen on 0.0.0.0 or "
+          + "\(found.identity.address)"
+      )
+    case .ipv6("::1"):
+      return ("loopback", "\(program) only, which nobody else reaches: have it listen on 0.0.0.0")
+    case .ipv6("::"):
+      return (
+        "ipv6",
+        "\(program) for IPv6 alone (IPV6_V6ONLY), and IST is IPv4: have it listen on 0.0.0.0, or "
+          + "clear IPV6_V6ONLY before it binds"
+      )
+    case .ipv6:
+      return ("ipv6", "\(program), and IST is IPv4: have it listen on 0.0.0.0")
+    case .everywhere where listener.ifindex != 0:
+      return (
+        "elsewhere",
+        "\(program) on one interface (SO_BINDTODEVICE), and not on ist0: have it bind to none"
+      )
+    case .everywhere:
+      return ("no", "\(program), which is no IPv6 socket: have it listen on [::]")
     }
   }
 
   /// What an allowed connect comes to: that is up to who listens.
-  private func judge(_ response: inout Istbpf_Control_V1_ExplainResponse) {
-    let listens = Set(response.instances.map(\.listens))
+  private func judge(
+    _ candidates: [Candidate], in response: inout Istbpf_Control_V1_ExplainResponse
+  ) {
+    response.instances = candidates.map(\.instance)
+    let listens = Set(candidates.map(\.instance.listens))
     let port = response.port
-    switch listens {
-    case ["yes"]:
+    if listens.isEmpty {
+      response.outcome = "unknown"
+      response.why = "no instance runs here that could be asked"
+    } else if listens == ["yes"] {
       response.outcome = "connected"
       response.why = "somebody listens on port \(port)"
-    case ["no"], ["loopback"], ["no", "loopback"]:
+    } else if listens.isDisjoint(with: ["yes", "unknown"]) {
       response.outcome = "ECONNREFUSED"
       response.decidedBy = "listen"
       response.why =
-        listens.contains("loopback")
-        ? "the program listens on 127.0.0.1:\(port) only, which nobody else reaches: have it listen on 0.0.0.0"
-        : "nobody listens on port \(port)"
-    case []:
+        candidates.first { !$0.problem.isEmpty }?.problem ?? "nobody listens on port \(port)"
+    } else if listens == ["unknown"] {
       response.outcome = "unknown"
-      response.why = "no instance runs here that could be asked"
-    default:
+      response.why = "the instance's own runner knows whether somebody listens on port \(port)"
+    } else {
       response.outcome = "unknown"
-      response.why =
-        listens == ["unknown"]
-        ? "the instance's own runner knows whether somebody listens on port \(port)"
-        : "it depends on the instance that is chosen"
+      response.why = "it depends on the instance that is chosen"
     }
   }
 

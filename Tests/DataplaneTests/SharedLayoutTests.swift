@@ -20,7 +20,7 @@ struct SharedLayoutTests {
     #expect(MemoryLayout<ist_denial_key>.size == 12)
     #expect(MemoryLayout<ist_event>.size == 104)
     #expect(MemoryLayout<ist_event_rate>.size == 32)
-    #expect(MemoryLayout<ist_explanation>.size == 48)
+    #expect(MemoryLayout<ist_explanation>.size == 112)
   }
 
   @Test("Every reason of the header has its word, and each word is another")

@@ -33,6 +33,7 @@ struct ExplainTests {
       try db.listen(3212, on: "127.0.0.1")
       try db.listen(3214, on: "198.18.2.2")
       try app.listen(8080, on: "127.0.0.1")
+      try app.listen(8082, on: "::", isIPv6Only: true)
       for (host, port, reason, decidedBy) in [
         ("198.18.2.1", 3211, "", "cgroup/connect4"), ("198.18.2.2", 3211, "", "cgroup/connect4"),
         ("::ffff:198.18.2.1", 3211, "", "cgroup/connect6"),
@@ -47,7 +48,8 @@ struct ExplainTests {
         ("::ffff:192.0.2.1", 80, "foreign-address", "cgroup/connect6"),
         ("2001:db8::1", 80, "ipv6", "cgroup/connect6"), ("fe80::1", 80, "ipv6", "cgroup/connect6"),
         ("127.0.0.1", 8080, "", "listen"), ("127.0.0.1", 8081, "", "listen"),
-        ("::1", 8081, "", "listen"),
+        ("::1", 8081, "", "listen"), ("::1", 8080, "", "listen"), ("::1", 8082, "", "listen"),
+        ("127.0.0.1", 8082, "", "listen"), ("198.18.1.1", 8082, "", "listen"),
       ] {
         let denials = try runner.inspect("denials")
         let host6 = host.contains(":") ? "[\(host)]" : host
@@ -129,6 +131,67 @@ struct ExplainTests {
       #expect(answer.instances.map(\.runner) == ["runner2"])
       #expect(answer.instances.map(\.listens) == ["unknown"])
       #expect(try explain(cluster[2], "shop/app", "db:3211").outcome == "connected")
+    }
+  }
+
+  @Test(
+    "Where nothing here listens it names the instances of other runners, as connect() asks them")
+  func elsewhere() async throws {
+    try await ClusterLaboratory.with { cluster in
+      try cluster.deploy("shop", "app", "db")
+      let app = try cluster.instance(of: "shop/app", on: 1)
+      let near = try cluster.instance(of: "shop/db", on: 1)
+      let far = try cluster.instance(of: "shop/db", on: 2)
+      try far.listen(3211)
+      #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.3")
+      let answer = try explain(cluster[1], "shop/app", "db:3211")
+      #expect(answer.instances.map(\.instance) == ["shop/db.3"] && answer.outcome == "unknown")
+      try near.listen(3211)
+      let local = try explain(cluster[1], "shop/app", "db:3211")
+      #expect(local.instances.map(\.instance) == ["shop/db.2"] && local.outcome == "connected")
+    }
+  }
+
+  @Test("With spread it names those of all runners")
+  func spread() async throws {
+    try await ClusterLaboratory.with(selection: .spread) { cluster in
+      try cluster.deploy("shop", "app", "db")
+      _ = try cluster.instance(of: "shop/app", on: 1)
+      try cluster.instance(of: "shop/db", on: 1).listen(3211)
+      try cluster.instance(of: "shop/db", on: 2).listen(3211)
+      let answer = try explain(cluster[1], "shop/app", "db:3211")
+      #expect(answer.instances.map(\.instance) == ["shop/db.2", "shop/db.3"])
+      #expect(answer.instances.map(\.listens) == ["yes", "unknown"])
+    }
+  }
+
+  @Test("It says which socket no connection to the instance address reaches, and what to change")
+  func inTheWay() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db")
+      let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
+      _ = try runner.addInterface(to: db)
+      for (host, isIPv6Only, listens, words) in [
+        ("::", true, "ipv6", ["[::]:3211 for IPv6 alone (IPV6_V6ONLY)", "before it binds"]),
+        ("::1", false, "loopback", ["[::1]:3211 only", "listen on 0.0.0.0"]),
+        ("127.0.0.1", false, "loopback", ["127.0.0.1:3211 only", "listen on 0.0.0.0"]),
+        ("10.9.9.2", false, "elsewhere", ["10.9.9.2:3211 only", "0.0.0.0 or 198.18.2.2"]),
+        ("::ffff:10.9.9.2", false, "elsewhere", ["10.9.9.2:3211 only", "0.0.0.0 or 198.18.2.2"]),
+      ] {
+        try db.listen(3211, on: host, isIPv6Only: isIPv6Only)
+        let answer = try explain(runner, "shop/app", "db:3211")
+        #expect(answer.outcome == "ECONNREFUSED" && answer.decidedBy == "listen", "\(host)")
+        #expect(answer.instances.map(\.listens) == [listens], "\(host)")
+        #expect(words.allSatisfy { answer.why.contains($0) }, "\(host): \(answer.why)")
+        #expect(try app.connect("$WARP_IST_db", 3211) == "ECONNREFUSED", "\(host)")
+        _ = try db.tell("unlisten", 3211)
+      }
+      for host in ["::", "0.0.0.0", "198.18.2.2", "::ffff:198.18.2.2"] {
+        try db.listen(3211, on: host)
+        #expect(try explain(runner, "shop/app", "db:3211").outcome == "connected", "\(host)")
+        #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2", "\(host)")
+        _ = try db.tell("unlisten", 3211)
+      }
     }
   }
 }

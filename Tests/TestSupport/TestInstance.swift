@@ -47,8 +47,11 @@ public final class TestInstance: Sendable {
   }
 
   /// Listens on a port with as many sockets as `times` says.
-  public func listen(_ port: Int, on host: String = "0.0.0.0", times: Int = 1) throws {
-    let answer = try tell("listen", port, host, times)
+  /// For IPv6 alone where `isIPv6Only`.
+  public func listen(
+    _ port: Int, on host: String = "0.0.0.0", times: Int = 1, isIPv6Only: Bool = false
+  ) throws {
+    let answer = try tell("listen", port, host, times, isIPv6Only)
     guard answer == "listening" else { throw Conversation.Silence(description: answer) }
   }
 

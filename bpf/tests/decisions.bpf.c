@@ -25,10 +25,12 @@ SEC("tc")
 int test_connect(struct __sk_buff *skb)
 {
 	struct connect_case this;
+	__u64 *rule;
 
 	if (bpf_skb_load_bytes(skb, 0, &this, sizeof(this)))
 		return -1;
-	this.reason = decide_connect(&this.identity, &this.request);
+	this.reason = decide_connect(&this.identity, &this.request, &rule);
+	count_connection(rule);
 	this.error = errno_of(this.reason);
 	return bpf_skb_store_bytes(skb, 0, &this, sizeof(this), 0);
 }

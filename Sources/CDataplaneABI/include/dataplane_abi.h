@@ -258,6 +258,9 @@ struct ist_explanation {
 	__u32 reason;		/* enum ist_reason */
 	__u32 error;		/* errno, 0 where it is allowed */
 	__u32 reserved;
+	/* Where it is allowed and to the range: the instances that it may go to, here and elsewhere. */
+	__u64 local[IST_INSTANCE_WORDS];
+	__u64 remote[IST_INSTANCE_WORDS];
 };
 
 #define IST_SAME_LAYOUT(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
@@ -278,6 +281,6 @@ IST_SAME_LAYOUT(struct ist_held_syn, 144);
 IST_SAME_LAYOUT(struct ist_hold_rate, 16);
 IST_SAME_LAYOUT(struct ist_event, 104);
 IST_SAME_LAYOUT(struct ist_event_rate, 32);
-IST_SAME_LAYOUT(struct ist_explanation, 48);
+IST_SAME_LAYOUT(struct ist_explanation, 112);
 _Static_assert(__builtin_offsetof(struct ist_service, name) == 72, "ist_service.name moved");
 _Static_assert(__builtin_offsetof(struct ist_listener, lock) == 0, "ist_listener.lock moved");

@@ -1,11 +1,11 @@
 """The program of a test's instance: does what each line of standard input says, a JSON list of a
 function's name and its arguments, and answers with one line: a result, or an errno's name."""
 
-import errno, fcntl, json, os, socket, struct, sys, threading, time
+import errno, fcntl, json, os, socket, struct, subprocess, sys, threading, time
 
 ME = f"{os.environ.get('WARP_DEPLOYMENT')}/{os.environ.get('WARP_SERVICE')}"
 listeners, held, background = {}, {}, {}
-arrived, broken = [], []
+arrived, broken, apart = [], [], []
 
 
 def serve(server):
@@ -35,18 +35,33 @@ def answer(client):
     client.close()
 
 
-def listen(port, host="0.0.0.0", times=1):
-    """Listens with as many sockets as `times` says, by SO_REUSEPORT."""
+def listen(port, host="0.0.0.0", times=1, only6=False):
+    """Listens with as many sockets as `times` says, by SO_REUSEPORT; for IPv6 alone if `only6`."""
     for _ in range(times):
         server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if times > 1:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if ":" in host:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only6)
         server.bind((host, port))
         server.listen(256)
         listeners.setdefault(port, []).append(server)
         threading.Thread(target=serve, args=[server], daemon=True).start()
     return "listening"
+
+
+def listen_apart(port):
+    """Listens in a new network namespace, which takes a new user namespace, and so a new process."""
+    code = (
+        "import socket\n"
+        f"server = socket.create_server(('0.0.0.0', {port}))\n"
+        "print('listening', flush=True)\n"
+        "server.accept()\n"
+    )
+    command = ["unshare", "--user", "--net", "/usr/bin/python3", "-c", code]
+    apart.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    return apart[-1].stdout.readline().strip()
 
 
 def unlisten(port):
