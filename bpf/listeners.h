@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
 #include "addressing.h"
@@ -12,6 +13,21 @@
 #include "socket_constants.h"
 
 enum bound_to { BOUND_REACHABLE, BOUND_LOOPBACK, BOUND_ELSEWHERE };
+
+/* The kernel's, as far as it is read here. Where the bit is, the kernel's own BTF says. */
+struct sock_common {
+	unsigned char skc_ipv6only : 1;
+} __attribute__((preserve_access_index));
+
+/* Whether an IPv6 socket takes no IPv4. No helper tells: bpf_getsockopt() does not know IPV6_V6ONLY. The
+ * bit cannot change once the socket is bound. */
+static __always_inline int is_ipv6_only(struct bpf_sock_ops *socket)
+{
+	struct bpf_sock *sk = socket->sk;
+	struct tcp6_sock *tcp = sk ? bpf_skc_to_tcp6_sock(sk) : NULL;
+
+	return tcp && BPF_CORE_READ_BITFIELD((struct sock_common *)tcp, skc_ipv6only);
+}
 
 /* Where a listening socket can be reached: ist0's address and the wildcards are for everyone. */
 static __always_inline enum bound_to bound_to(struct bpf_sock_ops *socket, __u32 own)
@@ -23,7 +39,7 @@ static __always_inline enum bound_to bound_to(struct bpf_sock_ops *socket, __u32
 		__u32 c = socket->local_ip6[2], d = socket->local_ip6[3];
 
 		if (!(a | b | c | d))
-			return BOUND_REACHABLE; /* :: takes IPv4 too, unless IPV6_V6ONLY */
+			return is_ipv6_only(socket) ? BOUND_ELSEWHERE : BOUND_REACHABLE;
 		if (!(a | b | c) && d == bpf_htonl(1))
 			return BOUND_LOOPBACK;
 		if (a | b || c != bpf_htonl(0xffff))
@@ -94,6 +110,9 @@ static __always_inline void count_listener(struct ist_identity *identity,
 	/* Port 0: the kernel is yet to choose one. Nobody asks for such a port by the service's
 	 * name. */
 	if (where == BOUND_ELSEWHERE || !socket->local_port)
+		return;
+	/* A network namespace that a program of the instance made itself, which ist0 is not in. */
+	if (identity->netns_cookie && bpf_get_netns_cookie(socket) != identity->netns_cookie)
 		return;
 	if (!lookup_port(identity, socket->local_port, change > 0, &listener, &all))
 		return;

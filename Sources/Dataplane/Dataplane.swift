@@ -120,10 +120,14 @@ public final class Dataplane: Sendable {
     try lookupProgram.renew(of: identity)
   }
 
-  /// Tells the programs of a guarded cgroup who is calling, and the switch whose the link is.
-  public func identify(_ identity: Identity, cgroup: UInt64) throws(DataplaneError) {
+  /// Tells the programs of a guarded cgroup who is calling, and the switch whose the link is. `namespace` is
+  /// the cookie of the network namespace that has ist0 (SO_NETNS_COOKIE): what listens in another one that
+  /// a program of the instance makes is not reached. 0 where it is not known.
+  public func identify(
+    _ identity: Identity, cgroup: UInt64, namespace: UInt64
+  ) throws(DataplaneError) {
     try admit(identity, cgroup: cgroup)
-    try maps.cgroupIdentity.set(identity.abi(cgroup: cgroup), at: cgroup)
+    try maps.cgroupIdentity.set(identity.abi(cgroup: cgroup, namespace: namespace), at: cgroup)
   }
 
   /// Tells the programs of a cgroup that it is nobody's any more: TCP on loopback is left to it.

@@ -20,11 +20,12 @@ public struct Identity: Hashable, Sendable {
     Int32(UInt32(deployment) << UInt32(IST_OFFSET_BITS) | address.rawValue & 0x1ffff)
   }
 
-  /// The value for the maps. `cgroup` is the id of the instance's cgroup.
-  func abi(cgroup: UInt64) -> ist_identity {
+  /// The value for the maps. `cgroup` is the id of the instance's cgroup, `namespace` the cookie of its
+  /// network namespace; 0 where they are not known.
+  func abi(cgroup: UInt64 = 0, namespace: UInt64 = 0) -> ist_identity {
     ist_identity(
       cgroup_id: cgroup, deployment: UInt32(deployment), address: address.rawValue,
-      ifindex: UInt32(ifindex), listeners: 0)
+      ifindex: UInt32(ifindex), listeners: 0, netns_cookie: namespace)
   }
 
   init(_ value: ist_identity) {

@@ -18,11 +18,15 @@ public struct KernelFeature: Sendable {
 
   /// Asks the kernel for everything that `bpf/` uses. Needs root.
   public static func probe() -> [KernelFeature] {
-    programTypes.map { type, name, consequence in
-      KernelFeature(
-        name: "BPF program type \(name)",
-        isPresent: present(libbpf_probe_bpf_prog_type(type, nil)), consequence: consequence)
-    }
+    let types = KernelFeature(
+      name: "BTF of the kernel", isPresent: SmallFile.exists("/sys/kernel/btf/vmlinux"),
+      consequence: "no program can be loaded (CONFIG_DEBUG_INFO_BTF)")
+    return [types]
+      + programTypes.map { type, name, consequence in
+        KernelFeature(
+          name: "BPF program type \(name)",
+          isPresent: present(libbpf_probe_bpf_prog_type(type, nil)), consequence: consequence)
+      }
       + mapTypes.map { type, name, consequence in
         KernelFeature(
           name: "BPF map type \(name)", isPresent: present(libbpf_probe_bpf_map_type(type, nil)),

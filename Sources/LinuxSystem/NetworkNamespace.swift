@@ -51,6 +51,19 @@ public final class NetworkNamespace: Sendable {
     }
   }
 
+  /// The number that BPF's helpers and SO_NETNS_COOKIE name it by, until the machine restarts.
+  public func cookie() throws -> UInt64 {
+    let (cookie, code) = try perform {
+      var cookie: UInt64 = 0
+      let code = linux_network_namespace_cookie(&cookie)
+      return (cookie, code == 0 ? Errno(rawValue: 0) : Errno.last)
+    }
+    guard code.rawValue == 0 else {
+      throw SystemError(code, "ask for the cookie of network namespace", path)
+    }
+    return cookie
+  }
+
   /// The descriptor, for system calls that take a namespace; valid as long as this handle lives.
   public var fileDescriptor: Int32 { descriptor.rawValue }
 

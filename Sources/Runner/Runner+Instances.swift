@@ -57,7 +57,9 @@ extension Runner {
     guard try started.cgroup.isPopulated() else { throw RunnerError.noProcess(id) }
     let descriptor = try started.cgroup.open()
     try dataplane.confirmGuard(descriptor: descriptor.rawValue, path: started.cgroup.path)
-    try dataplane.identify(started.identity, cgroup: try started.cgroup.id())
+    try dataplane.identify(
+      started.identity, cgroup: try started.cgroup.id(),
+      namespace: try namespaces[id]?.cookie() ?? 0)
     unproven.remove(id)
     try publish(service, of: deployment)
     logger.info("started \(id) at \(started.identity.address)")

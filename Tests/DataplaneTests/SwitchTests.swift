@@ -21,7 +21,8 @@ struct SwitchTests {
   private let laboratory: DataplaneLaboratory
   /// A test run's device is lo, so that is the link of the sender, 198.18.1.2.
   private let sender = ist_identity(
-    cgroup_id: 0, deployment: 1, address: 0xc612_0102, ifindex: 1, listeners: 0)
+    cgroup_id: 0, deployment: 1, address: 0xc612_0102, ifindex: 1, listeners: 0,
+    netns_cookie: 0)
 
   init() throws {
     laboratory = try DataplaneLaboratory()

@@ -61,6 +61,38 @@ struct InstanceSelectionTests {
     }
   }
 
+  @Test(
+    "A socket that no connection to the instance address reaches is not taken for one that listens",
+    arguments: [("::", true), ("::1", false), ("10.9.9.2", false), ("::ffff:10.9.9.2", false)])
+  func unreachable(host: String, isIPv6Only: Bool) async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db")
+      let (first, second) = (try runner.instance(of: "shop/db"), try runner.instance(of: "shop/db"))
+      _ = try runner.addInterface(to: first)
+      try first.listen(3211, on: host, isIPv6Only: isIPv6Only)
+      // One for IPv4 too is taken for one, and the other's end changes nothing.
+      try second.listen(3211, on: "::")
+      let app = try runner.instance(of: "shop/app")
+      #expect(try app.tally("$WARP_IST_db", 3211, times: 50) == ["shop/db at 198.18.2.3": 50])
+      _ = try first.tell("unlisten", 3211)
+      #expect(try app.tally("$WARP_IST_db", 3211, times: 50) == ["shop/db at 198.18.2.3": 50])
+      try first.listen(3211)
+      #expect(try app.tally("$WARP_IST_db", 3211, times: 50).count == 2)
+    }
+  }
+
+  @Test("A socket of a network namespace inside the instance is not taken for one that listens")
+  func otherNamespace() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db")
+      let (first, second) = (try runner.instance(of: "shop/db"), try runner.instance(of: "shop/db"))
+      #expect(try first.tell("listen_apart", 3211) == "listening")
+      try second.listen(3211)
+      let app = try runner.instance(of: "shop/app")
+      #expect(try app.tally("$WARP_IST_db", 3211, times: 50) == ["shop/db at 198.18.2.3": 50])
+    }
+  }
+
   @Test("An instance that has ended is asked no more, and its listening sockets are forgotten")
   func ended() async throws {
     try await RunnerLaboratory.with { runner in

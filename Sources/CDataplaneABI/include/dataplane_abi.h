@@ -54,6 +54,7 @@ struct ist_identity {
 	__u32 address;		/* of the instance */
 	__u32 ifindex;		/* IST_IFINDEX(deployment, address) */
 	__u32 listeners;	/* ports of it in `listeners`; kept by BPF in `cgroup_identity` */
+	__u64 netns_cookie;	/* of the network namespace with ist0 (SO_NETNS_COOKIE); 0 where not known */
 };
 
 struct ist_service_key {
@@ -265,7 +266,7 @@ struct ist_explanation {
 
 #define IST_SAME_LAYOUT(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
 
-IST_SAME_LAYOUT(struct ist_identity, 24);
+IST_SAME_LAYOUT(struct ist_identity, 32);
 IST_SAME_LAYOUT(struct ist_service_key, 8);
 IST_SAME_LAYOUT(struct ist_service, 200);
 IST_SAME_LAYOUT(struct ist_deployment, 128);
@@ -281,6 +282,6 @@ IST_SAME_LAYOUT(struct ist_held_syn, 144);
 IST_SAME_LAYOUT(struct ist_hold_rate, 16);
 IST_SAME_LAYOUT(struct ist_event, 104);
 IST_SAME_LAYOUT(struct ist_event_rate, 32);
-IST_SAME_LAYOUT(struct ist_explanation, 112);
+IST_SAME_LAYOUT(struct ist_explanation, 120);
 _Static_assert(__builtin_offsetof(struct ist_service, name) == 72, "ist_service.name moved");
 _Static_assert(__builtin_offsetof(struct ist_listener, lock) == 0, "ist_listener.lock moved");

@@ -1,6 +1,8 @@
 /* Namespaces of the calling thread. */
 #pragma once
 
+#include <stdint.h>
+
 /* Moves the calling thread into the network namespace that `fd` is open on. */
 int linux_enter_network_namespace(int fd);
 
@@ -18,3 +20,6 @@ int linux_is_network_namespace(int fd);
 
 /* The link that is the first in every network namespace. */
 static const int linux_loopback_ifindex = 1;
+
+/* Writes the cookie of the calling thread's network namespace; -1 and errno where it cannot be had. */
+int linux_network_namespace_cookie(uint64_t *cookie);
