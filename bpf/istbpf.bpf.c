@@ -230,23 +230,6 @@ int ist_setsockopt(struct bpf_sockopt *context)
 	return PASS;
 }
 
-/*
- * In the instance's network namespace: who comes over another interface than lo and ist0 finds
- * nobody listening, as if there were no socket. The backstop would drop the same packets, but
- * silently for ports that have a listener, which would tell a stranger which do.
- */
-SEC("sk_lookup")
-int ist_sk_lookup(struct bpf_sk_lookup *context)
-{
-	__u32 ifindex = context->ingress_ifindex;
-
-	if (ifindex == IST_LOOPBACK_IFINDEX || bpf_map_lookup_elem(&fabric_links, &ifindex))
-		return SK_PASS;
-	/* Whose namespace it is the kernel does not say. */
-	count_denial(NULL, IST_FOREIGN_PACKET);
-	return SK_DROP;
-}
-
 static __always_inline int filter_packet(struct __sk_buff *skb, int outgoing)
 {
 	const struct ist_identity *identity = caller();
@@ -264,6 +247,8 @@ static __always_inline int filter_packet(struct __sk_buff *skb, int outgoing)
 	    parse_segment(skb, outgoing, &segment) &&
 	    is_egress(identity, &packet, &segment, outgoing))
 		return PASS;
+	if (reason == IST_FOREIGN_PACKET && !outgoing)
+		reason = IST_INBOUND;
 	describe_packet(skb, 0, !outgoing, &event);
 	deny(identity, reason, &event);
 	return DENY;

@@ -14,9 +14,20 @@ final class BPFObject: @unchecked Sendable {
   private let object: OpaquePointer
   private let programs: [String: Int32]
 
-  /// Loads an embedded object. Maps are pinned in `directory`, which must lie on bpffs.
-  init(
+  /// Loads an embedded object for a range of addresses. Maps are pinned in `directory`, which must lie on
+  /// bpffs.
+  convenience init(
     base64: String = istbpfObjectBase64, pinnedIn directory: String, plan: AddressPlan
+  ) throws(DataplaneError) {
+    try self.init(base64: base64, pinnedIn: directory) { opened throws(DataplaneError) in
+      try Self.set(plan.base.rawValue, in: ".rodata", of: opened)
+    }
+  }
+
+  /// The same, after `prepare` has set what is to be set before the kernel sees it.
+  init(
+    base64: String, pinnedIn directory: String,
+    _ prepare: (OpaquePointer) throws(DataplaneError) -> Void
   ) throws(DataplaneError) {
     guard let bytes = Data(base64Encoded: base64) else {
       throw .loadFailed(errno: EINVAL, log: "the embedded object is damaged")
@@ -30,7 +41,7 @@ final class BPFObject: @unchecked Sendable {
     }
     guard let opened else { throw .loadFailed(errno: errno, log: LibbpfLog.tail()) }
     do throws(DataplaneError) {
-      try Self.setRange(plan.base, in: opened)
+      try prepare(opened)
       let result = bpf_object__load(opened)
       guard result == 0 else { throw .loadFailed(errno: -result, log: LibbpfLog.tail()) }
       programs = Self.programDescriptors(of: opened)
@@ -51,19 +62,36 @@ final class BPFObject: @unchecked Sendable {
     return descriptor
   }
 
-  /// Sets `range_base` of addressing.h, a constant that the verifier folds into the code.
-  private static func setRange(
-    _ base: IPv4Address, in object: OpaquePointer
+  /// Sets the constant that a section holds, such as `range_base` of addressing.h: the verifier folds it
+  /// into the code.
+  static func set(
+    _ value: UInt32, in section: String, of object: OpaquePointer
   ) throws(DataplaneError) {
-    guard let map = bpf_object__find_map_by_name(object, ".rodata"),
+    guard let map = bpf_object__find_map_by_name(object, section),
       bpf_map__value_size(map) == MemoryLayout<UInt32>.size
     else {
-      throw .loadFailed(errno: EINVAL, log: "range_base is not alone in .rodata")
+      throw .loadFailed(errno: EINVAL, log: "\(section) does not hold one constant")
     }
-    let result = withUnsafeBytes(of: base.rawValue) {
+    let result = withUnsafeBytes(of: value) {
       bpf_map__set_initial_value(map, $0.baseAddress, $0.count)
     }
-    guard result == 0 else { throw .loadFailed(errno: -result, log: "range_base cannot be set") }
+    guard result == 0 else { throw .loadFailed(errno: -result, log: "\(section) cannot be set") }
+  }
+
+  /// Has no map made or opened but those named.
+  static func useOnly(
+    _ names: Set<String>, of object: OpaquePointer
+  ) throws(DataplaneError) {
+    var map = bpf_object__next_map(object, nil)
+    while let current = map {
+      map = bpf_object__next_map(object, current)
+      guard let name = bpf_map__name(current).map({ String(cString: $0) }), !names.contains(name)
+      else { continue }
+      let result = bpf_map__set_autocreate(current, false)
+      guard result == 0 else {
+        throw .loadFailed(errno: -result, log: "\(name) cannot be left out")
+      }
+    }
   }
 
   private static func programDescriptors(of object: OpaquePointer) -> [String: Int32] {

@@ -30,7 +30,7 @@ public final class Dataplane: Sendable {
     maps = try MapSet(pinnedIn: directory)
     cgroupPrograms = CgroupPrograms(object: object)
     switchProgram = SwitchProgram(object: object)
-    lookupProgram = LookupProgram(object: object, directory: directory)
+    lookupProgram = LookupProgram(directory: directory)
   }
 
   /// The descriptor of a program; it stays this one's.

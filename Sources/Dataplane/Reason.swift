@@ -20,6 +20,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
   case frameForeign
   case frameReserved
   case socketOption
+  case inbound
 
   /// A stable word for JSON and metrics.
   public var identifier: String {
@@ -42,6 +43,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
     case .frameForeign: "frame-foreign"
     case .frameReserved: "frame-reserved"
     case .socketOption: "socket-option"
+    case .inbound: "inbound"
     }
   }
 
@@ -74,6 +76,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
     case .frameForeign: "a frame to an address outside the deployment"
     case .frameReserved: "a frame to the fabric's own block"
     case .socketOption: "a socket option that leads packets past the routes"
+    case .inbound: "from outside, over another interface than ist0 and lo: nobody is let in there"
     }
   }
 }

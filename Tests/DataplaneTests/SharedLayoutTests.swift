@@ -35,6 +35,7 @@ struct SharedLayoutTests {
       (.frameMalformed, IST_FRAME_MALFORMED), (.frameNotTCP, IST_FRAME_NOT_TCP),
       (.frameFragment, IST_FRAME_FRAGMENT), (.frameSpoofed, IST_FRAME_SPOOFED),
       (.frameForeign, IST_FRAME_FOREIGN), (.frameReserved, IST_FRAME_RESERVED),
+      (.socketOption, IST_SOCKET_OPTION), (.inbound, IST_INBOUND),
     ] { #expect(reason.rawValue == constant.rawValue) }
     #expect(Set(Reason.allCases.map(\.identifier)).count == Reason.allCases.count)
     #expect(Set(Reason.allCases.map(\.explanation)).count == Reason.allCases.count)

@@ -65,8 +65,7 @@ struct NeighbourTests {
       let inward = try runner.laboratory.run(in: world, "nc", "-z", "-w", "1", "10.9.9.2", "8080")
       #expect(inward.status != 0)
       #expect(try PacketPrograms.arrived(capture)["udp"] == nil)
-      // Whose namespace it was in the kernel does not say.
-      #expect(try runner.denials("-/-", "foreign-packet") > 0)
+      #expect(try runner.denials("shop/app", "inbound") > 0)
 
       #expect(try run(reachesOut).status == 0)
       #expect(try PacketPrograms.arrived(capture)["tcp"] ?? 0 > 0, "the capture sees what passes")

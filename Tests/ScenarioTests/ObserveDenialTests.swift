@@ -66,6 +66,47 @@ struct ObserveDenialTests {
     }
   }
 
+  @Test("Who tries to get in over another interface shows, whether or not somebody listens there")
+  func inbound() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db")
+      let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
+      try app.listen(8080)
+      let world = try runner.addInterface(to: app)
+      // Until the interface is up.
+      #expect(
+        try runner.eventually {
+          try runner.laboratory.run(in: world, "nc", "-z", "-w", "1", "10.9.9.2", "9").errors
+            .isEmpty && runner.denials("shop/app", "inbound") > 0
+        })
+      let observed = try runner.observe("--denied", "-s", "app")
+      let before = try runner.denials("shop/app", "inbound")
+      for (port, isUDP) in [(8080, false), (8081, false), (53, true)] {
+        let options = isUDP ? ["-u", "-w", "1"] : ["-z", "-w", "1"]
+        _ = try run(
+          ["ip", "netns", "exec", world, "sh", "-c"]
+            + ["echo x | nc \(options.joined(separator: " ")) 10.9.9.2 \(port)"])
+        let event = try observed.next("denied")
+        #expect(event.reason == "inbound" && event.protocol == (isUDP ? "udp" : "tcp"))
+        #expect(event.source?.address == "10.9.9.1" && (event.source?.port ?? 0) > 0)
+        #expect(event.destination?.name == "shop/app.2")
+        #expect(event.destination?.port == UInt16(port) && event.pid == nil)
+      }
+      #expect(try runner.denials("shop/app", "inbound") >= before + 3)
+      #expect(try runner.denials("-/-", "inbound") == 0, "all of it is somebody's")
+      #expect(try runner.istbpf("status").output.contains("inbound="))
+
+      // A daemon that starts attaches its own program, and it is told likewise.
+      runner.killDaemon()
+      try runner.startDaemon()
+      let again = try runner.observe("--denied")
+      _ = try runner.laboratory.run(in: world, "nc", "-z", "-w", "1", "10.9.9.2", "8082")
+      #expect(try again.next("denied").destination?.name == "shop/app.2")
+      // Over ist0 everything is as it was.
+      #expect(try db.connect("$WARP_IST_app", 8080) == "shop/app at 198.18.1.2")
+    }
+  }
+
   @Test("A flood of denials is bounded, what is left out is told, and all of it is counted")
   func flood() async throws {
     try await RunnerLaboratory.with { runner in

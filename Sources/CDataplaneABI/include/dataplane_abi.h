@@ -178,7 +178,7 @@ enum ist_reason {
 	IST_SOCKET_TYPE,	/* EPERM: a socket that is not TCP, MPTCP or UDP */
 	IST_NO_SERVICE,		/* EHOSTUNREACH: no declared service has this address */
 	IST_NO_INSTANCE,	/* ECONNREFUSED: declared, but no instance could answer */
-	/* of a packet of the instance's sockets, on an interface that is not ist0 or lo */
+	/* of a packet that the instance's sockets send, on an interface that is not ist0 or lo */
 	IST_FOREIGN_PACKET,
 	/* of a frame on ist0, in the fabric's switch */
 	IST_FRAME_UNKNOWN_LINK,
@@ -192,6 +192,8 @@ enum ist_reason {
 	IST_FRAME_RESERVED,	/* the fabric's own block */
 	/* at setsockopt() */
 	IST_SOCKET_OPTION,	/* EPERM: it leads packets past the routes, or has the kernel send some */
+	/* of what comes to the instance, on an interface that is not ist0 or lo */
+	IST_INBOUND,
 	IST_REASON_COUNT
 };
 
