@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlAPI
 import Foundation
+import Model
 
 /// Says what would become of a connect.
 struct Explain: AsyncParsableCommand {
@@ -10,7 +11,8 @@ struct Explain: AsyncParsableCommand {
     discussion: """
       Asks the data path's own program, over its maps as they are, and looks into the instances for \
       who listens. Nothing is connected. TARGET is a service (db), its host name (db.warp), a service \
-      of any deployment (shop/db) or an address. The exit status is 0 whether or not it could connect.
+      of any deployment (shop/db), an address, or a name outside (example.org:443), which is resolved on \
+      this machine. The exit status is 0 whether or not it could connect.
       """)
 
   @Argument(help: "Who connects: DEPLOYMENT/SERVICE.")
@@ -26,37 +28,63 @@ struct Explain: AsyncParsableCommand {
   func run() async throws {
     try await failing {
       let (service, target) = (service, target)
-      let answer = try await ControlClient.connect(to: options.chosen().controlSocketPath) {
-        try await $0.explain(
-          .with {
-            $0.deployment = service.deployment
-            $0.service = service.service
-            $0.target = target
-          })
+      let (name, answers) = try await ControlClient.connect(to: options.chosen().controlSocketPath)
+      {
+        client in
+        // What is no target the daemon says.
+        let parsed = try? ConnectTarget(target)
+        let status = try await client.getStatus(.init())
+        let name = try parsed.flatMap { try OutsideName($0, from: service, status) }
+        let port = parsed?.port.map { ":\($0)" } ?? ""
+        var answers: [Istbpf_Control_V1_ExplainResponse] = []
+        for target in name?.addresses.map({ $0 + port }) ?? [target] {
+          answers.append(
+            try await client.explain(
+              .with {
+                $0.deployment = service.deployment
+                $0.service = service.service
+                $0.target = target
+              }))
+        }
+        return (name, answers)
       }
-      if output.json { return try printJSON(Report(answer)) }
-      let address = answer.address.contains(":") ? "[\(answer.address)]" : answer.address
-      var rows = [
-        [
-          "connect",
-          "\(address):\(answer.port)\(answer.target.isEmpty ? "" : " (\(answer.target))")",
-        ],
-        ["outcome", answer.outcome],
-        [
-          "decided by",
-          answer.reason.isEmpty ? answer.decidedBy : "\(answer.decidedBy), \(answer.reason)",
-        ],
-        ["why", answer.why],
-      ]
-      rows += answer.entries.map { ["map", $0] }
-      rows += answer.instances.map {
-        [
-          "instance",
-          "\($0.instance) \($0.address)\($0.runner.isEmpty ? "" : " on \($0.runner)"): listens: \($0.listens)",
-        ]
+      if output.json, let first = answers.first {
+        var report = Report(first)
+        report.name = name?.host
+        report.others = answers.count > 1 ? answers.dropFirst().map(Report.init) : nil
+        return try printJSON(report)
       }
-      for row in rows { print(row[0].padding(toLength: 12, withPad: " ", startingAt: 0) + row[1]) }
+      if let name { Self.show([["name", name.note]]) }
+      for answer in answers { Self.show(Self.rows(answer)) }
     }
+  }
+
+  private static func show(_ rows: [[String]]) {
+    for row in rows { print(row[0].padding(toLength: 12, withPad: " ", startingAt: 0) + row[1]) }
+  }
+
+  private static func rows(_ answer: Istbpf_Control_V1_ExplainResponse) -> [[String]] {
+    let address = answer.address.contains(":") ? "[\(answer.address)]" : answer.address
+    var rows = [
+      [
+        "connect",
+        "\(address):\(answer.port)\(answer.target.isEmpty ? "" : " (\(answer.target))")",
+      ],
+      ["outcome", answer.outcome],
+      [
+        "decided by",
+        answer.reason.isEmpty ? answer.decidedBy : "\(answer.decidedBy), \(answer.reason)",
+      ],
+      ["why", answer.why],
+    ]
+    rows += answer.entries.map { ["map", $0] }
+    rows += answer.instances.map {
+      [
+        "instance",
+        "\($0.instance) \($0.address)\($0.runner.isEmpty ? "" : " on \($0.runner)"): listens: \($0.listens)",
+      ]
+    }
+    return rows
   }
 
   private struct Report: Encodable {
@@ -76,6 +104,10 @@ struct Explain: AsyncParsableCommand {
     let why: String
     let entries: [String]
     let instances: [Instance]
+    /// The name outside that was asked for, of which this is the first address; else absent.
+    var name: String?
+    /// What becomes of its other addresses; absent where it has none.
+    var others: [Report]?
 
     init(_ answer: Istbpf_Control_V1_ExplainResponse) {
       target = answer.target

@@ -130,7 +130,9 @@ extension Runner {
     if let reason = decision.reason {
       response.reason = reason.identifier
       response.outcome = Self.name(ofErrno: decision.error)
-      response.why = Self.why(reason, caller, response)
+      response.why =
+        reason == .foreignAddress
+        ? whyForeign(caller, address, port, from: own) : Self.why(reason, response)
     } else if plan.contains(address) {
       judge(candidates, in: &response)
     } else if address.rawValue >> 24 == 127 || address.rawValue == 0 {
@@ -311,16 +313,13 @@ extension Runner {
   // MARK: Words
 
   private static func why(
-    _ reason: Reason, _ caller: Service, _ response: Istbpf_Control_V1_ExplainResponse
+    _ reason: Reason, _ response: Istbpf_Control_V1_ExplainResponse
   ) -> String {
     switch reason {
-    case .foreignAddress:
-      let rules = caller.egress.map(\.description).joined(separator: ", ")
-      return "\(reason.explanation), and no egress rule of \(caller.id) allows it"
-        + (rules.isEmpty ? ": it has none" : ": it has \(rules)")
-    case .noInstance where response.target.isEmpty || response.instances.isEmpty:
-      return "\(reason.explanation): there is none at \(response.address) on any runner"
-    default: return reason.explanation
+    case .noInstance:
+      "\(reason.explanation): there is none at \(response.address) on any runner"
+    case .noService: "\(reason.explanation): `istbpf status` lists those that are"
+    default: reason.explanation
     }
   }
 

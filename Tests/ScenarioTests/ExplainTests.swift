@@ -95,6 +95,59 @@ struct ExplainTests {
     }
   }
 
+  @Test("Of an address outside it says whose it is, and what to write so that it is allowed")
+  func outside() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app")
+      let app = try runner.instance(of: "shop/app")
+      _ = try runner.addInterface(to: app)
+      for (target, words) in [
+        ("10.9.9.1:80", ["a neighbour's on eth0", "it has none", "add \"10.9.9.1:80\""]),
+        ("10.9.9.2:80", ["the instance's own on eth0", "198.18.1.2 is its own address"]),
+        ("192.0.2.1:443", ["outside the deployment, and no", "add \"192.0.2.1:443\""]),
+      ] {
+        let answer = try explain(runner, "shop/app", target)
+        #expect(answer.outcome == "EPERM" && answer.reason == "foreign-address", "\(target)")
+        #expect(words.allSatisfy { answer.why.contains($0) }, "\(target): \(answer.why)")
+      }
+      // An address of this machine, wherever it is run.
+      let own = try run("ip", "-4", "-o", "addr", "show", "scope", "global").output
+        .split(separator: " ").first { $0.contains("/") }.map { String($0.prefix { $0 != "/" }) }
+      if let own {
+        #expect(try explain(runner, "shop/app", "\(own):22").why.contains("this machine's own on"))
+      }
+      #expect(
+        try explain(runner, "shop/app", "198.18.9.1:80").why.contains("`istbpf status` lists"))
+    }
+  }
+
+  @Test("A name outside is resolved here, and each of its addresses is explained")
+  func outsideName() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app")
+      let hosts = "/tmp/\(runner.installation.name)-hosts"
+      runner.laboratory.atEnd { try? FileManager.default.removeItem(atPath: hosts) }
+      try "192.0.2.1 www.example.org\n192.0.2.2 www.example.org\n".write(
+        toFile: hosts, atomically: true, encoding: .utf8)
+      // The command's own /etc/hosts, and nobody else's.
+      let wrapper = [
+        "unshare", "--mount", "--propagation", "private", "sh", "-c",
+        "mount --bind \(hosts) /etc/hosts && exec \"$@\"", "sh",
+      ]
+      let result = try runner.istbpf(
+        ["explain", "shop/app", "www.example.org:443"], wrapper: wrapper)
+      #expect(result.status == 0, "\(result.errors)")
+      for words in [
+        "www.example.org is 192.0.2.1, 192.0.2.2", "no DNS over UDP", "192.0.2.1:443",
+        "add \"192.0.2.2:443\"",
+      ] { #expect(result.output.contains(words), "\(words): \(result.output)") }
+      let json = try runner.istbpf(
+        ["explain", "shop/app", "www.example.org:443", "--json"], wrapper: wrapper)
+      let answer = try JSONDecoder().decode(Answer.self, from: Data(json.output.utf8))
+      #expect(answer.address == "192.0.2.1" && answer.reason == "foreign-address")
+    }
+  }
+
   @Test("What is no target, or is not declared, is refused by name")
   func badInput() async throws {
     try await RunnerLaboratory.with { runner in
