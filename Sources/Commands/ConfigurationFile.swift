@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Model
 
 /// A service's configuration file as it was named on the command line.
 struct ConfigurationFile {
@@ -55,16 +56,25 @@ struct ConfigurationFile {
     FileManager.default.fileExists(atPath: url.path)
   }
 
-  /// What it declares, as JSON: a module is evaluated for that.
-  func json() async throws -> Data {
+  /// The service that it declares, and what its author should know; a module is evaluated for that.
+  func declaration() async throws -> (declaration: ServiceDeclaration, warnings: [String]) {
+    let (json, lines) = try await contents()
+    return try ServiceDeclaration.parse(
+      json: json, directoryName: directoryName, file: path, lines: lines)
+  }
+
+  /// JSON, and the lines of its keys where it is not the file itself.
+  private func contents() async throws -> (json: Data, lines: [String: Int]?) {
     switch (path as NSString).pathExtension {
     case "json":
       do {
-        return try Data(contentsOf: URL(fileURLWithPath: path))
+        return (try Data(contentsOf: URL(fileURLWithPath: path)), nil)
       } catch {
         throw Problem(description: "cannot read \(path): \(String(cString: strerror(errno)))")
       }
-    case "js", "cjs": return try await NodeEvaluation.json(ofModule: path)
+    case "js", "cjs":
+      let value = try await NodeEvaluation.value(ofModule: path)
+      return (value.json, value.lines)
     default:
       throw Problem(
         description: "\(path) is neither JavaScript nor JSON: a \(Self.moduleName) or a "

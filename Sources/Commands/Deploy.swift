@@ -56,8 +56,7 @@ struct Deploy: AsyncParsableCommand {
     for path in paths {
       let file = try ConfigurationFile(path: path)
       if let remark = file.remark { printError("istbpf: warning: \(remark)") }
-      let (declaration, warnings) = try ServiceDeclaration.parse(
-        json: try await file.json(), directoryName: file.directoryName, file: file.path)
+      let (declaration, warnings) = try await file.declaration()
       for warning in warnings { printError("istbpf: warning: \(warning)") }
       declarations.append(declaration)
     }

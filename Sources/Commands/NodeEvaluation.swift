@@ -15,10 +15,18 @@ enum NodeEvaluation {
   /// Whether there is a Node on PATH.
   static var isPossible: Bool { Executable.find(program) != nil }
 
-  /// The value of the module at `path`, a function's result included, as JSON.
+  /// What a module came to.
+  struct Value {
+    /// JSON.
+    let json: Data
+    /// The lines, from 1, of the keys that the module itself has written down, by their paths.
+    let lines: [String: Int]
+  }
+
+  /// The value of the module at `path`, a function's result included.
   ///
   /// Throws `Failure`, with the place and the JavaScript message where the module has one.
-  static func json(ofModule path: String) async throws -> Data {
+  static func value(ofModule path: String) async throws -> Value {
     guard isPossible else {
       throw Failure(
         path: path,
@@ -68,12 +76,19 @@ enum NodeEvaluation {
     }
   }
 
-  private static func value(of outcome: Outcome, _ path: String) throws -> Data {
+  private static func value(of outcome: Outcome, _ path: String) throws -> Value {
     let output = Data(outcome.output)
     switch outcome.status {
     case nil:
-      throw Failure(path: path, message: "gave no value within \(timeLimit)")
-    case .exited(0) where !output.isEmpty: return output
+      throw Failure(
+        path: path,
+        message: "gave no value within \(timeLimit): it loops, or waits for a promise or a timer")
+    case .exited(0) where !output.isEmpty:
+      // The lines of its keys stand on a line before it.
+      let (lines, value) = (output.prefix { $0 != newline }, output.drop { $0 != newline })
+      return Value(
+        json: Data(value.dropFirst()),
+        lines: try JSONDecoder().decode([String: Int].self, from: lines))
     case .exited(failureStatus) where !output.isEmpty:
       throw try JSONDecoder().decode(Failure.self, from: output)
     case .exited(let status)?:
@@ -92,47 +107,6 @@ enum NodeEvaluation {
     var description: String { "\(path)\(line.map { ":\($0)" } ?? ""): \(message)" }
   }
 
-  private static let failureStatus: TerminationStatus.Code = 65
-
-  /// The program that Node runs: its standard output is the value, or the failure, and nothing else.
-  private static let evaluator = """
-    const [, file, shown] = process.argv
-    const write = process.stdout.write.bind(process.stdout)
-    // What the module prints is for its author, and no part of its value.
-    process.stdout.write = process.stderr.write.bind(process.stderr)
-    const end = (text, status) => write(text, () => process.exit(status))
-
-    const needed = 'it must be a CommonJS module: module.exports = {...}'
-
-    function fail(error) {
-      const lines = String(error?.stack).split('\\n')
-      // A syntax error's stack begins with its place; another's first frame is one, or Node's own.
-      const place = /^\\/.*:\\d+$/.test(lines[0])
-        ? lines[0]
-        : lines.find((line) => /^ +at .*\\/.*:\\d+:\\d+\\)?$/.test(line) && !/[( ]node:/.test(line))
-      const [, path, line] = /(\\/.*?):(\\d+)(:\\d+)?\\)?$/.exec(place ?? '') ?? []
-      const isError = error instanceof Error
-      let message = isError ? `${error.name}: ${error.message}` : `threw ${JSON.stringify(error)}`
-      if (error instanceof SyntaxError && /\\b(export|import)\\b/.test(error.message))
-        message += `; ${needed}`
-      end(JSON.stringify({
-        path: !path || path === real ? shown : path,
-        line: line && Number(line),
-        message: message.split('\\n')[0],
-      }), \(failureStatus))
-    }
-
-    let real = file
-    process.on('uncaughtException', fail)
-    ;(async () => {
-      real = require('node:fs').realpathSync(file)
-      const exported = require(file)
-      // Newer Nodes load it all the same, but its value is not what the platform takes.
-      if (exported?.[Symbol.toStringTag] === 'Module') throw new TypeError(needed)
-      const value = await (typeof exported === 'function' ? exported() : exported)
-      const text = JSON.stringify(value)
-      if (text === undefined) throw new TypeError(`${typeof value} is no object`)
-      end(text, 0)
-    })().catch(fail)
-    """
+  static let failureStatus: TerminationStatus.Code = 65
+  private static let newline = UInt8(ascii: "\n")
 }

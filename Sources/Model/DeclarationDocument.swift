@@ -39,23 +39,48 @@ enum JSONValue: Decodable {
   }
 }
 
-/// Reads the values of one `warp.config.json`, and names file and key where one is wrong.
+/// Reads the values of one `warp.config.json`, and names file, line and key where one is wrong.
 struct DeclarationDocument {
   let file: String
+  /// The lines of the values by their keys' paths, as far as they are known.
+  let lines: [String: Int]
+  /// What the file holds.
+  let root: [String: JSONValue]
 
-  func invalid(_ key: String?, _ reason: String) -> InvalidDeclaration {
-    InvalidDeclaration(file, key: key, reason)
-  }
-
-  func parse(_ json: Data) throws(InvalidDeclaration) -> [String: JSONValue] {
+  /// Reads `json`, which is the file itself, or where `lines` are given what a module came to.
+  init(_ json: Data, file: String, lines: [String: Int]?) throws(InvalidDeclaration) {
+    self.file = file
+    if let lines {
+      self.lines = lines
+    } else {
+      do { self.lines = try JSONOutline(json).lines } catch {
+        throw InvalidDeclaration(
+          file, line: error.line, key: nil,
+          error.line == nil ? error.cause : "is not JSON: it \(error.cause)")
+      }
+    }
     let value: JSONValue
     do { value = try JSONDecoder().decode(JSONValue.self, from: json) } catch {
-      throw invalid(nil, json.isEmpty ? "is empty" : "is not JSON: \(Self.reason(of: error))")
+      throw InvalidDeclaration(file, key: nil, "is not JSON: \(Self.reason(of: error))")
     }
     guard case .object(let root) = value else {
-      throw invalid(nil, "must be a JSON object, not \(value.summary)")
+      throw InvalidDeclaration(file, key: nil, "must be a JSON object, not \(value.summary)")
     }
-    return root
+    self.root = root
+  }
+
+  func invalid(_ key: String?, _ reason: String) -> InvalidDeclaration {
+    InvalidDeclaration(file, line: key.flatMap(line), key: key, reason)
+  }
+
+  /// The line of a value; of one in a list whose own is not known, the list's.
+  private func line(_ key: String) -> Int? {
+    lines[key] ?? lines[String(key.prefix { $0 != "[" })]
+  }
+
+  /// A sentence on the value of `key` that begins with its file and line.
+  func warning(_ key: String, _ sentence: String) -> String {
+    "\(file)\(line(key).map { ":\($0)" } ?? ""): \(sentence)"
   }
 
   func object(_ value: JSONValue, _ key: String) throws(InvalidDeclaration) -> [String: JSONValue] {

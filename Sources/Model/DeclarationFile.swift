@@ -1,69 +1,68 @@
 import FoundationEssentials
 
 extension ServiceDeclaration {
-  /// The keys that `deployment` may have; `include` is the platform's.
-  private static let deploymentKeys = ["egress", "include", "port"]
-
   /// The service that a `warp.config.json` declares, and what its author should know.
   ///
-  /// The file is the platform's as well, so other keys at its top level are not looked at.
+  /// The file is the platform's as well, so keys at its top level that resemble none of ours are not
+  /// looked at. A key that looks like a misspelt one of ours is a warning, and an error where the
+  /// service would be more open without it than its author believes.
   ///
   /// - Parameters:
   ///   - json: the file's contents.
   ///   - directoryName: the last component of the path of the file's directory, which is the
   ///     service's name where the file gives none.
   ///   - file: how messages name the file.
+  ///   - lines: where `json` is what a module came to, the lines of the module's keys, as far as they
+  ///     are known; nil where it is the file itself.
   /// - Returns: the declaration, and a sentence for each thing that looks like a mistake.
   /// - Throws: `InvalidDeclaration`, which names the file and the key.
   public static func parse(
-    json: Data, directoryName: String, file: String
+    json: Data, directoryName: String, file: String, lines: [String: Int]? = nil
   ) throws(InvalidDeclaration) -> (declaration: ServiceDeclaration, warnings: [String]) {
-    let document = DeclarationDocument(file: file)
-    let root = try document.parse(json)
-    let name = try self.name(in: root, directoryName: directoryName, document)
-    let isPrivate = try root["private"].map { value throws(InvalidDeclaration) in
-      try document.boolean(value, "private")
+    let document = try DeclarationDocument(json, file: file, lines: lines)
+    let root = document.root
+    let deployment = try root["deployment"].map { value throws(InvalidDeclaration) in
+      try document.object(value, "deployment")
     }
-    guard let value = root["deployment"] else {
-      return (ServiceDeclaration(name: name, isPrivate: isPrivate ?? false), [])
-    }
-    let deployment = try document.object(value, "deployment")
-    // A warning would leave the service with a public URL that its author believes it has not.
-    if deployment["private"] != nil {
-      throw document.invalid("deployment.private", "belongs beside \"deployment\", not in it")
-    }
+    var warnings = try DeclarationKeys(document, deployment ?? [:]).check()
     let declaration = ServiceDeclaration(
-      name: name,
-      port: try deployment["port"].map { value throws(InvalidDeclaration) in
+      name: try name(document, directoryName: directoryName, &warnings),
+      port: try deployment?["port"].map { value throws(InvalidDeclaration) in
         try document.port(value, "deployment.port")
       } ?? .standard,
-      isPrivate: isPrivate ?? false,
-      egress: try deployment["egress"].map { value throws(InvalidDeclaration) in
+      isPrivate: try root["private"].map { value throws(InvalidDeclaration) in
+        try document.boolean(value, "private")
+      } ?? false,
+      egress: try deployment?["egress"].map { value throws(InvalidDeclaration) in
         try document.egress(value, "deployment.egress")
       } ?? [])
-    let unknown = deployment.keys.filter { !deploymentKeys.contains($0) }.sorted()
-    return (declaration, unknown.map { warning(unknownKey: $0, file: file) })
+    if root.isEmpty {
+      warnings.append(
+        "\(file): says nothing, so it declares the service \(quoted(declaration.name.rawValue)), "
+          + "named for its directory, with a public URL for port \(declaration.port)")
+    }
+    return (declaration, warnings)
   }
 
   private static func name(
-    in root: [String: JSONValue], directoryName: String, _ document: DeclarationDocument
+    _ document: DeclarationDocument, directoryName: String, _ warnings: inout [String]
   ) throws(InvalidDeclaration) -> ServiceName {
+    var names: [(key: String, text: String)] = []
     for key in ["container", "docker"] {
-      guard let value = root[key] else { continue }
-      let text = try document.string(value, key)
-      do { return try ServiceName(text) } catch { throw document.invalid(key, "\(error)") }
+      guard let value = document.root[key] else { continue }
+      names.append((key, try document.string(value, key)))
     }
-    do { return try ServiceName(directoryName) } catch {
-      throw document.invalid(
-        nil, "the name is the directory's, since there is no \"container\", but \(error)")
+    guard let (key, text) = names.first else {
+      do { return try ServiceName(directoryName) } catch {
+        throw document.invalid(
+          nil, "the name is the directory's, since there is no \"container\", but \(error)")
+      }
     }
-  }
-
-  private static func warning(unknownKey key: String, file: String) -> String {
-    let known = deploymentKeys.map { "\"\($0)\"" }.joined(separator: ", ")
-    let hint =
-      nearest(to: key, among: deploymentKeys).map { "did you mean \"\($0)\"?" }
-      ?? "known are \(known)"
-    return "\(file): deployment has an unknown key \(quoted(key)), which is ignored; \(hint)"
+    if let other = names.last, other.text != text {
+      warnings.append(
+        document.warning(
+          other.key, "\"docker\" is not looked at, since \"container\" says \(quoted(text))"))
+    }
+    do { return try ServiceName(text) } catch { throw document.invalid(key, "\(error)") }
   }
 }

@@ -29,9 +29,14 @@ struct WrapperConfiguration: Equatable, Sendable {
     var configuration = WrapperConfiguration()
     if SmallFile.exists(file) {
       let section: JSONValue?
+      let bytes = try SmallFile.bytes(of: file)
+      // A misspelt `variables` would leave what it was to forbid.
+      do { try ConfigurationKeys.check(json: bytes, file: file, section: "oci") } catch {
+        throw Invalid(description: "\(error)")
+      }
       do {
-        section = try JSONValue(parsing: try SmallFile.bytes(of: file))["oci"]
-      } catch let error as InvalidJSON {
+        section = try JSONValue(parsing: bytes)["oci"]
+      } catch {
         throw Invalid(description: "\(file) is no JSON: \(error)")
       }
       if let runtime = section?["runtime"] {

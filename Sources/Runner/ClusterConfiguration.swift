@@ -30,6 +30,9 @@ public struct ClusterConfiguration: Sendable {
     public var authorities: String
     /// The deny list; may be missing, then nothing is denied.
     public var denied: String
+
+    /// The deny list where the configuration names none.
+    static let standardDenied = "/etc/istbpf/denied"
   }
 }
 
@@ -41,7 +44,16 @@ extension ClusterConfiguration {
   static func read(
     _ reader: ConfigReader, runner: String, installation: Installation
   ) throws -> ClusterConfiguration? {
-    guard let cluster = reader.string(forKey: "cluster") else { return nil }
+    guard let cluster = reader.string(forKey: "cluster") else {
+      // Whoever says this does not mean a runner that is alone.
+      for key in ["tunnel.address", "etcd.endpoints"]
+      where reader.string(forKey: ConfigKey(key)) != nil
+        || reader.stringArray(forKey: ConfigKey(key)) != nil
+      {
+        throw InvalidConfiguration(key: "cluster", problem: "is missing, although there is \(key)")
+      }
+      return nil
+    }
     return try ClusterConfiguration(
       reader, cluster: cluster, runner: runner, installation: installation)
   }
@@ -98,6 +110,11 @@ extension ClusterConfiguration {
       let known = InstanceSelection.allCases.map(\.rawValue).joined(separator: " or ")
       throw InvalidConfiguration(key: "selection", problem: "is \(name), and can be \(known)")
     }
+    let denied = reader.string(forKey: "tunnel.denied")
+    guard denied != "" else {
+      throw InvalidConfiguration(
+        key: "tunnel.denied", problem: "is empty: leave it out, or name a file")
+    }
     self.selection = selection
     usesKernelTLS = reader.bool(forKey: "tunnel.kernelTLS") ?? true
     self.etcd = etcd
@@ -106,7 +123,7 @@ extension ClusterConfiguration {
     files = IdentityFiles(
       certificate: try required("tunnel.certificate"), key: try required("tunnel.key"),
       authorities: try required("tunnel.authorities"),
-      denied: reader.string(forKey: "tunnel.denied") ?? "/etc/istbpf/denied")
+      denied: denied ?? IdentityFiles.standardDenied)
   }
 }
 

@@ -31,6 +31,10 @@ final class ClusterMember: Sendable {
     self.logger = logger
     identities = TunnelIdentities(
       try Self.identity(configuration), denied: try Self.denied(configuration.files))
+    let denied = configuration.files.denied
+    if denied != ClusterConfiguration.IdentityFiles.standardDenied, !SmallFile.exists(denied) {
+      logger.warning("tunnel.denied: there is no \(denied), so no certificate is denied")
+    }
     let directory = InstanceDirectory(plan: plan, identity: configuration.identity)
     // Loads the kernel's modules, too.
     let kernelTLS =
@@ -93,7 +97,16 @@ final class ClusterMember: Sendable {
       guard now != seen else { continue }
       do {
         identities.rotate(to: try Self.identity(configuration))
-        identities.deny(try Self.denied(configuration.files))
+        let denied = try Self.denied(configuration.files)
+        guard
+          !denied.isEmpty || identities.denied.isEmpty
+            || SmallFile.exists(configuration.files.denied)
+        else {
+          throw InvalidConfiguration(
+            key: "tunnel.denied",
+            problem: "is gone: what it denied stays denied; an empty file denies nothing")
+        }
+        identities.deny(denied)
         running.withLock { $0?.relay.enforceDenyList() }
         seen = now
         logger.notice("took over the identity and the deny list as they are on disk now")

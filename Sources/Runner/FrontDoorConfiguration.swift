@@ -8,7 +8,14 @@ extension FrontDoorSettings {
   ///
   /// Throws `InvalidConfiguration`.
   static func read(_ reader: ConfigReader) throws -> FrontDoorSettings? {
-    guard let text = reader.string(forKey: "frontDoor.domain") else { return nil }
+    guard let text = reader.string(forKey: "frontDoor.domain") else {
+      for key in ["frontDoor.certificates", "frontDoor.https", "frontDoor.http"]
+      where reader.string(forKey: ConfigKey(key)) != nil {
+        throw InvalidConfiguration(
+          key: "frontDoor.domain", problem: "is missing, although there is \(key)")
+      }
+      return nil
+    }
     guard let domain = DomainName(text) else {
       throw InvalidConfiguration(
         key: "frontDoor.domain",

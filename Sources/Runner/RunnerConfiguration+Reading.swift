@@ -1,17 +1,30 @@
 import Configuration
+import Foundation
 import FrontDoor
+import LinuxSystem
 import Model
 import SystemPackage
 
 extension RunnerConfiguration {
   /// Reads what the file, JSON, says, over which the environment goes: `etcd.endpoints` is
-  /// `ISTBPF_ETCD_ENDPOINTS`. The file may be missing.
+  /// `ISTBPF_ETCD_ENDPOINTS`. A file that is nil is the standard one, which may be missing; another has
+  /// been asked for.
   ///
-  /// Throws `InvalidConfiguration`.
+  /// Throws `InvalidConfiguration` or `ConfigurationFault`.
   public static func read(
-    file: String, runnerName: String, plan: AddressPlan, installation: Installation
+    file: String?, runnerName: String, plan: AddressPlan, installation: Installation
   ) async throws -> RunnerConfiguration {
     let fileProvider: FileProvider<JSONSnapshot>
+    if let file, !SmallFile.exists(file) {
+      throw InvalidConfiguration(key: file, problem: "does not exist: is --config mistyped?")
+    }
+    let file = file ?? standardFile
+    // The reader itself passes over what it does not know, and takes the default for a value that is
+    // of another kind.
+    if SmallFile.exists(file) {
+      try ConfigurationKeys.check(json: try SmallFile.bytes(of: file), file: file)
+    }
+    try ConfigurationKeys.check(environment: ProcessInfo.processInfo.environment)
     do {
       fileProvider = try await FileProvider(filePath: FilePath(file), allowMissing: true)
     } catch {
@@ -27,6 +40,9 @@ extension RunnerConfiguration {
         reader, runner: runnerName, installation: installation),
       frontDoor: try FrontDoorSettings.read(reader))
   }
+
+  /// The file that is read where none is named.
+  public static let standardFile = "/etc/istbpf/config.json"
 }
 
 /// What a configuration lacks or has wrong.

@@ -30,8 +30,11 @@ struct IstbpfDaemon: AsyncParsableCommand {
       discussion: "Another name makes a second, separate installation on one machine."))
   var installation: String?
 
-  @Option(help: "The configuration, JSON: metrics, the other runners, the front door.")
-  var config = "/etc/istbpf/config.json"
+  @Option(
+    help: ArgumentHelp(
+      "The configuration, JSON: metrics, the other runners, the front door.",
+      discussion: "Without this it is \(RunnerConfiguration.standardFile), which may be missing."))
+  var config: String?
 
   @Option(help: "How much is logged: trace, debug, info, notice, warning, error.")
   var logLevel: String = "info"

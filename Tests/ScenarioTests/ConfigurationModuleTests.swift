@@ -54,7 +54,7 @@ struct ConfigurationModuleTests {
       #expect(result.status == 0, "\(result.errors)")
       #expect(result.errors.contains("not part of the value\n"))
       #expect(
-        result.errors.contains(#"warp.config.js: deployment has an unknown key "prot""#)
+        result.errors.contains(#"warp.config.js:3: deployment has an unknown key "prot""#)
           && result.errors.contains(#"did you mean "port"?"#), "\(result.errors)")
       let status = try JSONDecoder().decode(
         Status.self, from: Data(try runner.istbpf("status", "--json").output.utf8))
@@ -83,9 +83,48 @@ struct ConfigurationModuleTests {
         ("thrown", "throw 'text'", #": threw "text""#),
         ("number", "module.exports = () => 5", ": must be a JSON object, not 5"),
         ("nothing", "module.exports = () => {}", ": TypeError: undefined is no object"),
+        (
+          "unresolved", "\nmodule.exports = new Promise(() => {})",
+          ":2: exports a promise that never resolves"
+        ),
+        (
+          "unresolved-function", "module.exports = async () => await new Promise(() => {})",
+          ":1: exports a promise that never resolves"
+        ),
+        (
+          "slow", "module.exports = new Promise((done) => setTimeout(done, 60000))",
+          ": gave no value within 10.0 seconds: it loops, or waits for a promise or a timer"
+        ),
+        (
+          "undefined-port",
+          "const file = {}\nmodule.exports = {\n  deployment: {\n    port: file.port } }",
+          ":4: deployment.port: is undefined; leave it out, or give it a value"
+        ),
+        (
+          "undefined-private", "module.exports = {\n  private: process.env.NOT_THERE }",
+          ":2: private: is undefined"
+        ),
+        ("function-private", "module.exports = { private: () => true }", ":1: private: is a func"),
+        (
+          "inherited", "class C {\n  get private() { return true } }\nmodule.exports = new C()",
+          ":2: private: is inherited or not enumerable"
+        ),
+        (
+          "nan-port", "module.exports = { deployment: {\n  port: Number('x') } }",
+          ":2: deployment.port: is NaN"
+        ),
+        ("empty", "", ": exports nothing; it must be a CommonJS module"),
+        ("comment", "// module\n", ": exports nothing; it must be a CommonJS module"),
+        ("misspelt", "module.exports = {\n  privat: true }", ":2: privat: is no key; did you mean"),
+        (
+          "services", "module.exports = {\n  services: { a: {} } }",
+          ":2: services: a file declares one service"
+        ),
         ("cycle", "module.exports = {}; module.exports.a = module.exports", ": TypeError: Convert"),
         ("module", "export default {}", "it must be a CommonJS module: module.exports = {...}"),
-        ("key", "module.exports = { deployment: { port: '80' } }", ": deployment.port: must be a"),
+        (
+          "key", "module.exports = { deployment: { port: '80' } }", ":1: deployment.port: must be a"
+        ),
         ("ended", "process.exit(3)", ": gave no value: it ended Node with status 3"),
         ("long", "module.exports = { a: 'x'.repeat(2e6) }", ": its value is longer than 1048576"),
         ("endless", "while (true);", ": gave no value within 10"),

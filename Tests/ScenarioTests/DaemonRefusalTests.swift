@@ -78,6 +78,41 @@ struct DaemonRefusalTests {
     }
   }
 
+  @Test("A configuration that is mistyped is refused, with its line and what was meant")
+  func configuration() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
+      let file = "/tmp/\(runner.installation.name).json"
+      runner.laboratory.atEnd { try? FileManager.default.removeItem(atPath: file) }
+      for (text, message) in [
+        (
+          "{\n  \"tunnel\": {\n    \"deneid\": \"/etc/istbpf/denied\" } }",
+          #"\#(file):3: unknown key "tunnel.deneid"; did you mean "tunnel.denied"?"#
+        ),
+        (#"{"frontDoor": {"http": false}}"#, ":1: frontDoor.http must be a text, not false"),
+        (#"{"cluster": 5}"#, ":1: cluster must be a text, not 5"),
+        ("{\n  # alone\n}", ":2: is not JSON: it has a comment here"),
+        (
+          #"{"tunnel": {"address": "192.0.2.1:7443"}}"#,
+          "cluster is missing, although there is tunnel.address"
+        ),
+        (
+          #"{"frontDoor": {"certificates": "/c"}}"#,
+          "frontDoor.domain is missing, although there is frontDoor.certificates"
+        ),
+      ] {
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        let result = try runner.refusedDaemon(options: ["--config", file])
+        #expect(result.status == 1 && result.errors.contains(message), "\(result.errors)")
+      }
+      let missing = try runner.refusedDaemon(options: ["--config", "/nowhere"])
+      #expect(missing.status == 1 && missing.errors.contains("/nowhere does not exist"))
+      let variable = try runner.refusedDaemon(wrapper: ["env", "ISTBPF_TUNNEL_DENID=/d"])
+      #expect(
+        variable.status == 1 && variable.errors.contains("did you mean ISTBPF_TUNNEL_DENIED?"),
+        "\(variable.errors)")
+    }
+  }
+
   @Test("Another range is used throughout")
   func otherRange() async throws {
     try await RunnerLaboratory.withoutDaemon { runner in

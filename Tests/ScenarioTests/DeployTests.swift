@@ -69,12 +69,24 @@ struct DeployTests {
         runner,
         [
           "port": #"{"deployment": {"port": "http"}}"#, "syntax": "{",
-          "name": #"{"container": "a b"}"#,
+          "name": #"{"container": "a b"}"#, "privat": "{\n  \"privat\": true\n}",
+          "comment": "{\n  // its name\n  \"container\": \"db\"\n}",
+          "services": #"{"services": {"app": {}, "db": {}}}"#, "blank": "\n",
         ])
       for (path, message) in [
-        ("\(directory)/port", "port/warp.config.json: deployment.port: must be a whole number"),
-        ("\(directory)/syntax", "syntax/warp.config.json: is not JSON"),
-        ("\(directory)/name", "name/warp.config.json: container: \"a b\" is no name for a service"),
+        ("\(directory)/port", "port/warp.config.json:1: deployment.port: must be a whole number"),
+        ("\(directory)/syntax", "syntax/warp.config.json:1: is not JSON"),
+        (
+          "\(directory)/name",
+          "name/warp.config.json:1: container: \"a b\" is no name for a service"
+        ),
+        (
+          "\(directory)/privat",
+          #"privat/warp.config.json:2: privat: is no key; did you mean "private"?"#
+        ),
+        ("\(directory)/comment", "comment/warp.config.json:2: is not JSON: it has a comment here"),
+        ("\(directory)/services", "services/warp.config.json:1: services: a file declares one"),
+        ("\(directory)/blank", "blank/warp.config.json: is empty"),
         ("\(directory)/missing", "there is no file or directory \(directory)/missing"),
         (directory, "\(directory) has no warp.config.js and no warp.config.json"),
       ] {

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import TestSupport
 import Testing
@@ -34,6 +35,16 @@ struct RunnerIdentityTests {
         try cluster[1].eventually {
           try app.tell("wait", "$WARP_IST_db", 3211) == "EHOSTUNREACH"
         })
+
+      // A deny list that is replaced in two steps, or lost, opens nothing.
+      try FileManager.default.removeItem(atPath: "\(cluster.directory)/ca/denied")
+      for number in 1...2 {
+        let isKept = cluster[number].eventually {
+          cluster[number].daemon?.log.contains("what it denied stays denied") == true
+        }
+        #expect(isKept)
+      }
+      #expect(try app.tell("wait", "$WARP_IST_db", 3211) == "EHOSTUNREACH")
     }
   }
 

@@ -1,0 +1,180 @@
+import FoundationEssentials
+
+/// The keys of a runner's configuration, `/etc/istbpf/config.json`, which the daemon and the wrapper of
+/// container runtimes read.
+///
+/// The file is istbpf's own, so a key that is not known is an error: passed over, a misspelt
+/// `tunnel.denied` would let revoked certificates in, and a `frontDoor.http` that is no text would open
+/// port 80.
+public enum ConfigurationKeys {
+  /// What the value of a key is.
+  enum Kind {
+    case text, texts, number, flag
+
+    /// The kind as a message names it.
+    var name: String {
+      switch self {
+      case .text: "a text"
+      case .texts: "a list of texts"
+      case .number: "a whole number"
+      case .flag: "true or false"
+      }
+    }
+  }
+
+  static let known: [String: Kind] = [
+    "cluster": .text, "selection": .text, "metrics.address": .text,
+    "etcd.endpoints": .texts, "etcd.authorities": .text, "etcd.certificate": .text,
+    "etcd.key": .text, "etcd.user": .text, "etcd.password": .text, "etcd.leaseSeconds": .number,
+    "etcd.callTimeoutSeconds": .number, "etcd.lossConfirmationSeconds": .number,
+    "tunnel.address": .text, "tunnel.certificate": .text, "tunnel.key": .text,
+    "tunnel.authorities": .text, "tunnel.denied": .text, "tunnel.kernelTLS": .flag,
+    "frontDoor.domain": .text, "frontDoor.certificates": .text, "frontDoor.https": .text,
+    "frontDoor.http": .text, "oci.runtime": .text, "oci.variables": .flag,
+  ]
+
+  /// Variables that are not the form of a key.
+  private static let otherVariables = [Installation.variable, "ISTBPF_OCI_LOG"]
+
+  /// Checks the keys of the file `file`, whose contents are `json`, and the kinds of their values: of
+  /// one `section`, such as `oci`, or where that is nil of all.
+  ///
+  /// - Throws: `ConfigurationFault`.
+  public static func check(
+    json: some Sequence<UInt8>, file: String, section: String? = nil
+  ) throws(ConfigurationFault) {
+    let bytes = Array(json)
+    let lines: [String: Int]
+    do { lines = try JSONOutline(bytes).lines } catch {
+      throw ConfigurationFault(
+        place(file, error.line), error.line == nil ? error.cause : "is not JSON: it \(error.cause)")
+    }
+    let value: JSONValue
+    do { value = try JSONDecoder().decode(JSONValue.self, from: Data(bytes)) } catch {
+      throw ConfigurationFault(file, "is not JSON: \(error)")
+    }
+    guard case .object(let root) = value else {
+      throw ConfigurationFault(file, "must be a JSON object, not \(value.summary)")
+    }
+    for (key, value) in root.sorted(by: { $0.key < $1.key })
+    where section == nil || key == section {
+      try check(value, key, depth: 1, file: file, lines)
+    }
+  }
+
+  private static func check(
+    _ value: JSONValue, _ key: String, depth: Int, file: String, _ lines: [String: Int]
+  ) throws(ConfigurationFault) {
+    let place = place(file, lines[key])
+    // A key of the file with a dot in it would look like one of a section.
+    let isWhole = key.split(separator: ".").count == depth
+    if isWhole, let kind = known[key] {
+      guard value.isOf(kind) else {
+        throw ConfigurationFault(place, "\(key) must be \(kind.name), not \(value.summary)")
+      }
+      return
+    }
+    guard isWhole else {
+      throw ConfigurationFault(
+        place, "unknown key \(quoted(key)): a section is an object, {\"tunnel\": {\"key\": ...}}")
+    }
+    guard known.keys.contains(where: { $0.hasPrefix(key + ".") }) else {
+      throw ConfigurationFault(place, "unknown key \(quoted(key))\(hint(key))")
+    }
+    guard case .object(let members) = value else {
+      throw ConfigurationFault(place, "\(key) must be an object, not \(value.summary)")
+    }
+    for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+      try check(value, "\(key).\(name)", depth: depth + 1, file: file, lines)
+    }
+  }
+
+  /// Checks the variables of an environment that look like the form of a key: `ISTBPF_ETCD_ENDPOINTS`.
+  ///
+  /// - Throws: `ConfigurationFault` for one that a key was most likely meant by, and for a value that
+  ///   is not of its key's kind.
+  public static func check(environment: [String: String]) throws(ConfigurationFault) {
+    let variables = Dictionary(uniqueKeysWithValues: known.map { (variable(of: $0.key), $0.value) })
+    for (name, value) in environment.sorted(by: { $0.key < $1.key })
+    where name.hasPrefix(prefix) && !otherVariables.contains(name) {
+      if let kind = variables[name] {
+        guard isOf(kind, value) else {
+          throw ConfigurationFault(
+            name, "must be \(kind.name) in the environment, not \(quoted(value))")
+        }
+        continue
+      }
+      // Without what all have in common, which would make any two look alike.
+      let own = name.dropFirst(prefix.count)
+      let near = nearest(
+        to: String(own), among: variables.keys.map { $0.dropFirst(prefix.count) }.map(String.init))
+      if let near {
+        throw ConfigurationFault(name, "is no variable; did you mean \(prefix)\(near)?")
+      }
+    }
+  }
+
+  private static let prefix = "ISTBPF_"
+
+  /// The variable that goes over `key`: `ISTBPF_FRONT_DOOR_DOMAIN` over `frontDoor.domain`.
+  static func variable(of key: String) -> String {
+    var text = prefix
+    var isAfterLowercase = false
+    for character in key {
+      if character.isUppercase, isAfterLowercase { text += "_" }
+      isAfterLowercase = character.isLowercase
+      text += character == "." ? "_" : character.uppercased()
+    }
+    return text
+  }
+
+  private static func isOf(_ kind: Kind, _ text: String) -> Bool {
+    switch kind {
+    case .text, .texts: true
+    case .number: Int(text) != nil
+    case .flag: ["true", "false", "yes", "no", "1", "0"].contains(text.lowercased())
+    }
+  }
+
+  /// What the unknown `key` may have been meant to be: one of its section, or of the top level.
+  private static func hint(_ key: String) -> String {
+    let section = key.lastIndex(of: ".").map { key[...$0] } ?? ""
+    let names = Set(
+      known.keys.filter { $0.hasPrefix(section) }
+        .map { String($0.dropFirst(section.count).prefix { $0 != "." }) }
+    ).sorted()
+    if let near = nearest(to: String(key.dropFirst(section.count)), among: names) {
+      return "; did you mean \"\(section)\(near)\"?"
+    }
+    return "; known are \(names.map { "\"\($0)\"" }.joined(separator: ", "))"
+  }
+
+  private static func place(_ file: String, _ line: Int?) -> String {
+    file + (line.map { ":\($0)" } ?? "")
+  }
+}
+
+extension JSONValue {
+  fileprivate func isOf(_ kind: ConfigurationKeys.Kind) -> Bool {
+    switch (self, kind) {
+    case (.string, .text), (.boolean, .flag): true
+    case (.number(let number), .number): Int(exactly: number) != nil
+    case (.array(let values), .texts):
+      values.allSatisfy { if case .string = $0 { true } else { false } }
+    default: false
+    }
+  }
+}
+
+/// What a runner's configuration has wrong.
+public struct ConfigurationFault: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The file and the line, or the variable.
+  public let place: String
+  /// What is wrong with it.
+  public let problem: String
+
+  init(_ place: String, _ problem: String) { (self.place, self.problem) = (place, problem) }
+
+  /// What to tell people.
+  public var description: String { "\(place): \(problem)" }
+}
