@@ -69,6 +69,7 @@ struct Deploy: AsyncParsableCommand {
           $0.port = UInt32(declaration.port.rawValue)
           $0.private = declaration.isPrivate
           $0.egress = declaration.egress.map(\.description)
+          $0.timeoutSeconds = UInt32(declaration.timeout?.seconds ?? 0)
         }
       }
     }

@@ -10,6 +10,8 @@ struct ServiceReport: Encodable {
   let egress: [String]
   let denials: [String: UInt64]
   let url: String?
+  /// Seconds; nil where it has no URL.
+  let timeout: UInt32?
 
   init(_ message: Istbpf_Control_V1_ServiceStatus) {
     name = message.name
@@ -19,6 +21,7 @@ struct ServiceReport: Encodable {
     `private` = message.private
     egress = message.egress
     url = message.url.isEmpty ? nil : message.url
+    timeout = message.timeoutSeconds == 0 ? nil : message.timeoutSeconds
     denials = Dictionary(
       message.denials.map { ($0.reason, $0.count) }, uniquingKeysWith: { first, _ in first })
   }

@@ -113,6 +113,19 @@ struct DeclarationDocument {
     return port
   }
 
+  func timeout(_ value: JSONValue, _ key: String) throws(InvalidDeclaration) -> RequestTimeout {
+    guard case .number(let number) = value, let whole = Int(exactly: number),
+      let timeout = RequestTimeout(seconds: whole)
+    else {
+      let allowed = RequestTimeout.allowed
+      throw invalid(
+        key,
+        "must be a whole number of seconds from \(allowed.lowerBound) to \(allowed.upperBound), not "
+          + value.summary)
+    }
+    return timeout
+  }
+
   func egress(_ value: JSONValue, _ key: String) throws(InvalidDeclaration) -> [EgressRule] {
     guard case .array(let values) = value else {
       throw invalid(key, "must be a list of texts, not \(value.summary)")

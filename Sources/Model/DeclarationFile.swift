@@ -35,7 +35,10 @@ extension ServiceDeclaration {
       } ?? false,
       egress: try deployment?["egress"].map { value throws(InvalidDeclaration) in
         try document.egress(value, "deployment.egress")
-      } ?? [])
+      } ?? [],
+      timeout: try deployment?["timeout"].map { value throws(InvalidDeclaration) in
+        try document.timeout(value, "deployment.timeout")
+      })
     if root.isEmpty {
       warnings.append(
         "\(file): says nothing, so it declares the service \(quoted(declaration.name.rawValue)), "

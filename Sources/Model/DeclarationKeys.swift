@@ -2,7 +2,7 @@ extension ServiceDeclaration {
   /// The keys at the top level of a declaration; others there are the platform's.
   public static let keys = ["container", "deployment", "docker", "private"]
   /// The keys that `deployment` may have; `include` is the platform's.
-  public static let deploymentKeys = ["egress", "include", "port"]
+  public static let deploymentKeys = ["egress", "include", "port", "timeout"]
 }
 
 /// The keys of a declaration that are not known: which of ours each may have been meant to be, and
@@ -35,13 +35,13 @@ struct DeclarationKeys {
     if key == "services" { return try warningOfServices() }
     try refuse(key, meaning: meaning(of: key), exactly: Self.deployment.contains(key))
     if Self.deployment.contains(key) {
-      // The platform may have a key `include` of its own here.
-      return key == "include"
+      // The platform may have keys of these names of its own here.
+      return key == "include" || key == "timeout"
         ? nil
         : document.warning(
           key, "the key \(quoted(key)) is ignored here: it belongs in \"deployment\"")
     }
-    guard let known = meaning(of: key), known != "include" else { return nil }
+    guard let known = meaning(of: key), !["include", "timeout"].contains(known) else { return nil }
     return document.warning(
       key, "unknown key \(quoted(key)), which is ignored; did you mean \"\(place(of: known))\"?")
   }

@@ -36,10 +36,14 @@ public struct Service: Hashable, Sendable, Codable {
   /// The ways out of the deployment that it is allowed.
   public let egress: [EgressRule]
 
+  /// How long it may be silent while a request of its URL is under way; nil for the standard.
+  public let timeout: RequestTimeout?
+
   /// A service of `deployment` with everything that the registry knows of it.
   public init(
     deployment: DeploymentName, name: ServiceName, number: ServiceNumber,
-    port: PortNumber = .standard, isPrivate: Bool = false, egress: [EgressRule] = []
+    port: PortNumber = .standard, isPrivate: Bool = false, egress: [EgressRule] = [],
+    timeout: RequestTimeout? = nil
   ) {
     self.deployment = deployment
     self.name = name
@@ -47,6 +51,7 @@ public struct Service: Hashable, Sendable, Codable {
     self.port = port
     self.isPrivate = isPrivate
     self.egress = egress
+    self.timeout = timeout
   }
 
   /// How messages name it: `shop/app`.

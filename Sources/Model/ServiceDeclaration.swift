@@ -12,15 +12,19 @@ public struct ServiceDeclaration: Hashable, Sendable, Codable {
   /// The ways out of the deployment that it is allowed.
   public let egress: [EgressRule]
 
+  /// How long it may be silent while a request of its URL is under way; nil for the standard.
+  public let timeout: RequestTimeout?
+
   /// A declaration from its parts.
   public init(
     name: ServiceName, port: PortNumber = .standard, isPrivate: Bool = false,
-    egress: [EgressRule] = []
+    egress: [EgressRule] = [], timeout: RequestTimeout? = nil
   ) {
     self.name = name
     self.port = port
     self.isPrivate = isPrivate
     self.egress = egress
+    self.timeout = timeout
   }
 
   /// The declaration that an argument of the form `NAME[:PORT]` is.

@@ -5,7 +5,7 @@ public struct ClusterChanges: Hashable, Sendable {
   /// Deployments, by name and id.
   public let deployments: SetChange<Deployment>
 
-  /// Services; one whose port, privacy or egress changed is in both.
+  /// Services; one whose port, privacy, egress or timeout changed is in both.
   public let services: SetChange<Service>
 
   /// Instances; one that moved to another runner is in both.

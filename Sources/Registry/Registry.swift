@@ -8,8 +8,8 @@ import Model
 public protocol Registry: Sendable {
   /// Declares `services` in `deployment`, which comes into being with its first service.
   ///
-  /// A service that is there already keeps its number and takes the declared port, privacy and
-  /// egress. A name that the deployment had before gets the number that it had, unless the other
+  /// A service that is there already keeps its number and takes the declared port, privacy,
+  /// egress and timeout. A name that the deployment had before gets the number that it had, unless the other
   /// numbers ran out meanwhile and another service got it.
   ///
   /// - Parameters:
@@ -87,7 +87,7 @@ public struct DeclarationOutcome: Hashable, Sendable {
   /// The names that the deployment did not have before.
   public let added: [ServiceName]
 
-  /// The names whose port, privacy or egress changed.
+  /// The names whose port, privacy, egress or timeout changed.
   public let changed: [ServiceName]
 
   /// The services that the deployment has no more.

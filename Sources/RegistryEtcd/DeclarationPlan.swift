@@ -84,6 +84,6 @@ extension Service {
   init(_ declaration: ServiceDeclaration, in deployment: DeploymentName, number: ServiceNumber) {
     self.init(
       deployment: deployment, name: declaration.name, number: number, port: declaration.port,
-      isPrivate: declaration.isPrivate, egress: declaration.egress)
+      isPrivate: declaration.isPrivate, egress: declaration.egress, timeout: declaration.timeout)
   }
 }

@@ -25,18 +25,21 @@ struct ServiceRecord: Record {
   var port: PortNumber
   var `private`: Bool
   var egress: [EgressRule]
+  /// Left out where it is the standard, as by an istbpf that knows none.
+  var timeout: RequestTimeout?
 
   init(_ service: Service) {
     number = service.number
     port = service.port
     `private` = service.isPrivate
     egress = service.egress
+    timeout = service.timeout
   }
 
   func service(_ name: ServiceName, of deployment: DeploymentName) -> Service {
     Service(
       deployment: deployment, name: name, number: number, port: port, isPrivate: `private`,
-      egress: egress)
+      egress: egress, timeout: timeout)
   }
 }
 

@@ -80,15 +80,16 @@ struct Declaring {
     for service in kept {
       guard let declaration = declarations.first(where: { $0.name == service.name }),
         declaration.port != service.port || declaration.isPrivate != service.isPrivate
-          || declaration.egress != service.egress
+          || declaration.egress != service.egress || declaration.timeout != service.timeout
       else { continue }
       try database.execute(
         sql: """
-          UPDATE services SET port = ?, isPrivate = ?, egress = ? WHERE deployment = ? AND number = ?
+          UPDATE services SET port = ?, isPrivate = ?, egress = ?, timeout = ?
+          WHERE deployment = ? AND number = ?
           """,
         arguments: [
           declaration.port.rawValue, declaration.isPrivate, egressText(declaration),
-          deployment.id, service.number,
+          declaration.timeout?.seconds, deployment.id, service.number,
         ])
       changed.append(service.name)
     }
@@ -131,12 +132,12 @@ struct Declaring {
       arguments: [deployment.id, number])
     try database.execute(
       sql: """
-        INSERT INTO services (deployment, number, name, port, isPrivate, egress)
-        VALUES (?, ?, ?, ?, ?, ?)
+        INSERT INTO services (deployment, number, name, port, isPrivate, egress, timeout)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
         """,
       arguments: [
         deployment.id, number, declaration.name.rawValue, declaration.port.rawValue,
-        declaration.isPrivate, egressText(declaration),
+        declaration.isPrivate, egressText(declaration), declaration.timeout?.seconds,
       ])
   }
 

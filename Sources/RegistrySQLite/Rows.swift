@@ -21,15 +21,18 @@ extension Service {
     let number: Int = row["number"]
     let port: Int = row["port"]
     let egress: String = row["egress"]
+    let seconds: Int? = row["timeout"]
+    let timeout = seconds.flatMap(RequestTimeout.init(seconds:))
     guard let serviceName = try? ServiceName(name), let port = try? PortNumber(port),
       let number = ServiceNumber(exactly: number),
-      let egress = try? egress.split(separator: " ").map({ try EgressRule(String($0)) })
+      let egress = try? egress.split(separator: " ").map({ try EgressRule(String($0)) }),
+      (timeout == nil) == (seconds == nil)
     else {
       throw ImpossibleRow(detail: "service \(number) of \(deployment) is named \(quoted(name))")
     }
     self.init(
       deployment: deployment, name: serviceName, number: number, port: port,
-      isPrivate: row["isPrivate"], egress: egress)
+      isPrivate: row["isPrivate"], egress: egress, timeout: timeout)
   }
 }
 

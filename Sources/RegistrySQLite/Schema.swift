@@ -14,7 +14,20 @@ enum Schema {
   /// Brings the file to `version`, in one transaction that the caller holds.
   static func migrate(_ database: Database) throws {
     let current = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
-    guard current < version else { return }
+    if current < version { try makeCurrent(database, from: current) }
+    for (table, column, definition) in addedColumns
+    where try !database.columns(in: table).contains(where: { $0.name == column }) {
+      try database.execute(sql: "ALTER TABLE \(table) ADD COLUMN \(column) \(definition)")
+    }
+  }
+
+  /// What an earlier istbpf can do without: such a column raises no version, so that the one before
+  /// goes on reading and writing the file after a way back. Each may be null.
+  private static let addedColumns = [
+    ("services", "timeout", "INTEGER CHECK (timeout BETWEEN 1 AND 86400)")
+  ]
+
+  private static func makeCurrent(_ database: Database, from current: Int) throws {
     for migration in migrations[current...] { try database.execute(sql: migration) }
     try database.execute(sql: "PRAGMA application_id = \(applicationID)")
     try database.execute(sql: "PRAGMA user_version = \(version)")

@@ -16,7 +16,8 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
       let declarations = try request.declarations.map { declaration in
         ServiceDeclaration(
           name: try ServiceName(declaration.service), port: try PortNumber(Int(declaration.port)),
-          isPrivate: declaration.private, egress: try declaration.egress.map { try EgressRule($0) })
+          isPrivate: declaration.private, egress: try declaration.egress.map { try EgressRule($0) },
+          timeout: try declaration.timeout)
       }
       let outcome = try await runner.deploy(
         declarations, in: try DeploymentName(request.deployment), replace: request.replace)
@@ -88,6 +89,17 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
     try await answering {
       let instances = await runner.registry.confirmLoss()
       return .with { $0.instances = UInt32(clamping: instances) }
+    }
+  }
+}
+
+extension Istbpf_Control_V1_Declaration {
+  fileprivate var timeout: RequestTimeout? {
+    get throws {
+      if timeoutSeconds == 0 { return nil }
+      if let timeout = RequestTimeout(seconds: Int(timeoutSeconds)) { return timeout }
+      throw RPCError(
+        code: .invalidArgument, message: "a timeout of \(timeoutSeconds) s is too long")
     }
   }
 }

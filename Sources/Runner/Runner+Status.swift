@@ -95,5 +95,7 @@ extension Istbpf_Control_V1_ServiceStatus {
     port = UInt32(service.port.rawValue)
     `private` = service.isPrivate
     egress = service.egress.map(\.description)
+    timeoutSeconds =
+      service.isPrivate ? 0 : UInt32((service.timeout ?? .standard).seconds)
   }
 }

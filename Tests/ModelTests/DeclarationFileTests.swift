@@ -26,13 +26,15 @@ import Testing
     let (declaration, warnings) = try parse(
       """
       {"container": "app", "docker": "old", "private": true,
-       "deployment": {"port": 3000, "egress": ["10.0.0.0/8:443", "192.0.2.1:*"]}}
+       "deployment": {"port": 3000, "egress": ["10.0.0.0/8:443", "192.0.2.1:*"],
+         "timeout": 3600}}
       """)
     #expect(
       try declaration
         == ServiceDeclaration(
           name: ServiceName("app"), port: PortNumber(3000), isPrivate: true,
-          egress: [EgressRule("10.0.0.0/8:443"), EgressRule("192.0.2.1:*")]))
+          egress: [EgressRule("10.0.0.0/8:443"), EgressRule("192.0.2.1:*")],
+          timeout: RequestTimeout(seconds: 3600)))
     #expect(
       warnings == [
         #"web/warp.config.json:1: "docker" is not looked at, since "container" says "app""#
@@ -55,7 +57,9 @@ import Testing
 
   @Test(arguments: [
     ("prot", #"did you mean "port"?"#), ("Port", #"did you mean "port"?"#),
-    ("egres", #"did you mean "egress"?"#), ("zebra", #"known are "egress", "include", "port""#),
+    ("egres", #"did you mean "egress"?"#),
+    ("zebra", #"known are "egress", "include", "port", "timeout""#),
+    ("timout", #"did you mean "timeout"?"#),
   ])
   func `an unknown key of deployment is named with the nearest known one`(
     key: String, hint: String
@@ -201,6 +205,10 @@ import Testing
     (#"{"deployment": {"port": "abc"}}"#, "deployment.port", #"not the text "abc""#),
     (#"{"deployment": {"port": "8080"}}"#, "deployment.port", #"not the text "8080""#),
     (#"{"deployment": {"port": true}}"#, "deployment.port", "not true"),
+    (#"{"deployment": {"timeout": 0}}"#, "deployment.timeout", "seconds from 1 to 86400, not 0"),
+    (#"{"deployment": {"timeout": 86401}}"#, "deployment.timeout", "not 86401"),
+    (#"{"deployment": {"timeout": "60s"}}"#, "deployment.timeout", #"not the text "60s""#),
+    (#"{"deployment": {"timeout": 1.5}}"#, "deployment.timeout", "a whole number of seconds"),
     (#"{"deployment": {"egress": "10.0.0.0/8:1"}}"#, "deployment.egress", "must be a list"),
     (#"{"deployment": {"egress": ["10.0.0.0/8:1", 2]}}"#, "deployment.egress[1]", "a text, not 2"),
     (#"{"deployment": {"egress": ["10.0.0.0/8"]}}"#, "deployment.egress[0]", "port is missing"),

@@ -16,12 +16,14 @@ import Testing
     try await store.withRegistry { registry in
       let declaration = try ServiceDeclaration(
         name: service("ä-1"), port: PortNumber(3211), isPrivate: true,
-        egress: [EgressRule("10.0.0.0/8:443"), EgressRule("0.0.0.0/0:*")])
+        egress: [EgressRule("10.0.0.0/8:443"), EgressRule("0.0.0.0/0:*")],
+        timeout: RequestTimeout(seconds: 86_400))
       let outcome = try await registry.declare([declaration], in: shop, replace: false)
       let expected = Service(
         deployment: shop, name: declaration.name, number: 1, port: declaration.port,
         isPrivate: true,
-        egress: declaration.egress)
+        egress: declaration.egress, timeout: declaration.timeout)
+      #expect(expected.timeout?.seconds == 86_400)
       #expect(outcome.services == [expected])
       #expect(outcome.added == [declaration.name])
       #expect(outcome.deployment == Deployment(name: shop, id: 1))
@@ -44,6 +46,13 @@ import Testing
       #expect(try await registry.service(changed.name, of: shop).port == changed.port)
       let same = try await registry.declare([changed], in: shop, replace: false)
       #expect(same.changed.isEmpty)
+      let patient = ServiceDeclaration(
+        name: changed.name, port: changed.port, timeout: RequestTimeout(seconds: 90))
+      for (declaration, timeout) in [(patient, 90), (changed, nil)] {
+        let outcome = try await registry.declare([declaration], in: shop, replace: false)
+        #expect(outcome.changed == [changed.name])
+        #expect(try await registry.service(changed.name, of: shop).timeout?.seconds == timeout)
+      }
     }
   }
 

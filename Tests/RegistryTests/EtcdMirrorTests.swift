@@ -38,6 +38,26 @@ import Testing
     }
   }
 
+  @Test func `a service's record is the one of before but for a timeout that is its own`() throws {
+    let before = Data(#"{"egress":[],"number":1,"port":81,"private":false,"v":1}"#.utf8)
+    let plain = Service(
+      deployment: shop, name: service("app"), number: 1, port: try PortNumber(81))
+    #expect(try RecordCoding.encode(ServiceRecord(plain)) == before)
+    let read: ServiceRecord = try RecordCoding.decode(from: before)
+    #expect(read.service(plain.name, of: shop) == plain)
+    let patient = Service(
+      deployment: shop, name: service("app"), number: 1, port: try PortNumber(81),
+      timeout: RequestTimeout(seconds: 90))
+    let record = try RecordCoding.encode(ServiceRecord(patient))
+    #expect(String(decoding: record, as: UTF8.self).contains(#""timeout":90"#))
+    let again: ServiceRecord = try RecordCoding.decode(from: record)
+    #expect(again.service(plain.name, of: shop) == patient)
+    #expect(throws: UnreadableRecord.self) {
+      let bad = #"{"egress":[],"number":1,"port":81,"private":false,"timeout":0,"v":1}"#
+      let _: ServiceRecord = try RecordCoding.decode(from: Data(bad.utf8))
+    }
+  }
+
   @Test func `a key leads back to what it is the key of`() throws {
     let subjects: [KeySpace.Subject] = [
       .runner("a/%2F\u{0}\u{7f}ü\u{308}"),

@@ -93,6 +93,32 @@ import Testing
     #expect(after.filter { !$0.key.hasSuffix("-shm") } == before)
   }
 
+  @Test func `a file from before timeouts gets their column, and may go back`() async throws {
+    let registry = try files.open()
+    _ = try await registry.declare(declarations("app"), in: shop, replace: false)
+    try registry.close()
+    try files.execute("ALTER TABLE services DROP COLUMN timeout")
+
+    let patient = ServiceDeclaration(
+      name: service("app"), timeout: RequestTimeout(seconds: 90))
+    let newer = try files.open()
+    #expect(try await newer.services(of: shop).map(\.timeout) == [nil])
+    _ = try await newer.declare([patient], in: shop, replace: false)
+    try newer.close()
+    // What the version before this column does with the file: it reads the version and the rows by
+    // name, and writes the columns that it knows.
+    try files.execute(
+      """
+      INSERT INTO services (deployment, number, name, port, isPrivate, egress)
+        VALUES (1, 2, 'db', 8080, 0, '');
+      UPDATE services SET port = 81, isPrivate = 0, egress = '' WHERE deployment = 1 AND number = 1;
+      """)
+    let again = try files.open()
+    #expect(try await again.services(of: shop).map(\.timeout?.seconds) == [90, nil])
+    let version = try await again.queue.read { try Int.fetchOne($0, sql: "PRAGMA user_version") }
+    #expect(version == 1)
+  }
+
   @Test func `a registry of a later version is refused`() throws {
     try files.open().close()
     try files.execute("PRAGMA user_version = 99")

@@ -109,6 +109,9 @@ package nonisolated struct Istbpf_Control_V1_Declaration: Sendable {
   /// `203.0.113.0/24:443`, or `*` for any port.
   package var egress: [String] = []
 
+  /// Seconds that the service may be silent for while a request is under way; 0 for the standard.
+  package var timeoutSeconds: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -435,6 +438,9 @@ package nonisolated struct Istbpf_Control_V1_ServiceStatus: Sendable {
 
   /// Why a service that is not private has no URL, for a person.
   package var urlProblem: String = String()
+
+  /// Seconds that it may be silent for while a request of its URL is under way; 0 where it has none.
+  package var timeoutSeconds: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -943,7 +949,7 @@ nonisolated extension Istbpf_Control_V1_DeployRequest: SwiftProtobuf.Message, Sw
 
 nonisolated extension Istbpf_Control_V1_Declaration: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Declaration"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}port\0\u{1}private\0\u{1}egress\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}port\0\u{1}private\0\u{1}egress\0\u{3}timeout_seconds\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -955,6 +961,7 @@ nonisolated extension Istbpf_Control_V1_Declaration: SwiftProtobuf.Message, Swif
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.`private`) }()
       case 4: try { try decoder.decodeRepeatedStringField(value: &self.egress) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.timeoutSeconds) }()
       default: break
       }
     }
@@ -973,6 +980,9 @@ nonisolated extension Istbpf_Control_V1_Declaration: SwiftProtobuf.Message, Swif
     if !self.egress.isEmpty {
       try visitor.visitRepeatedStringField(value: self.egress, fieldNumber: 4)
     }
+    if self.timeoutSeconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.timeoutSeconds, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -981,6 +991,7 @@ nonisolated extension Istbpf_Control_V1_Declaration: SwiftProtobuf.Message, Swif
     if lhs.port != rhs.port {return false}
     if lhs.`private` != rhs.`private` {return false}
     if lhs.egress != rhs.egress {return false}
+    if lhs.timeoutSeconds != rhs.timeoutSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1626,7 +1637,7 @@ nonisolated extension Istbpf_Control_V1_DeploymentStatus: SwiftProtobuf.Message,
 
 nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ServiceStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}number\0\u{1}address\0\u{1}port\0\u{1}private\0\u{1}egress\0\u{1}denials\0\u{1}url\0\u{3}url_problem\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}number\0\u{1}address\0\u{1}port\0\u{1}private\0\u{1}egress\0\u{1}denials\0\u{1}url\0\u{3}url_problem\0\u{3}timeout_seconds\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1643,6 +1654,7 @@ nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, Sw
       case 7: try { try decoder.decodeRepeatedMessageField(value: &self.denials) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.url) }()
       case 9: try { try decoder.decodeSingularStringField(value: &self.urlProblem) }()
+      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.timeoutSeconds) }()
       default: break
       }
     }
@@ -1676,6 +1688,9 @@ nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, Sw
     if !self.urlProblem.isEmpty {
       try visitor.visitSingularStringField(value: self.urlProblem, fieldNumber: 9)
     }
+    if self.timeoutSeconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.timeoutSeconds, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1689,6 +1704,7 @@ nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, Sw
     if lhs.denials != rhs.denials {return false}
     if lhs.url != rhs.url {return false}
     if lhs.urlProblem != rhs.urlProblem {return false}
+    if lhs.timeoutSeconds != rhs.timeoutSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
