@@ -8,8 +8,8 @@ import Synchronization
 /// Keeps HAProxy running with a configuration that is as the services are.
 ///
 /// A service that comes or goes, or a new certificate, is a new configuration: written whole, checked
-/// by HAProxy itself, and taken over without a connection lost. Whether a service has an instance is
-/// told to HAProxy while it runs. What fails is tried again, and meanwhile what runs goes on.
+/// by HAProxy itself, and taken over without a connection lost. Which instances a service has is the
+/// daemon's business. What fails is tried again, and meanwhile what runs goes on.
 public actor FrontDoor {
   private let executor = KernelExecutor()
   /// A Dispatch queue of its own: see `KernelExecutor`.
@@ -65,15 +65,13 @@ public actor FrontDoor {
   private func bringUpToDate() {
     do {
       let certificates = try CertificateFiles(directory: settings.certificates)
-      let wanted = ProxyConfiguration(settings, services)
-      if let shown, process?.hasEnded == false, shown.certificates == certificates,
-        shown.configuration.structure == wanted.structure
+      let wanted = ProxyConfiguration(settings, services, descriptors: Self.descriptorLimit())
+      if shown?.configuration != wanted || shown?.certificates != certificates
+        || process?.hasEnded != false
       {
-        try tell(wanted, insteadOf: shown.configuration)
-      } else {
         try install(wanted, certificates)
+        shown = (wanted, certificates)
       }
-      shown = (wanted, certificates)
       (failures, retryTime) = (0, .now)
       reported.withLock { $0 = FrontDoorReport(processID: process?.processID) }
     } catch {
@@ -180,21 +178,11 @@ public actor FrontDoor {
     }
   }
 
-  // MARK: While it runs
-
-  /// Tells HAProxy which services have an instance.
-  private func tell(_ wanted: ProxyConfiguration, insteadOf old: ProxyConfiguration) throws {
-    let changed = zip(wanted.services, old.services).filter { $0.isAvailable != $1.isAvailable }
-    for (service, _) in changed {
-      let state = service.isAvailable ? "ready" : "maint"
-      let command = "set server \(service.backend)/\(PublicService.server) state \(state)\n"
-      let answer = try UnixSocket.ask(command, at: paths.workerSocket)
-      guard answer.allSatisfy(\.isNewline) else {
-        // It is not as was believed: from the beginning then.
-        shown = nil
-        throw FrontDoorProblem("haproxy does not take \(command.dropLast()): \(answer)")
-      }
-    }
+  /// How many descriptors a process that this one starts may have: HAProxy takes as many.
+  private static func descriptorLimit() -> Int {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+    return Int(clamping: limit.rlim_max)
   }
 }
 

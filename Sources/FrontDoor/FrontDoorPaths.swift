@@ -21,6 +21,9 @@ public struct FrontDoorPaths: Hashable, Sendable {
   var masterSocket: String { "\(run)/master.sock" }
   /// Where the worker process takes commands.
   var workerSocket: String { "\(run)/worker.sock" }
+  /// Where HAProxy's second frontend takes requests of its first: in a directory that nobody else may
+  /// enter, since it believes what they say.
+  var servicesSocket: String { "\(run)/services.sock" }
   /// A directory for each configuration that was made.
   var generations: String { "\(directory)/generations" }
   /// A link to the one in effect, so that a configuration is replaced whole or not at all.

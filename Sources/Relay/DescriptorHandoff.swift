@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 import LinuxSystem
 import Synchronization
 
@@ -10,8 +11,17 @@ package final class DescriptorHandoff: Sendable {
 
   package func take() -> OwnedDescriptor? { descriptor.withLock { $0.take() } }
 
+  /// Whether the peer of the socket has closed it, so that nobody is left to be answered.
+  package var isHungUp: Bool {
+    descriptor.withLock { descriptor in
+      guard let socket = descriptor?.rawValue else { return true }
+      var state = pollfd(fd: socket, events: 0, revents: 0)
+      return poll(&state, 1, 0) > 0 && state.revents & Int16(POLLHUP | POLLERR) != 0
+    }
+  }
+
   /// Closes it so that the peer gets an RST.
-  func reset() {
+  package func reset() {
     if let descriptor = take() { linux_reset_on_close(descriptor.rawValue) }
   }
 }

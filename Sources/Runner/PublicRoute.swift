@@ -20,8 +20,8 @@ struct PublicRoute: Sendable {
   /// The service as HAProxy needs to know it.
   var publicService: PublicService {
     PublicService(
-      label: label, backend: "\(service.deployment):\(service.name.hostName)",
-      socketPath: socketPath, isAvailable: !ways.isEmpty)
+      label: label, deployment: service.deployment.rawValue, hostName: service.name.hostName,
+      socketPath: socketPath, timeout: service.timeout ?? .standard)
   }
 
   /// The ways in the order to be tried: this runner's instances first, each kind in random order.

@@ -7,29 +7,32 @@ import Testing
 
 @Suite struct ProxyConfigurationTests {
   private func configuration(
-    http: DoorAddress? = DoorAddress(host: "0.0.0.0", port: 80), port: UInt16 = 443
+    http: DoorAddress? = DoorAddress(host: "0.0.0.0", port: 80), port: UInt16 = 443,
+    descriptors: Int = 100_000
   ) throws -> ProxyConfiguration {
     let settings = FrontDoorSettings(
       domain: try #require(DomainName("example.org")),
       https: DoorAddress(host: "::", port: port), http: http, certificates: "/nowhere")
-    let services = [("web", true), ("app", false)].map { name, isAvailable in
+    let services = try [("web", 60), ("app", 7200)].map { name, seconds in
       PublicService(
-        label: "\(name)-shop", backend: "shop:\(name)", socketPath: "/run/x/\(name).sock",
-        isAvailable: isAvailable)
+        label: "\(name)-shop", deployment: "shop", hostName: name,
+        socketPath: "/run/x/\(name).sock", timeout: try #require(RequestTimeout(seconds: seconds)))
     }
-    return ProxyConfiguration(settings, services)
+    return ProxyConfiguration(settings, services, descriptors: descriptors)
   }
 
   private let paths = FrontDoorPaths(.standard)
   private var generation: FrontDoorPaths.Generation { paths.generation(7) }
 
-  @Test func `hosts lead to backends, and a service without an instance is disabled`() throws {
+  @Test func `hosts lead to backends, each with the timeout of its service`() throws {
     let configuration = try configuration()
     #expect(
       configuration.hosts == "app-shop.example.org shop:app\nweb-shop.example.org shop:web\n")
     let text = configuration.text(generation, paths)
-    #expect(text.contains("backend shop:app\n  server relay unix@/run/x/app.sock disabled\n"))
-    #expect(text.contains("backend shop:web\n  server relay unix@/run/x/web.sock\n"))
+    #expect(text.contains("backend shop:app\n  timeout server 7200s\n  timeout tunnel 7200s\n"))
+    #expect(text.contains("backend shop:web\n  timeout server 60s\n  timeout tunnel 3600s\n"))
+    #expect(text.contains("  server relay unix@/run/x/app.sock\n"))
+    #expect(text.contains("string \"504 Gateway Timeout: shop/web sent nothing for 60 s.\\n\""))
     #expect(text.contains("bind ipv6@:::443 ssl crt "))
     #expect(text.contains("redirect code 308 prefix https://%[var(txn.host)]\n"))
   }
@@ -42,15 +45,13 @@ import Testing
     #expect(try !configuration(http: nil).text(generation, paths).contains("frontend http\n"))
   }
 
-  @Test func `which services are available is no part of the structure`() throws {
-    let configuration = try configuration()
-    var services = configuration.services
-    services[0].isAvailable.toggle()
-    let other = ProxyConfiguration(configuration.settings, services)
-    #expect(other != configuration && other.structure == configuration.structure)
-    #expect(
-      ProxyConfiguration(configuration.settings, [services[0]]).structure
-        != configuration.structure)
+  @Test func `clients that wait leave descriptors to the requests, however few there are`() throws {
+    for (descriptors, https, http) in [(1_000_000, 20_000, 10_000), (1024, 204, 102)] {
+      let text = try configuration(descriptors: descriptors).text(generation, paths)
+      #expect(text.contains("  fd-hard-limit \(min(descriptors, 100_000))\n"))
+      #expect(text.contains(" alpn h2,http/1.1\n  maxconn \(https)\n"))
+      #expect(text.contains("  maxconn \(http)\n"))
+    }
   }
 
   @Test func `HAProxy takes the configuration`() throws {
@@ -71,6 +72,9 @@ import Testing
       .write(to: URL(fileURLWithPath: generation.configuration))
     let check = try run("haproxy", "-c", "-f", generation.configuration)
     #expect(check.status == 0 && !check.errors.contains("WARNING"), "\(check.errors)")
+    // HAProxy bounds the lines of a configuration.
+    let lines = configuration.text(generation, paths).split(separator: "\n")
+    #expect(lines.allSatisfy { $0.utf8.count < 2000 })
   }
 
   @Test func `certificates are PEM files, or pairs of certificate and key`() throws {

@@ -42,8 +42,28 @@ struct ClusterFrontDoorTests {
       #expect(answer.contains("x-instance: 198.18.1.2") && answer.utf8.count > 100_000)
       #expect(
         try cluster[1].eventually(within: 15) {
-          try get("closed") == "Nobody serves the port of this service.\n502"
+          try get("closed")
+            == "502 Bad Gateway: no instance of shop/closed accepts connections on port 65500.\n502"
         })
+      // The far instance has the request, and gives no answer: it is not asked again.
+      for version in ["--http1.1", "--http2"] {
+        let once = try run(
+          cluster.enter(1) + [
+            "curl", "--silent", version, "--max-time", "20", "--cacert",
+            "\(cluster.directory)/ca.crt", "--resolve", "*:443:127.0.0.1", "--output", "/dev/null",
+            "--write-out", "%{http_code}", "--data", "a=b",
+            "https://app-shop.shop.test/close/\(version)",
+          ]
+        ).output
+        #expect(once == "502")
+        let seen = try run(
+          cluster.enter(1) + [
+            "curl", "--silent", "--cacert", "\(cluster.directory)/ca.crt", "--resolve",
+            "*:443:127.0.0.1", "https://app-shop.shop.test/seen",
+          ]
+        ).output
+        #expect(seen.split(separator: "/close/\(version) ").count == 2, "\(seen)")
+      }
       for instance in [app, closed] { instance.stop() }
       #expect(try cluster[1].eventually(within: 15) { try get("app").hasSuffix("503") })
     }

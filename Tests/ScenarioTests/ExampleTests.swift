@@ -40,7 +40,8 @@ struct ExampleTests {
       for text in [
         "ctna heard: hello 198.18.1.2\n", "ctna heard: hello 198.18.1.3\n",
         "https://ctna-two-clients.example.test:18443/\nhello 198.18.1.",
-        "https://ctnb-two-clients.example.test:18443/\nNobody serves the port of this service.\n502",
+        "https://ctnb-two-clients.example.test:18443/\n502 Bad Gateway: no instance of two-clients/ctnb "
+          + "accepts connections on port 65500.\n502",
       ] { #expect(result.output.contains(text), "\(result.output)") }
       #expect(runner.traces().isEmpty)
     }

@@ -92,7 +92,7 @@ public final class FrontDoorLaboratory: @unchecked Sendable {
   }
 
   /// Starts such a client.
-  public func startClient(_ name: String, host: String, _ arguments: String...) throws
+  public func startClient(_ name: String, host: String, _ arguments: [String]) throws
     -> Conversation
   {
     let client = try Conversation(enter + clientCommand(name, host: host, arguments))
@@ -106,7 +106,8 @@ public final class FrontDoorLaboratory: @unchecked Sendable {
 
   // MARK: Services
 
-  private static let program = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+  /// `Programs/web.py`.
+  public static let program = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("Programs/web.py").path
 
   /// Starts an instance of `service`, `shop/app`, that serves on `port`.
@@ -118,6 +119,15 @@ public final class FrontDoorLaboratory: @unchecked Sendable {
       throw Conversation.Silence(description: instance.errorText)
     }
     return instance
+  }
+
+  /// Declares a service by a `warp.config.json`, and expects that it works.
+  public func declare(_ deployment: String, _ service: String, _ json: String) throws {
+    let place = "\(directory)/\(service)"
+    try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+    try json.write(toFile: "\(place)/warp.config.json", atomically: true, encoding: .utf8)
+    let result = try runner.istbpf("deploy", "-d", deployment, place)
+    #expect(result.status == 0, "\(result.errors)")
   }
 
   /// Starts an instance of `service` and waits until the front door knows it.
