@@ -2,7 +2,7 @@
 
 import fcntl, os, select, signal, socket, struct
 
-from end import SIOCATMARK
+from end import SIOCATMARK, pattern
 from table import case
 
 GROUP = "Urgent data"
@@ -128,6 +128,64 @@ class UrgentEnd:
         s.send(b"U", socket.MSG_OOB)
         s.shutdown(socket.SHUT_WR)
         t.meet()
+
+
+@case(GROUP, "an urgent byte alone on a new connection, 40 times")
+class UrgentFirst:
+    def server(t):
+        listener = t.listener()
+        t.tell()
+        outcomes = {}
+        for _ in range(40):
+            s, _ = listener.accept()
+            select.select([s], [], [s], 3)
+            t.settle(0.02)
+            try:
+                outcome = f"urgent {s.recv(1, socket.MSG_OOB)}"
+            except OSError:
+                outcome = f"ordinary {s.recv(1, socket.MSG_DONTWAIT)}" if t.readable(s, 0) else "nothing"
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+            t.tell()
+        t.see("outcomes", str(outcomes))
+
+    def client(t):
+        t.hear()
+        for _ in range(40):
+            s = t.socket()
+            s.connect(t.address())
+            s.send(b"U", socket.MSG_OOB)
+            t.hear()
+
+
+@case(GROUP, "40 urgent bytes on one connection, each among 100 others")
+class UrgentAmong:
+    def server(t):
+        s = t.accepted()
+        t.patience(s, 5)
+        outcomes, count = {}, 0
+        for _ in range(40):
+            select.select([], [], [s], 3)
+            t.settle(0.02)
+            try:
+                outcome = f"urgent {s.recv(1, socket.MSG_OOB)}"
+            except OSError as error:
+                outcome = "nothing urgent"
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+            t.tell()
+            t.hear()
+        while count < 40 * 100 and (data := s.recv(10000)):
+            count += len(data)
+        t.see("outcomes", str(outcomes))
+        t.see("others", count)
+
+    def client(t):
+        s = t.connected()
+        for _ in range(40):
+            s.sendall(pattern(50))
+            s.send(b"U", socket.MSG_OOB)
+            s.sendall(pattern(50))
+            t.hear()
+            t.tell()
 
 
 @case(GROUP, "MSG_OOB with no urgent byte there")
