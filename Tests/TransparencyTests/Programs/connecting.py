@@ -615,3 +615,80 @@ class Interrupted:
         t.call("connect again", s.connect, t.address())
         os.waitpid(process, 0)
         t.tell()
+
+
+@case(GROUP, "by IPv6 to an address outside the network")
+class OutsideIPv6:
+    def server(t):
+        t.meet()
+
+    def client(t):
+        t.call("connect", t.socket(socket.AF_INET6).connect, ("2001:db8::1", t.port))
+        t.meet()
+
+
+@case(GROUP, "twenty in a row: the server accepts them in their order")
+class AcceptOrder:
+    def server(t):
+        listener = t.listener(backlog=32)
+        t.meet()
+        t.hear()
+        t.see("order", "".join(t.keep(listener.accept()[0]).recv(1).decode() for _ in range(20)))
+
+    def client(t):
+        t.meet()
+        for letter in "abcdefghijklmnopqrst":
+            s = t.socket()
+            s.connect(t.address())
+            s.send(letter.encode())
+        t.tell()
+
+
+@case(GROUP, "to an open and to a closed port in turns, 20 times")
+class InTurns:
+    def server(t):
+        t.keep(t.listener(backlog=64))
+        t.tell()
+        t.hear()
+
+    def client(t):
+        t.hear()
+        outcomes = []
+        for number in range(40):
+            try:
+                t.socket().connect(t.address(number % 2))
+                outcomes.append("connected")
+            except OSError as error:
+                outcomes.append(name_of(error))
+        t.see("outcomes", " ".join(outcomes[:4]) if outcomes == outcomes[:2] * 20 else " ".join(outcomes))
+        t.tell()
+
+
+@case(GROUP, "to a server whose program ends and comes back")
+class Restarted:
+    def server(t):
+        for number in range(2):
+            ready, tell = os.pipe()
+            if (process := os.fork()) == 0:
+                listener = t.listener()
+                os.write(tell, b"x")
+                while True:
+                    s, _ = listener.accept()
+                    s.sendall(b"run %d" % number)
+            os.read(ready, 1)
+            t.tell()
+            t.hear()
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            t.meet()
+            t.hear()
+
+    def client(t):
+        for number in range(2):
+            s = t.connected()
+            t.call("recv", s.recv, 10)
+            t.tell()
+            t.meet()
+            t.call("recv when it ended", s.recv, 10)
+            t.call("connect when it ended", t.socket().connect, t.address())
+            t.tell()

@@ -700,3 +700,112 @@ class ResetWithUnsent:
         reset(s)
         t.settle()
         t.tell()
+
+
+@case(GROUP, "an end and then a reset: EPIPE where the end was seen")
+class EndThenReset:
+    def server(t):
+        s = t.accepted()
+        s.shutdown(socket.SHUT_WR)
+        t.hear()
+        reset(s)
+        t.meet()
+
+    def client(t):
+        s = t.connected()
+        t.call("recv", s.recv, 1)
+        t.tell()
+        t.await_events("poll", s, select.POLLHUP)
+        t.error("SO_ERROR", s)
+        t.call("recv again", s.recv, 1)
+        t.call("send", raw_send, s, b"x")
+        t.meet()
+
+
+@case(GROUP, "a reset from the other end after one's own half-close")
+class HalfClosedReset:
+    def server(t):
+        s = t.accepted()
+        t.drain("recv", s)
+        reset(s)
+        t.meet()
+
+    def client(t):
+        s = t.connected()
+        s.shutdown(socket.SHUT_WR)
+        t.timed("recv", 2, s.recv, 1)
+        t.call("recv again", s.recv, 1)
+        t.meet()
+
+
+@case(GROUP, "half-close, then close with the answer unread")
+class HalfClosedUnread:
+    def server(t):
+        s = t.accepted()
+        t.drain("recv", s)
+        t.call("sendall", s.sendall, b"answer")
+        t.meet()
+        t.settle(0.5)
+        t.await_events("poll", s, select.POLLHUP)
+        t.error("SO_ERROR", s)
+        t.call("send", raw_send, s, b"x")
+
+    def client(t):
+        s = t.connected()
+        s.shutdown(socket.SHUT_WR)
+        t.readable(s)
+        t.settle()
+        s.close()
+        t.meet()
+
+
+@case(GROUP, "the program at the other end is killed while it reads a transfer", limit=40)
+class KilledReading:
+    def server(t):
+        listener = t.listener()
+        if (process := os.fork()) == 0:
+            s, _ = listener.accept()
+            while s.recv(65536):
+                time.sleep(0.001)
+            os._exit(0)
+        t.meet()
+        t.hear()
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+    def client(t):
+        t.meet()
+        s = t.socket()
+        s.connect(t.address())
+        s.sendall(pattern(4 << 20))
+        t.tell()
+        end = None
+        while end is None:
+            try:
+                s.send(pattern(65536), socket.MSG_NOSIGNAL)
+            except OSError as error:
+                end = name_of(error)
+        t.see("send until", end)
+
+
+@case(GROUP, "the program at the other end is killed while it writes: what was written comes, then EOF", limit=40)
+class KilledWriting:
+    def server(t):
+        listener = t.listener()
+        ready, tell = os.pipe()
+        if (process := os.fork()) == 0:
+            s, _ = listener.accept()
+            s.sendall(pattern(100000))
+            os.write(tell, b"x")
+            time.sleep(20)
+            os._exit(0)
+        t.meet()
+        os.read(ready, 1)
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+    def client(t):
+        t.meet()
+        s = t.socket()
+        s.connect(t.address())
+        t.drain("recv", s, slowly=0.02)

@@ -23,6 +23,7 @@ BY_DESIGN = [
         "OutsideAddress", EVERYWHERE, "EPERM: that is what private means; `egress` opens what is listed",
         only=("client: connect",),
     ),
+    Known("OutsideIPv6", EVERYWHERE, "EPERM: the same", only=("client: connect",)),
     Known("UDP", EVERYWHERE, "EPERM: there is no UDP", only=("client: sendto", "server: arrived")),
     Known(
         "BindToDevice", EVERYWHERE, "EPERM: it would lead past the address that connect() was asked for",
@@ -54,6 +55,10 @@ BY_DESIGN = [
         only=("client: fell back to TCP", "server: fell back to TCP"),
     ),
     Known(
+        "Listed", [ONE_RUNNER], "connect() was given the instance's address, which the kernel's own list has",
+        only=("client: listed",),
+    ),
+    Known(
         "Signed", EVERYWHERE, "the key is for the service address, and the segments are from the instance address",
         only=("client: connect", "server: poll"),
     ),
@@ -66,15 +71,13 @@ BY_DESIGN = [
     ),
 ]
 
-SOURCE_PORT = "open: where the caller uses a port again at once, the server sees another"
 BACKPRESSURE = "open: what lies between takes in more than the buffers of two TCP connections"
 LINGER = "open: close returns when the near runner has the bytes, not when the far program's kernel has"
 TIMERS = "open: the program's timers hold for the way to its own runner; the far way is given up after 30 s"
 
 # What is to go.
 OPEN = [
-    Known("PortAgain", [ACROSS], SOURCE_PORT),
-    Known("Stalled", [ACROSS], BACKPRESSURE),
+    Known("UrgentFirst", [ACROSS], "open: an urgent byte that is the first of a connection comes as an ordinary one"),
     Known("StalledSmall", [ACROSS], BACKPRESSURE),
     Known("LingerStalled", [ACROSS], LINGER, sometimes=True),
     Known("LingerFar", [ACROSS], LINGER),

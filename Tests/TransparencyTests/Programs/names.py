@@ -438,6 +438,69 @@ class SavedSYN:
         t.connected()
 
 
+@case(GROUP, "one listener for IPv4 and one for IPv6 alone, on one port")
+class TwoFamilies:
+    def server(t):
+        t.listener(host="::", family=socket.AF_INET6, setup=ipv6(1))
+        accept(t)
+        t.meet()
+
+    def client(t):
+        t.connected()
+        t.meet()
+
+
+@case(GROUP, "an IPv6 socket bound to its own IPv4-mapped address")
+class MappedBound:
+    def server(t):
+        accept(t)
+
+    def client(t):
+        t.hear()
+        s = t.socket(socket.AF_INET6)
+        t.call("bind", s.bind, ("::ffff:" + t.own, t.port + 5))
+        t.call("connect", s.connect, ("::ffff:" + t.asked, t.port))
+        look(t, s)
+
+
+@case(GROUP, "the connection as /proc/net/tcp lists it")
+class Listed:
+    def server(t):
+        s, _ = accept(t)
+        t.see("listed", listed(t, s))
+        t.meet()
+
+    def client(t):
+        s = t.connected()
+        t.see("listed", listed(t, s))
+        t.meet()
+
+
+def listed(t, s):
+    """Who the other end is, in the kernel's own list."""
+    port = f"{s.getsockname()[1]:04X}"
+    with open("/proc/net/tcp") as file:
+        for line in file:
+            _, local, remote, state = line.split()[:4]
+            if local.endswith(":" + port) and state == "01":
+                host, port = remote.split(":")
+                return t.who((socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16)))
+    return "not there"
+
+
+@case(GROUP, "no trace of a translation (SO_ORIGINAL_DST)")
+class OriginalDestination:
+    def server(t):
+        s, _ = accept(t)
+        t.call("getsockopt", s.getsockopt, socket.IPPROTO_IP, 80, 16)
+        t.meet()
+
+    def client(t):
+        s = t.connected()
+        t.call("getsockopt", s.getsockopt, socket.IPPROTO_IP, 80, 16)
+        t.meet()
+
+
 @case(GROUP, "bind to an address that is not one's own")
 class ForeignBind:
     def server(t):

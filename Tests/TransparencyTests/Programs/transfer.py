@@ -1,6 +1,6 @@
 """Bytes, and the calls that move them."""
 
-import errno, fcntl, hashlib, mmap, os, select, socket, struct, tempfile, threading, time
+import errno, fcntl, hashlib, mmap, os, random, select, socket, struct, tempfile, threading, time
 
 from end import SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, digest, name_of, pattern
 from table import case
@@ -598,3 +598,95 @@ class PassedDescriptor:
 
     def client(t):
         t.drain("recv", t.connected())
+
+
+@case(GROUP, "as much as goes in before the server accepts", limit=60)
+class FilledBeforeAccept:
+    def server(t):
+        listener = t.listener()
+        t.meet()
+        t.hear()
+        s, _ = listener.accept()
+        t.see("same bytes", count_pattern(s) == t.hear())
+
+    def client(t):
+        t.meet()
+        s = t.socket()
+        s.connect(t.address())
+        count = fill(s)
+        t.tell()
+        s.shutdown(socket.SHUT_WR)
+        t.tell(count)
+
+
+@case(GROUP, "both write until there is no room, then both read", limit=60)
+class BothStalled:
+    def server(t):
+        both_stalled(t, t.accepted())
+
+    def client(t):
+        both_stalled(t, t.connected())
+
+
+def both_stalled(t, s):
+    count = fill(s)
+    t.tell(count)
+    theirs = t.hear()
+    s.shutdown(socket.SHUT_WR)
+    t.see("same bytes", count_pattern(s) == theirs)
+
+
+@case(GROUP, "writes and reads of random sizes both ways, with pauses, five times", limit=60)
+class Random:
+    def server(t):
+        listener = t.listener()
+        for seed in range(5):
+            t.tell()
+            random_traffic(t, t.keep(listener.accept()[0]), seed)
+
+    def client(t):
+        for seed in range(5):
+            random_traffic(t, t.connected(), seed + 100)
+
+
+def random_traffic(t, s, seed):
+    chance = random.Random(seed)
+
+    def write():
+        left = memoryview(pattern(1 << 19))
+        while left:
+            left = left[s.send(left[: chance.choice([1, 10, 100, 1448, 5000, 65536, 200000])]) :]
+            if chance.random() < 0.05:
+                time.sleep(0.005)
+        s.shutdown(socket.SHUT_WR)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    reading, got = random.Random(seed + 1), hashlib.sha256()
+    count = 0
+    while data := s.recv(reading.choice([1, 50, 1000, 4096, 65536, 300000])):
+        got.update(data)
+        count += len(data)
+        if reading.random() < 0.02:
+            time.sleep(0.005)
+    writer.join()
+    t.see("recv", f"{count} bytes {got.hexdigest()[:8]}")
+
+
+@case(GROUP, "a connection that is used again after ten seconds")
+class IdleThenUsed:
+    def server(t):
+        s = t.accepted()
+        t.see("first", t.exactly(s, 5))
+        s.sendall(b"hello")
+        t.see("second", t.exactly(s, 5))
+        s.sendall(b"again")
+        t.drain("end", s)
+
+    def client(t):
+        s = t.connected()
+        s.sendall(b"first")
+        t.see("first", t.exactly(s, 5))
+        time.sleep(10)
+        t.call("sendall", s.sendall, b"later")
+        t.see("second", t.exactly(s, 5))
