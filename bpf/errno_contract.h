@@ -11,7 +11,8 @@
 /*
  * The errno contract: EPERM for policy (connect(2) documents it for a local firewall rule),
  * EHOSTUNREACH for an address of the range that is no declared service's, ECONNREFUSED for a
- * service that is declared but has no instance that could answer.
+ * service that is declared but has no instance that could answer, and for what in its own network namespace
+ * is not the instance's, as if it were not there.
  */
 static __always_inline int errno_of(enum ist_reason reason)
 {
@@ -21,6 +22,7 @@ static __always_inline int errno_of(enum ist_reason reason)
 	case IST_NO_SERVICE:
 		return EHOSTUNREACH;
 	case IST_NO_INSTANCE:
+	case IST_STRANGERS_SOCKET:
 		return ECONNREFUSED;
 	default:
 		return EPERM;

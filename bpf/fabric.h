@@ -17,6 +17,7 @@
 
 #include "addressing.h"
 #include "maps.h"
+#include "own_sockets.h"
 
 struct frame {
 	struct ethhdr ethernet;
@@ -97,6 +98,8 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 		return IST_FRAME_FOREIGN;
 	if (!service_of(*destination) && !answers_gateway(skb))
 		return IST_FRAME_RESERVED;
+	if (!is_senders_own(skb, sender, __builtin_offsetof(struct frame, tcp)))
+		return IST_STRANGERS_SOCKET;
 	return IST_ALLOWED;
 }
 

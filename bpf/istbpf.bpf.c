@@ -18,6 +18,7 @@
 #include "held_connect.h"
 #include "listeners.h"
 #include "maps.h"
+#include "own_sockets.h"
 #include "socket_constants.h"
 #include "socket_options.h"
 
@@ -90,6 +91,57 @@ static __always_inline void remember_request(struct bpf_sock_addr *context, __u3
 	connection->incoming = 0;
 }
 
+/*
+ * What of a connect that the rules allow stays inside the instance's network namespace: it goes to a socket of
+ * the instance or to nobody. Told at once: a packet that is dropped later would be waited for. Nobody at the
+ * address is answered here too, since rules of NAT that an engine made can lead from there to its own socket.
+ */
+static __always_inline int answer_inside(struct bpf_sock_addr *context, enum listener whose,
+					 struct ist_event *event)
+{
+	if (whose == LISTENER_OWN)
+		return PASS;
+	if (whose == LISTENER_STRANGER) {
+		event->protocol = context->protocol;
+		event->peer_port = bpf_ntohs(context->user_port);
+		return refuse(caller(), IST_STRANGERS_SOCKET, event);
+	}
+	bpf_set_retval(-ECONNREFUSED);
+	return DENY;
+}
+
+/* `address` is that of a connect by IPv4, in network byte order, after the decision. */
+static __always_inline int connect_inside4(struct bpf_sock_addr *context, __u32 address)
+{
+	const struct ist_identity *identity = caller();
+	__u32 host_order = bpf_ntohl(address);
+	struct bpf_sock_tuple to = {};
+	struct ist_event event = {};
+
+	if (!is_loopback(host_order) && !(is_identified(identity) && host_order == identity->address))
+		return PASS;
+	/* As the kernel has it. */
+	to.ipv4.daddr = host_order ? address : bpf_htonl(INADDR_LOOPBACK);
+	to.ipv4.saddr = to.ipv4.daddr;
+	to.ipv4.dport = context->user_port;
+	set_peer_ipv4(&event, to.ipv4.daddr);
+	return answer_inside(context, whose_listener(identity, context, &to, sizeof(to.ipv4)),
+			     &event);
+}
+
+/* The same to ::1. */
+static __always_inline int connect_inside6(struct bpf_sock_addr *context)
+{
+	struct bpf_sock_tuple to = {};
+	struct ist_event event = { .peer[3] = bpf_htonl(1) };
+
+	to.ipv6.daddr[3] = bpf_htonl(1);
+	to.ipv6.saddr[3] = bpf_htonl(1);
+	to.ipv6.dport = context->user_port;
+	return answer_inside(context, whose_listener(caller(), context, &to, sizeof(to.ipv6)),
+			     &event);
+}
+
 /* connect() to an IPv4 address, plain or v4-mapped; `address` points into the context's copy. */
 static __always_inline enum ist_reason connect_ipv4(struct bpf_sock_addr *context, __u32 *address)
 {
@@ -116,9 +168,10 @@ int ist_connect4(struct bpf_sock_addr *context)
 	__u32 address = context->user_ip4;
 	enum ist_reason reason = connect_ipv4(context, &address);
 
-	if (reason == IST_ALLOWED)
-		context->user_ip4 = address;
-	return answer4(context, reason);
+	if (reason != IST_ALLOWED)
+		return answer4(context, reason);
+	context->user_ip4 = address;
+	return connect_inside4(context, address);
 }
 
 static __always_inline int is_v4_mapped(const struct bpf_sock_addr *context)
@@ -142,15 +195,17 @@ int ist_connect6(struct bpf_sock_addr *context)
 
 	if (is_v4_mapped(context)) {
 		reason = connect_ipv4(context, &address);
-		if (reason == IST_ALLOWED)
-			context->user_ip6[3] = address;
-		return answer6(context, reason);
+		if (reason != IST_ALLOWED)
+			return answer6(context, reason);
+		context->user_ip6[3] = address;
+		return connect_inside4(context, address);
 	}
 	if (!is_ipv6_loopback(context))
 		return answer6(context, context->protocol == IPPROTO_UDP ? IST_UDP : IST_IPV6);
 	/* The same rules as for 127.0.0.1. */
-	address = bpf_htonl(0x7f000001);
-	return answer6(context, connect_ipv4(context, &address));
+	address = bpf_htonl(INADDR_LOOPBACK);
+	reason = connect_ipv4(context, &address);
+	return reason == IST_ALLOWED ? connect_inside6(context) : answer6(context, reason);
 }
 
 /* The program sees the address that it asked for, not the instance that it got. */
@@ -240,6 +295,9 @@ static __always_inline int filter_packet(struct __sk_buff *skb, int outgoing)
 
 	if (parse_packet(skb, outgoing, &packet))
 		reason = decide_packet(identity, &packet);
+	if (reason == IST_ALLOWED && packet.ifindex == IST_LOOPBACK_IFINDEX &&
+	    is_strangers(skb, identity ? identity->cgroup_id : 0, outgoing))
+		reason = IST_STRANGERS_SOCKET;
 	if (reason == IST_ALLOWED)
 		return PASS;
 	/* Only here, so that traffic of the deployment never asks. */
@@ -271,6 +329,8 @@ int ist_sockops(struct bpf_sock_ops *socket)
 {
 	struct ist_identity *identity = caller();
 
+	if (identity && socket->op == BPF_SOCK_OPS_TCP_LISTEN_CB)
+		mark_listener(identity, socket);
 	if (!identity || !identity->deployment)
 		return PASS;
 	switch (socket->op) {

@@ -54,7 +54,9 @@ int ist_sk_lookup(struct bpf_sk_lookup *context)
 	const struct ist_identity *instance;
 	struct ist_event event = {};
 
-	if (context->ingress_ifindex == IST_LOOPBACK_IFINDEX || context->ingress_ifindex == ifindex)
+	/* No interface: it is connect that asks (own_sockets.h), not a packet. */
+	if (!context->ingress_ifindex || context->ingress_ifindex == IST_LOOPBACK_IFINDEX ||
+	    context->ingress_ifindex == ifindex)
 		return SK_PASS;
 	instance = bpf_map_lookup_elem(&fabric_links, &ifindex);
 	if (!instance) {

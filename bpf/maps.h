@@ -198,3 +198,12 @@ struct {
 	__type(value, struct connection);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } connections SEC(".maps");
+
+/* The cgroup id of the instance whose socket listens; on no other sockets. sockops writes, connect reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} own_listeners SEC(".maps");

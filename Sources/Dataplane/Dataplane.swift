@@ -100,7 +100,18 @@ public final class Dataplane: Sendable {
   /// kernel confirm it. Until `identify`, the cgroup's sockets may do nothing but TCP on loopback.
   public func guardCgroup(descriptor: Int32, path: String) throws(DataplaneError) {
     try cgroupPrograms.attach(to: descriptor, named: path)
+    try nameCgroup(descriptor: descriptor, path: path)
     try confirmGuard(descriptor: descriptor, path: path)
+  }
+
+  /// Tells the programs which cgroup they guard, without which no socket is its own; an identity that is
+  /// there stays.
+  private func nameCgroup(descriptor: Int32, path: String) throws(DataplaneError) {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw .failed("look at cgroup", path, -errno) }
+    let cgroup = UInt64(status.st_ino)
+    guard try maps.cgroupIdentity.value(at: cgroup)?.cgroup_id != cgroup else { return }
+    try unidentify(cgroup: cgroup)
   }
 
   /// Has the kernel confirm that it runs these very programs for a cgroup, at every hook.
@@ -132,7 +143,9 @@ public final class Dataplane: Sendable {
 
   /// Tells the programs of a cgroup that it is nobody's any more: TCP on loopback is left to it.
   public func unidentify(cgroup: UInt64) throws(DataplaneError) {
-    try maps.cgroupIdentity.set(ist_identity(), at: cgroup)
+    var nobody = ist_identity()
+    nobody.cgroup_id = cgroup
+    try maps.cgroupIdentity.set(nobody, at: cgroup)
   }
 
   /// Whether the cgroup with this id is an instance's to its programs.
@@ -140,8 +153,9 @@ public final class Dataplane: Sendable {
     try maps.cgroupIdentity.value(at: cgroup).map { $0.deployment != 0 } ?? false
   }
 
-  /// Tells the switch whose the link is: without it, the link gets nothing through.
-  package func admit(_ identity: Identity, cgroup: UInt64 = 0) throws(DataplaneError) {
+  /// Tells the switch whose the link is, and the sockets of which cgroup may connect over it: without it,
+  /// the link gets nothing through.
+  package func admit(_ identity: Identity, cgroup: UInt64) throws(DataplaneError) {
     try maps.fabricLinks.set(identity.abi(cgroup: cgroup), at: UInt32(identity.ifindex))
   }
 

@@ -21,6 +21,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
   case frameReserved
   case socketOption
   case inbound
+  case strangersSocket
 
   /// A stable word for JSON and metrics.
   public var identifier: String {
@@ -44,6 +45,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
     case .frameReserved: "frame-reserved"
     case .socketOption: "socket-option"
     case .inbound: "inbound"
+    case .strangersSocket: "strangers-socket"
     }
   }
 
@@ -77,6 +79,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
     case .frameReserved: "a frame to the fabric's own block"
     case .socketOption: "a socket option that leads packets past the routes"
     case .inbound: "from outside, over another interface than ist0 and lo: nobody is let in there"
+    case .strangersSocket: "a socket in its network namespace that is not the instance's"
     }
   }
 }

@@ -1,6 +1,7 @@
 import CDataplaneABI
 import CLibbpf
 import Foundation
+import LinuxSystem
 import Testing
 
 @testable import Dataplane
@@ -20,12 +21,14 @@ struct SwitchTests {
 
   private let laboratory: DataplaneLaboratory
   /// A test run's device is lo, so that is the link of the sender, 198.18.1.2.
-  private let sender = ist_identity(
-    cgroup_id: 0, deployment: 1, address: 0xc612_0102, ifindex: 1, listeners: 0,
-    netns_cookie: 0)
+  private let sender: ist_identity
 
   init() throws {
     laboratory = try DataplaneLaboratory()
+    // Every socket is inside the topmost cgroup, that of a test run too.
+    sender = ist_identity(
+      cgroup_id: try CgroupHierarchy.find().root.id(), deployment: 1, address: 0xc612_0102,
+      ifindex: 1, listeners: 0, netns_cookie: 0)
     try laboratory.maps.fabricLinks.set(sender, at: 1)
     let db = Identity(deployment: 1, address: .init(0xc612_0202))
     try laboratory.maps.fabricLinks.set(db.abi(cgroup: 0), at: UInt32(db.ifindex))

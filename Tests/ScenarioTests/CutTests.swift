@@ -96,9 +96,13 @@ struct CutTests {
       try runner.deploy("shop", "app", "db")
       let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
       try db.listen(3211)
+      let cgroup = try #require(
+        try runner.listedInstances().first { $0.pids.contains(app.processID) }
+      ).cgroup
       let holder = try TestInstance.outsider(
-        by: PacketPrograms.enter(app.processID), of: runner.laboratory)
+        by: PacketPrograms.enter(app.processID, cgroup: cgroup), of: runner.laboratory)
       #expect(try holder.tell("hold", "198.18.2.2", 3211) == "shop/db at 198.18.2.2")
+      try CgroupHierarchy.find().root.add(holder.processID)
       app.program.stop()
       #expect(try holder.tell("ending", "198.18.2.2", 3211, second) == "ECONNABORTED")
       #expect(try db.tell("served", 3211, second) == "ECONNRESET")

@@ -26,7 +26,8 @@ final class Stage: Sendable {
     let fabric = try laboratory.fabric()
     let (app, namespace) = try laboratory.namespace()
     identity = Identity(deployment: 1, address: plan.instanceAddress(1, 2))
-    try dataplane.admit(identity)
+    // Every socket is inside the topmost cgroup.
+    try dataplane.admit(identity, cgroup: try CgroupHierarchy.find().root.id())
     try fabric.attach(
       InstanceLink(name: "app", ifindex: identity.ifindex, address: identity.address),
       netns: namespace

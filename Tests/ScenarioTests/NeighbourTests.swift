@@ -37,9 +37,12 @@ struct NeighbourTests {
       for address in ["198.18.2.1", "198.18.2.2"] {
         #expect(try !run("nc", "-w", "1", address, "3211").output.contains("shop/db"), "\(address)")
       }
+      let db = try #require(try runner.listedInstances().first)
+      let process = try #require(db.pids.first)
+      let command = ["nc", "-w", "1", "198.18.2.2", "3211"]
+      #expect(try run(PacketPrograms.enter(process) + command).output == "")
       // The same command does reach it where there is a way, so it can tell.
-      let db = try #require(try runner.listedInstances().first?.pids.first)
-      let inside = try run(PacketPrograms.enter(db) + ["nc", "-w", "1", "198.18.2.2", "3211"])
+      let inside = try run(PacketPrograms.enter(process, cgroup: db.cgroup) + command)
       #expect(inside.output == "shop/db at 198.18.2.2\n")
     }
   }
@@ -112,8 +115,12 @@ struct NeighbourTests {
         try #require(neighbours.firstIndex(of: "lladdr").map { neighbours[$0 + 1] }))
       let capture = try PacketPrograms.capture(
         on: "ist0", enter: PacketPrograms.enter(db.processID))
+      let cgroup = try #require(
+        try runner.listedInstances().first { $0.pids.contains(app.processID) }
+      ).cgroup
       let sent = try PacketPrograms.send(
-        on: "ist0", from: "198.18.1.2", to: "198.18.2.2", gateway: gateway, enter: enter)
+        on: "ist0", from: "198.18.1.2", to: "198.18.2.2", gateway: gateway,
+        enter: PacketPrograms.enter(app.processID, cgroup: cgroup))
       #expect(sent.status == 0, "\(sent.errors)")
 
       let arrived = try PacketPrograms.arrived(capture)

@@ -10,6 +10,11 @@ public enum PacketPrograms {
     ["nsenter", "--target", "\(processID)", "--net"]
   }
 
+  /// The command that enters a cgroup and the network namespace of a process: its sockets are the instance's.
+  public static func enter(_ processID: Int32, cgroup: String) -> [String] {
+    ["bash", "-c", "echo $$ >\(cgroup)/cgroup.procs && exec \"$@\"", "-"] + enter(processID)
+  }
+
   /// Counts what arrives on a link, with `enter` before its command; `arrived` says what.
   public static func capture(on link: String, enter: [String]) throws -> Conversation {
     let capture = try Conversation(enter + ["/usr/bin/python3", file, "capture", link])

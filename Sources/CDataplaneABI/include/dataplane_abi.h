@@ -49,7 +49,7 @@
 
 /* Who sends: a value of `cgroup_identity` (by cgroup) and of `fabric_links` (by ifindex). */
 struct ist_identity {
-	__u64 cgroup_id;	/* of the instance's cgroup */
+	__u64 cgroup_id;	/* of the instance's cgroup; also before and after it is identified */
 	__u32 deployment;	/* 0: not an instance's, yet or any more; see is_identified */
 	__u32 address;		/* of the instance */
 	__u32 ifindex;		/* IST_IFINDEX(deployment, address) */
@@ -194,6 +194,8 @@ enum ist_reason {
 	IST_SOCKET_OPTION,	/* EPERM: it leads packets past the routes, or has the kernel send some */
 	/* of what comes to the instance, on an interface that is not ist0 or lo */
 	IST_INBOUND,
+	/* at connect(), of a packet on lo and of a frame on ist0 */
+	IST_STRANGERS_SOCKET,	/* ECONNREFUSED: in the instance's network namespace, but not its own */
 	IST_REASON_COUNT
 };
 
