@@ -40,20 +40,23 @@ static __always_inline const struct frame *headers_of(struct __sk_buff *skb, __u
 }
 
 /*
- * Whether the frame belongs to a connection that the gateway made, which the front door's are: what
- * answers them passes, and nothing else to the fabric's own block. A first SYN opens none, and the
+ * Whether the frame belongs to a connection that the gateway made, which the front door's are, or the
+ * host, which those of `istbpf connect` are: what answers them passes, and nothing else to the fabric's own block. A first SYN opens none, and the
  * relay's listening socket is no connection. Not inlined: clang would take the frame for checked
  * already, which the verifier has forgotten by then.
  */
-static __noinline int answers_gateway(struct __sk_buff *skb)
+static __noinline int answers_fabric(struct __sk_buff *skb)
 {
 	const struct frame *frame = headers_of(skb, sizeof(*frame));
 	struct bpf_sock_tuple flow = {};
 	struct bpf_sock *socket;
 	int is_connection;
+	__u32 own;
 
-	if (!frame || bpf_ntohl(frame->ip.daddr) != range_base + 1 ||
-	    (frame->tcp.syn && !frame->tcp.ack))
+	if (!frame || (frame->tcp.syn && !frame->tcp.ack))
+		return 0;
+	own = bpf_ntohl(frame->ip.daddr) - range_base;
+	if (own != 1 && own != 2)
 		return 0;
 	flow.ipv4.saddr = frame->ip.saddr;
 	flow.ipv4.daddr = frame->ip.daddr;
@@ -96,7 +99,7 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 	*destination = bpf_ntohl(frame->ip.daddr);
 	if (!in_range(*destination) || *destination == sender->address)
 		return IST_FRAME_FOREIGN;
-	if (!service_of(*destination) && !answers_gateway(skb))
+	if (!service_of(*destination) && !answers_fabric(skb))
 		return IST_FRAME_RESERVED;
 	if (!is_senders_own(skb, sender, __builtin_offsetof(struct frame, tcp)))
 		return IST_STRANGERS_SOCKET;

@@ -57,7 +57,12 @@ package enum ControlClient {
   }
 
   /// A plain connect() first: gRPC would retry for long, and its error names no cause.
-  private static func probe(_ path: String) throws {
+  private static func probe(_ path: String) throws { close(try dial(path)) }
+
+  /// A socket that is connected to the daemon's at `path`, which the caller has to close.
+  ///
+  /// Throws `Failure`.
+  static func dial(_ path: String) throws -> Int32 {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     let capacity = MemoryLayout.size(ofValue: address.sun_path)
@@ -67,14 +72,15 @@ package enum ControlClient {
     }
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
     let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
-    defer { close(descriptor) }
     let result = withUnsafePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
       }
     }
-    guard result != 0 else { return }
-    switch errno {
+    guard result != 0 else { return descriptor }
+    let error = errno
+    close(descriptor)
+    switch error {
     case ENOENT, ECONNREFUSED:
       throw Failure(
         description: "istbpfd is not running: nobody answers at \(path) (start it as root)")
@@ -83,7 +89,7 @@ package enum ControlClient {
         description: "may not open \(path): only root and the group istbpf may talk to istbpfd")
     default:
       throw Failure(
-        description: "cannot reach istbpfd at \(path): \(String(cString: strerror(errno)))")
+        description: "cannot reach istbpfd at \(path): \(String(cString: strerror(error)))")
     }
   }
 }

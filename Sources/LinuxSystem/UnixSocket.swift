@@ -27,6 +27,12 @@ public enum UnixSocket {
     return socket >= 0 ? OwnedDescriptor(owning: socket) : nil
   }
 
+  /// The process at the other end of a socket as it connected; nil where that cannot be told.
+  public static func peer(of socket: Int32) -> pid_t? {
+    let process = linux_unix_peer(socket)
+    return process > 0 ? process : nil
+  }
+
   /// The process that listens at `path`; nil where nobody does.
   public static func listener(at path: String) -> pid_t? {
     let descriptor = linux_unix_connect(path, 5)

@@ -42,6 +42,9 @@ public struct AddressPlan: Hashable, Sendable {
   /// The fabric's own address in every deployment, `.0.1`.
   public var gateway: IPv4Address { IPv4Address(base.rawValue + 1) }
 
+  /// The address that `istbpf connect` comes from in every deployment, `.0.2`: nobody else has it.
+  public var host: IPv4Address { IPv4Address(base.rawValue + 2) }
+
   /// The address that `WARP_IST_<service>` holds.
   public func serviceAddress(_ service: ServiceNumber) -> IPv4Address {
     IPv4Address(base.rawValue + UInt32(service) << 8 + 1)

@@ -37,6 +37,9 @@ public struct Installation: Hashable, Sendable {
   /// The socket of the control API.
   public var controlSocketPath: String { "\(runtimeDirectory)/control.sock" }
 
+  /// Where `istbpf connect` is joined to instances.
+  public var connectSocketPath: String { "\(runtimeDirectory)/connect.sock" }
+
   /// The socket of the API for containers.
   public var containersSocketPath: String { "\(runtimeDirectory)/containers.sock" }
 

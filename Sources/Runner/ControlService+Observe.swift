@@ -11,7 +11,9 @@ extension ControlService {
     let (subscription, naming) = try await answering {
       (
         runner.feed.subscribe(try await runner.filter(of: request)),
-        try EventNaming(pinnedIn: runner.configuration.installation.pinDirectory)
+        try EventNaming(
+          pinnedIn: runner.configuration.installation.pinDirectory,
+          plan: runner.configuration.plan)
       )
     }
     defer { subscription.end() }

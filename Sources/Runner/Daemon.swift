@@ -41,8 +41,9 @@ public enum Daemon {
       remote: member?.remote, frontDoor: door, logger: logger)
     try await runner.adopt()
     try member?.start(dataplane, pinnedIn: installation.pinDirectory)
-    // On a runner that is alone the relay carries the front door's requests and nothing else.
-    let ownRelay = try door.flatMap { _ in member == nil ? try Relay.withoutTunnels() : nil }
+    // On a runner that is alone the relay carries the front door's requests and `istbpf connect`'s
+    // connections.
+    let ownRelay = try member == nil ? Relay.withoutTunnels() : nil
     let events = try EventReader(pinnedIn: installation.pinDirectory) { [feed = runner.feed] told in
       feed.publish(told)
     }
@@ -64,6 +65,9 @@ public enum Daemon {
             relay: relay, configuration: configuration, paths: paths, logger: logger),
           registry: registry, configuration: configuration, paths: paths, logger: logger))
     }
+    let connects = try (member?.relay ?? ownRelay).map {
+      try HostConnects(runner: runner, relay: $0, logger: logger)
+    }
     services += [
       InstanceWatchService(runner: runner),
       ControlServerService(
@@ -79,6 +83,7 @@ public enum Daemon {
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     try await group.run()
     events.stop()
+    connects?.stop()
     member?.stop()
     ownRelay?.shutdown(grace: .zero)
     try await close(registry)

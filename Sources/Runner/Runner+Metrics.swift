@@ -43,6 +43,11 @@ extension Runner {
     }
     metrics.add(.gauge, "istbpf_instances", "Instances that run on this runner.", instances)
     metrics.add(
+      .counter, "istbpf_host_connects_total", "Connections of istbpf connect.",
+      hostConnects.all.map {
+        .init($0.value, ["deployment": $0.key.deployment, "service": $0.key.service])
+      })
+    metrics.add(
       .counter, "istbpf_denials_total", "What the data path refused instances of a service.",
       denials)
   }

@@ -36,11 +36,13 @@ extension Runner {
 /// Puts what the data path tells into the control API's words.
 struct EventNaming {
   private let state: PinnedState
+  private let plan: AddressPlan
   private var names: Names
   private var read = ContinuousClock.now
 
   /// Throws `DataplaneError`.
-  init(pinnedIn directory: String) throws {
+  init(pinnedIn directory: String, plan: AddressPlan) throws {
+    self.plan = plan
     state = try PinnedState(directory: directory)
     names = try Names(state)
   }
@@ -78,7 +80,9 @@ struct EventNaming {
       message.peer.address = event.peer.text
       message.peer.port = UInt32(event.peer.port)
       if let peer = event.peer.ipv4, let instance = event.instance {
-        message.peer.name = names.endpoint(peer, deployment: instance.deployment) ?? ""
+        message.peer.name =
+          peer == plan.host && event.isIncoming
+          ? "istbpf connect" : names.endpoint(peer, deployment: instance.deployment) ?? ""
       }
       message.incoming = event.isIncoming
       message.protocol = Self.name(ofProtocol: event.networkProtocol)

@@ -27,6 +27,8 @@ public actor Runner {
   let startedAt = Date()
   /// What the data path tells, for who observes.
   let feed: EventFeed
+  /// Connections of `istbpf connect`.
+  let hostConnects = HostConnectCounts()
 
   /// Connections to other runners; nil on a runner that is alone.
   let remote: RemoteConnects?

@@ -1,6 +1,7 @@
 import Dataplane
 import LinuxSystem
 import Model
+import SystemPackage
 
 /// What the daemon refuses.
 public enum RunnerError: Error, CustomStringConvertible {
@@ -26,6 +27,10 @@ public enum RunnerError: Error, CustomStringConvertible {
   case notInEffect(DeploymentName, String)
   /// The record of a container cannot be read.
   case damagedRecord(path: String, problem: String)
+  /// A service has no instance on this runner, but perhaps on these.
+  case noInstanceHere(String, runners: [String])
+  /// No instance of a service on this runner accepts connections on a port.
+  case nobodyAccepts(String, port: PortNumber, Errno)
 
   /// The public name of a service is another deployment's service's.
   case publicNameTaken(service: String, label: String, owner: String)
@@ -61,6 +66,13 @@ public enum RunnerError: Error, CustomStringConvertible {
       the public URL of \(service) would begin with \(label), as that of \(owner) does: give one of \
       the two another name, or make it private
       """
+    case .noInstanceHere(let service, let runners):
+      runners.isEmpty
+        ? "\(service) has no instance that runs"
+        : "\(service) has no instance on this runner: run istbpf connect on "
+          + runners.joined(separator: " or ")
+    case .nobodyAccepts(let service, let port, let error):
+      "no instance of \(service) on this runner accepts connections on port \(port): \(error)"
     case .unusableNamespace(let thread, let problem):
       "the network namespace of thread \(thread) cannot become an instance's: \(problem)"
     case .unknownService(let name):

@@ -56,6 +56,7 @@ struct Frame: Sendable {
         ("another's source", good.with { $0.source = [198, 18, 1, 3] }, IST_FRAME_SPOOFED),
         ("the service's source", good.with { $0.source = [198, 18, 1, 1] }, IST_FRAME_SPOOFED),
         ("the gateway's source", good.with { $0.source = [198, 18, 0, 1] }, IST_FRAME_SPOOFED),
+        ("the host's source", good.with { $0.source = [198, 18, 0, 2] }, IST_FRAME_SPOOFED),
         ("a source of loopback", good.with { $0.source = [127, 0, 0, 1] }, IST_FRAME_SPOOFED),
         ("a foreign destination", good.with { $0.destination = [8, 8, 8, 8] }, IST_FRAME_FOREIGN),
         ("loopback", good.with { $0.destination = [127, 0, 0, 1] }, IST_FRAME_FOREIGN),
@@ -64,6 +65,7 @@ struct Frame: Sendable {
         ("the link's gateway", good.with { $0.destination = [169, 254, 1, 1] }, IST_FRAME_FOREIGN),
         ("itself", good.with { $0.destination = [198, 18, 1, 2] }, IST_FRAME_FOREIGN),
         ("the fabric", good.with { $0.destination = [198, 18, 0, 1] }, IST_FRAME_RESERVED),
+        ("the host", good.with { $0.destination = [198, 18, 0, 2] }, IST_FRAME_RESERVED),
         ("the fabric's block", good.with { $0.destination = [198, 18, 0, 9] }, IST_FRAME_RESERVED),
       ]
   }()

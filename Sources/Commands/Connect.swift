@@ -1,0 +1,207 @@
+import ArgumentParser
+import ControlAPI
+import Foundation
+import Glibc
+
+/// Connects the host with an instance.
+struct Connect: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "connect",
+    abstract: "Connect standard input and output, or a local port, with an instance of a service.",
+    discussion: """
+      For whoever may talk to istbpfd: health checks, psql, backups, ssh's ProxyCommand. The instance \
+      is one of this runner's; without a port it is the service's own. The program in it sees \
+      198.18.0.2, and istbpf observe shows the connection as one of istbpf connect.
+
+      With --listen every connection to that port, on loopback, goes to an instance: of whoever can \
+      connect to it, so mind who else is on this machine.
+      """)
+
+  @Argument(
+    help: ArgumentHelp("DEPLOYMENT/SERVICE[:PORT].", valueName: "deployment/service[:port]"))
+  var target: ConnectReference
+
+  @Option(
+    help: ArgumentHelp(
+      "Forward connections to this port of loopback; port 0 is a free one.",
+      valueName: "127.0.0.1:port"))
+  var listen: LoopbackAddress?
+
+  @OptionGroup var options: InstallationOptions
+
+  func run() async throws {
+    try failing {
+      signal(SIGPIPE, SIG_IGN)
+      let path = try options.chosen().connectSocketPath
+      if let listen { return try forward(from: listen, over: path) }
+      let (socket, _) = try open(path)
+      try Joined.standardStreams(with: socket)
+    }
+  }
+
+  private func open(_ path: String) throws -> (socket: Int32, instance: String) {
+    try InstanceConnection.open(path, target.deployment, target.service, port: target.port)
+  }
+
+  /// Takes connections until the process is ended.
+  private func forward(from address: LoopbackAddress, over path: String) throws {
+    let listener = try address.listen()
+    printError("listening on \(try address.bound(listener))")
+    while true {
+      let client = accept(listener, nil, nil)
+      guard client >= 0 else {
+        guard errno == EINTR || errno == ECONNABORTED else { usleep(100_000); continue }
+        continue
+      }
+      Thread.detachNewThread {
+        do {
+          let (socket, _) = try open(path)
+          Joined.both(client, socket)
+        } catch {
+          printError("istbpf: \(error)")
+          // An RST: the caller must not take this for an answer that is empty.
+          var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
+          setsockopt(
+            client, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+          close(client)
+        }
+      }
+    }
+  }
+}
+
+/// A service and perhaps a port on the command line: `D/S:PORT`.
+struct ConnectReference: ExpressibleByArgument {
+  let deployment: String
+  let service: String
+  /// 0 for the service's own.
+  let port: Int
+
+  init?(argument: String) {
+    var name = argument[...]
+    var port = 0
+    if let colon = argument.lastIndex(of: ":") {
+      guard let number = UInt16(argument[argument.index(after: colon)...]), number > 0 else {
+        return nil
+      }
+      (name, port) = (argument[..<colon], Int(number))
+    }
+    guard let reference = ServiceReference(argument: String(name)) else { return nil }
+    (deployment, service, self.port) = (reference.deployment, reference.service, port)
+  }
+}
+
+/// An address of loopback with a port: nobody on another machine shall reach an instance by it.
+struct LoopbackAddress: ExpressibleByArgument {
+  let port: UInt16
+
+  init?(argument: String) {
+    let parts = argument.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 2, ["127.0.0.1", "localhost"].contains(parts[0]),
+      let port = UInt16(parts[1])
+    else { return nil }
+    self.port = port
+  }
+
+  /// A socket that listens there.
+  func listen() throws -> Int32 {
+    let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
+    var one: Int32 = 1
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+    var name = sockaddr_in()
+    name.sin_family = sa_family_t(AF_INET)
+    name.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    name.sin_port = port.bigEndian
+    let result = withUnsafePointer(to: &name) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard result == 0, Glibc.listen(listener, 128) == 0 else {
+      throw Failure(
+        description: "cannot listen on 127.0.0.1:\(port): \(String(cString: strerror(errno)))")
+    }
+    return listener
+  }
+
+  /// Where it listens indeed.
+  func bound(_ listener: Int32) throws -> String {
+    var name = sockaddr_in()
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let result = withUnsafeMutablePointer(to: &name) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(listener, $0, &length) }
+    }
+    guard result == 0 else { throw Failure(description: String(cString: strerror(errno))) }
+    return "127.0.0.1:\(UInt16(bigEndian: name.sin_port))"
+  }
+
+  /// Why it cannot be listened on.
+  struct Failure: Error, CustomStringConvertible {
+    let description: String
+  }
+}
+
+/// Descriptors of which each is written what the other gives, until both have ended.
+private enum Joined {
+  /// Why not everything arrived.
+  struct Loss: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ operation: String) {
+      description = "cannot \(operation): \(String(cString: strerror(errno)))"
+    }
+  }
+
+  /// Standard input and output with `socket`; returns when the instance has ended its side, and all
+  /// that it said has been written.
+  static func standardStreams(with socket: Int32) throws {
+    Thread.detachNewThread {
+      // Where the instance wants to hear no more, it may still have something to say.
+      do { try copy(from: STDIN_FILENO, to: socket) } catch {}
+      shutdown(socket, Int32(SHUT_WR))
+    }
+    try copy(from: socket, to: STDOUT_FILENO)
+  }
+
+  /// Two sockets, which are closed then.
+  static func both(_ left: Int32, _ right: Int32) {
+    let isOver = DispatchSemaphore(value: 0)
+    Thread.detachNewThread {
+      pass(left, right)
+      isOver.signal()
+    }
+    pass(right, left)
+    isOver.wait()
+    close(left)
+    close(right)
+  }
+
+  /// Copies, and where one of the two is broken ends both.
+  private static func pass(_ from: Int32, _ to: Int32) {
+    do {
+      try copy(from: from, to: to)
+      shutdown(to, Int32(SHUT_WR))
+    } catch {
+      for socket in [from, to] { shutdown(socket, Int32(SHUT_RDWR)) }
+    }
+  }
+
+  private static func copy(from input: Int32, to output: Int32) throws {
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let count = read(input, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw Loss("read") }
+      if count == 0 { return }
+      var start = 0
+      while start < count {
+        let written = buffer[start..<count].withUnsafeBytes {
+          write(output, $0.baseAddress, $0.count)
+        }
+        if written < 0, errno == EINTR { continue }
+        guard written > 0 else { throw Loss("write") }
+        start += written
+      }
+    }
+  }
+}
