@@ -59,8 +59,7 @@ final class SocketPair: SocketOwner {
 
   func run() {
     guard !isOver else { return }
-    guard near.failure == nil, far.failure == nil, let more = pump(near, far, &outbound),
-      let moreBack = pump(far, near, &inbound)
+    guard let more = pump(near, far, &outbound), let moreBack = pump(far, near, &inbound)
     else { return close() }
     if outbound.isDone, inbound.isDone { return close() }
     guard more || moreBack, !goesOn else { return }
@@ -83,14 +82,21 @@ final class SocketPair: SocketOwner {
     loop.pairs[ObjectIdentifier(self)] = nil
   }
 
-  /// Moves bytes one way; whether there may be more to move at once, nil where a socket is broken.
+  /// Moves bytes one way; whether there may be more to move at once, nil where the reading side was broken off and
+  /// all that it had sent before has been moved.
   private func pump(_ from: LocalSocket, _ to: LocalSocket, _ way: inout Direction) -> Bool? {
     for _ in 0..<Self.turns {
+      guard to.failure == nil else {
+        // The other way goes on to where the reset was.
+        if let pipe = way.pipe.take() { loop.pipes.put(pipe) }
+        return from.failure == nil ? false : nil
+      }
       if let pipe = way.pipe {
         guard to.isWritable else { return false }
         let moved = linux_splice(pipe.output, to.descriptor, UInt64(pipe.count))
         if moved <= 0 {
-          guard moved < 0, isTemporary(Errno.last, &to.isWritable) else { return nil }
+          let error = moved < 0 ? Errno.last : .brokenPipe
+          if !isTemporary(error, &to.isWritable) { to.fail(error.rawValue) }
           continue
         }
         pipe.count -= Int(moved)
@@ -115,6 +121,7 @@ final class SocketPair: SocketOwner {
       }
       loop.pipes.put(pipe)
       if count == 0 {
+        guard from.failure == nil else { return nil }
         way.hasEnd = true
       } else if !isTemporary(error, &from.isReadable) {
         return nil

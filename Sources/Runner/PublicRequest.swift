@@ -75,6 +75,7 @@ final class PublicRequest: Sendable {
       name: configuration.installation.fabricPrefix + route.service.deployment.rawValue,
       plan: configuration.plan)
     guard
+      // Where there is no socket, as without a fabric, the next instance is tried, and then the answer says so.
       let dialing = try? TransparentSocket.dialing(in: fabric, as: configuration.plan.gateway)
     else { return attempt(ways.dropFirst(), route) }
     guard let socket = handoff.take() else { return }
