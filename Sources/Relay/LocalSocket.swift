@@ -28,7 +28,7 @@ final class LocalSocket: EventSource {
   /// nothing more can be read.
   private(set) var hasEnd = false
   /// Whether an urgent byte has come and may be unread still: a read ends before it then.
-  var hasUrgent = false
+  var hasUrgent = true
   /// The errno that broke the connection off, nil while nothing has. What came before may be unread still, and
   /// a read that returns 0 is no FIN then.
   private(set) var failure: Int32?
