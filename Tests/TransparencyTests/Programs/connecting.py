@@ -1,21 +1,12 @@
 """How connect() goes, and what a caller is told where it does not."""
 
-import ctypes, errno, os, select, signal, socket, struct, time
+import errno, os, select, signal, socket
 
-from end import name_of, pattern, reset
-from table import case
-
-GROUP = "Connecting"
-LIBC = ctypes.CDLL(None, use_errno=True)
+from end import name_of
+from table import CONNECTING, case
 
 
-def disconnect(sock):
-    """connect() to AF_UNSPEC, which Python does not offer."""
-    if LIBC.connect(sock.fileno(), struct.pack("H14x", socket.AF_UNSPEC), 16) != 0:
-        raise OSError(ctypes.get_errno(), "connect")
-
-
-@case(GROUP, "to a port where a program listens")
+@case(CONNECTING, "to a port where a program listens")
 class Open:
     def server(t):
         s = t.accepted()
@@ -31,7 +22,7 @@ class Open:
         t.error("SO_ERROR", s)
 
 
-@case(GROUP, "to a closed port, then again on the same socket")
+@case(CONNECTING, "to a closed port, then again on the same socket")
 class ClosedPort:
     def server(t):
         t.meet()
@@ -48,7 +39,7 @@ class ClosedPort:
         t.meet()
 
 
-@case(GROUP, "to a closed port, without waiting")
+@case(CONNECTING, "to a closed port, without waiting")
 class ClosedPortNonBlocking:
     def server(t):
         t.meet()
@@ -64,7 +55,7 @@ class ClosedPortNonBlocking:
         t.meet()
 
 
-@case(GROUP, "without waiting")
+@case(CONNECTING, "without waiting")
 class NonBlocking:
     def server(t):
         s = t.accepted()
@@ -84,7 +75,7 @@ class NonBlocking:
         t.meet()
 
 
-@case(GROUP, "a second time while connected")
+@case(CONNECTING, "a second time while connected")
 class ConnectTwice:
     def server(t):
         t.accepted()
@@ -97,7 +88,7 @@ class ConnectTwice:
         t.meet()
 
 
-@case(GROUP, "to a port where a program begins to listen after two attempts")
+@case(CONNECTING, "to a port where a program begins to listen after two attempts")
 class LaterListener:
     def server(t):
         t.hear()
@@ -114,7 +105,7 @@ class LaterListener:
         t.call("send", s.send, b"late")
 
 
-@case(GROUP, "after the listening socket was closed; the connection before goes on")
+@case(CONNECTING, "after the listening socket was closed; the connection before goes on")
 class ListenerClosed:
     def server(t):
         listener = t.listener()
@@ -133,7 +124,7 @@ class ListenerClosed:
         t.call("send on the first", first.send, b"still")
 
 
-@case(GROUP, "and the listening socket is closed before it accepts")
+@case(CONNECTING, "and the listening socket is closed before it accepts")
 class ClosedBeforeAccept:
     def server(t):
         listener = t.listener()
@@ -152,72 +143,7 @@ class ClosedBeforeAccept:
         t.events("poll", s)
 
 
-@case(GROUP, "to a full backlog, which has room after two seconds", limit=40)
-class FullBacklog:
-    def server(t):
-        listener = t.listener(backlog=1)
-        t.meet()
-        t.hear()
-        accepted = [listener.accept()[0] for _ in range(4)]
-        t.see("accepted", len(accepted))
-        t.hear()
-
-    def client(t):
-        t.meet()
-        first = [t.socket() for _ in range(2)]
-        for s in first:
-            t.call("connect", s.connect, t.address())
-        t.settle()
-        later = [t.socket() for _ in range(2)]
-        for s in later:
-            s.setblocking(False)
-            t.call("connect beyond it", s.connect, t.address())
-        for s in later:
-            t.events("poll", s, wait=1.0)
-        t.tell()
-        for s in later:
-            t.await_events("poll when there is room", s, select.POLLOUT, patience=15)
-            t.error("SO_ERROR", s)
-        t.tell()
-
-
-@case(GROUP, "to a backlog that stays full, with TCP_SYNCNT 1", limit=40)
-class FullBacklogGivenUp:
-    def server(t):
-        t.listener(backlog=0)
-        t.meet()
-        t.hear()
-
-    def client(t):
-        t.meet()
-        first = t.socket()
-        t.call("connect", first.connect, t.address())
-        t.settle()
-        s = t.socket()
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
-        t.took("connect beyond it", 1.5, 9, s.connect, t.address())
-        t.tell()
-
-
-@case(GROUP, "to a full backlog with SO_SNDTIMEO of one second")
-class ConnectTimeout:
-    def server(t):
-        t.listener(backlog=0)
-        t.meet()
-        t.hear()
-
-    def client(t):
-        t.meet()
-        first = t.socket()
-        t.call("connect", first.connect, t.address())
-        t.settle()
-        s = t.socket()
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))
-        t.took("connect beyond it", 0.9, 3, s.connect, t.address())
-        t.tell()
-
-
-@case(GROUP, "to a service without an instance; direct, to a closed port")
+@case(CONNECTING, "to a service without an instance; direct, to a closed port")
 class NoInstance:
     def server(t):
         t.meet()
@@ -237,7 +163,7 @@ class NoInstance:
         t.meet()
 
 
-@case(GROUP, "to an address of the network that nobody has")
+@case(CONNECTING, "to an address of the network that nobody has")
 class NobodysAddress:
     def server(t):
         t.meet()
@@ -248,7 +174,7 @@ class NobodysAddress:
         t.meet()
 
 
-@case(GROUP, "to an address outside the network")
+@case(CONNECTING, "to an address outside the network")
 class OutsideAddress:
     def server(t):
         t.meet()
@@ -259,7 +185,17 @@ class OutsideAddress:
         t.meet()
 
 
-@case(GROUP, "to port 0")
+@case(CONNECTING, "by IPv6 to an address outside the network")
+class OutsideIPv6:
+    def server(t):
+        t.meet()
+
+    def client(t):
+        t.call("connect", t.socket(socket.AF_INET6).connect, ("2001:db8::1", t.port))
+        t.meet()
+
+
+@case(CONNECTING, "to port 0")
 class PortZero:
     def server(t):
         t.meet()
@@ -270,364 +206,7 @@ class PortZero:
         t.meet()
 
 
-@case(GROUP, "to a program that is stopped (SIGSTOP), and goes on later")
-class StoppedProgram:
-    def server(t):
-        listener = t.listener()
-        process = os.fork()
-        if process == 0:
-            s, _ = listener.accept()
-            s.sendall(b"answer")
-            time.sleep(20)
-            os._exit(0)
-        os.kill(process, signal.SIGSTOP)
-        t.meet()
-        t.hear()
-        os.kill(process, signal.SIGCONT)
-        t.hear()
-        os.kill(process, signal.SIGKILL)
-
-    def client(t):
-        t.meet()
-        s = t.socket()
-        t.timed("connect", 1, s.connect, t.address())
-        t.call("send", s.send, b"question")
-        t.events("poll", s, wait=0.5, mask=select.POLLIN)
-        t.tell()
-        t.call("recv when it goes on", s.recv, 10)
-        t.tell()
-
-
-@case(GROUP, "with MSG_FASTOPEN")
-class FastOpen:
-    def server(t):
-        s = t.accepted(setup=lambda l: l.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 5))
-        t.see("recv", t.exactly(s, 5))
-        t.call("send", s.send, b"world")
-
-    def client(t):
-        t.hear()
-        s = t.socket()
-        t.timed("sendto", 1, s.sendto, b"hello", socket.MSG_FASTOPEN, t.address())
-        t.call("recv", s.recv, 10)
-        t.see("getpeername", t.who(s.getpeername()))
-
-
-@case(GROUP, "with MSG_FASTOPEN to a closed port")
-class FastOpenClosedPort:
-    def server(t):
-        t.meet()
-
-    def client(t):
-        s = t.socket()
-        t.timed("sendto", 1, s.sendto, b"hello", socket.MSG_FASTOPEN, t.address())
-        t.meet()
-
-
-@case(GROUP, "with MSG_FASTOPEN, without waiting")
-class FastOpenNonBlocking:
-    def server(t):
-        s = t.accepted()
-        t.see("recv", t.exactly(s, 5))
-
-    def client(t):
-        t.hear()
-        s = t.socket()
-        s.setblocking(False)
-        t.call("sendto", s.sendto, b"hello", socket.MSG_FASTOPEN, t.address())
-        t.await_events("poll", s, select.POLLOUT)
-        t.call("send", s.send, b"hello")
-
-
-@case(GROUP, "with TCP_FASTOPEN_CONNECT")
-class FastOpenConnect:
-    def server(t):
-        s = t.accepted()
-        t.see("recv", t.exactly(s, 5))
-        t.call("send", s.send, b"world")
-
-    def client(t):
-        t.hear()
-        s = t.socket()
-        t.call("setsockopt", s.setsockopt, socket.IPPROTO_TCP, 30, 1)
-        t.timed("connect", 1, s.connect, t.address())
-        t.call("send", s.send, b"hello")
-        t.call("recv", s.recv, 10)
-
-
-@case(GROUP, "to a listener with TCP_DEFER_ACCEPT")
-class DeferAccept:
-    def server(t):
-        listener = t.listener(
-            setup=lambda l: l.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)
-        )
-        t.meet()
-        t.meet()
-        t.events("poll before any byte", listener, wait=0.5)
-        t.meet()
-        t.await_events("poll after it", listener, select.POLLIN)
-        s, _ = listener.accept()
-        t.call("recv", s.recv, 10)
-
-    def client(t):
-        t.meet()
-        s = t.socket()
-        t.timed("connect", 1, s.connect, t.address())
-        t.meet()
-        t.meet()
-        t.call("send", s.send, b"first")
-
-
-def what_is_left(t, listener):
-    """Whether something that was accepted stays open."""
-    t.hear()
-    open_ones = 0
-    while t.readable(listener, 1.5):
-        s, _ = listener.accept()
-        if not t.readable(s, 3):
-            open_ones += 1
-    t.see("connections that stay open", open_ones)
-
-
-@case(GROUP, "without waiting, and closed at once, ten times", limit=60)
-class GivenUp:
-    def server(t):
-        listener = t.listener()
-        t.tell()
-        what_is_left(t, listener)
-        t.tell()
-
-    def client(t):
-        t.hear()
-        for _ in range(10):
-            s = t.socket()
-            s.setblocking(False)
-            s.connect_ex(t.address())
-            s.close()
-        t.tell()
-        t.hear()
-
-
-@case(GROUP, "with MSG_FASTOPEN, and closed at once, ten times", limit=60)
-class FastOpenGivenUp:
-    def server(t):
-        listener = t.listener()
-        t.tell()
-        what_is_left(t, listener)
-        t.tell()
-
-    def client(t):
-        t.hear()
-        for _ in range(10):
-            s = t.socket()
-            s.setblocking(False)
-            try:
-                s.sendto(b"hello", socket.MSG_FASTOPEN, t.address())
-            except BlockingIOError:
-                pass
-            s.close()
-        t.tell()
-        t.hear()
-
-
-@case(GROUP, "again on a socket that was disconnected (AF_UNSPEC)")
-class Disconnected:
-    def server(t):
-        listener = t.listener()
-        t.tell()
-        first, _ = listener.accept()
-        t.drain("the first connection", first)
-        second, _ = listener.accept()
-        t.call("recv on the second", second.recv, 10)
-
-    def client(t):
-        s = t.connected()
-        s.send(b"one")
-        t.settle()
-        t.call("disconnect", disconnect, s)
-        t.call("getpeername", s.getpeername)
-        t.timed("connect", 1, s.connect, t.address())
-        t.see("getpeername when connected", t.who(s.getpeername()))
-        t.call("send", s.send, b"two")
-
-
-@case(GROUP, "from loopback's address")
-class FromLoopback:
-    def server(t):
-        t.listener()
-        t.meet()
-        t.meet()
-
-    def client(t):
-        t.meet()
-        s = t.socket()
-        t.call("bind", s.bind, ("127.0.0.1", 0))
-        t.timed("connect", 1, s.connect, t.address())
-        t.meet()
-
-
-@case(GROUP, "to oneself, by one's own address")
-class Oneself:
-    def server(t):
-        t.meet()
-
-    def client(t):
-        listener = t.listener()
-        s = t.socket()
-        t.timed("connect", 1, s.connect, (t.own, t.port))
-        accepted, caller = listener.accept()
-        t.see("accept", t.who(caller))
-        t.see("getsockname", t.who(s.getsockname()))
-        t.see("getpeername", t.who(s.getpeername()))
-        s.sendall(b"me")
-        t.call("recv", accepted.recv, 10)
-        t.meet()
-
-
-@case(GROUP, "to one's own service, whose only instance one is")
-class OwnService:
-    def server(t):
-        t.meet()
-
-    def client(t):
-        listener = t.listener()
-        s = t.socket()
-        t.timed("connect", 1, s.connect, (t.own_asked, t.port))
-        accepted, caller = listener.accept()
-        t.see("accept", t.who(caller))
-        s.sendall(b"me")
-        t.call("recv", accepted.recv, 10)
-        accepted.close()
-        t.call("recv at the end", s.recv, 10)
-        t.meet()
-
-
-@case(GROUP, "to the very address and port that the socket is bound to")
-class SelfConnected:
-    def server(t):
-        t.meet()
-
-    def client(t):
-        s = t.socket()
-        s.bind((t.own, t.port))
-        t.timed("connect", 1, s.connect, (t.own, t.port))
-        t.call("send", s.send, b"me")
-        t.call("recv", s.recv, 10)
-        t.meet()
-
-
-@case(GROUP, "by way of loopback, within the instance")
-class Loopback:
-    def server(t):
-        t.meet()
-
-    def client(t):
-        listener = t.listener(host="127.0.0.1")
-        s = t.socket()
-        t.timed("connect", 1, s.connect, ("127.0.0.1", t.port))
-        accepted, caller = listener.accept()
-        t.see("accept", t.who(caller))
-        t.see("getpeername", t.who(s.getpeername()))
-        t.meet()
-
-
-@case(GROUP, "from both ends, port to port (simultaneous open)")
-class SimultaneousOpen:
-    """The server's port is that of a full backlog first, so that the caller's SYN is not answered; then the
-    server calls the caller from it."""
-
-    def server(t):
-        listener = t.listener(backlog=0)
-        t.meet()
-        t.hear()
-        listener.close()
-        s = t.socket()
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((t.own, t.port))
-        s.settimeout(5)
-        t.call("connect", s.connect, (t.peer, t.port + 5))
-        s.sendall(b"x")
-        t.call("recv", s.recv, 1)
-        t.meet()
-
-    def client(t):
-        t.asked = t.peer
-        t.meet()
-        first = t.socket()
-        first.connect(t.address())
-        t.settle()
-        s = t.socket()
-        s.bind((t.own, t.port + 5))
-        s.setblocking(False)
-        t.call("connect", s.connect, t.address())
-        t.settle()
-        t.tell()
-        t.await_events("poll", s, select.POLLIN, patience=8)
-        s.setblocking(True)
-        t.call("send", s.send, b"y")
-        t.call("recv", s.recv, 1)
-        t.meet()
-
-
-@case(GROUP, "fifty times to a closed port, at once")
-class ManyRefused:
-    def server(t):
-        t.meet()
-
-    def client(t):
-        sockets, outcomes = [t.socket() for _ in range(50)], {}
-        for s in sockets:
-            s.setblocking(False)
-            s.connect_ex(t.address())
-        for s in sockets:
-            t.readable(s)
-            code = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            name = errno.errorcode.get(code, str(code))
-            outcomes[name] = outcomes.get(name, 0) + 1
-        t.see("outcomes", str(outcomes))
-        t.meet()
-
-
-@case(GROUP, "and a signal comes while it waits (EINTR)")
-class Interrupted:
-    def server(t):
-        t.listener(backlog=0)
-        t.meet()
-        t.hear()
-
-    def client(t):
-        t.meet()
-        first = t.socket()
-        first.connect(t.address())
-        t.settle()
-        s = t.socket()
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
-        address = struct.pack("!2s H4s8x", struct.pack("H", 2), t.port, socket.inet_aton(t.asked))
-        signal.signal(signal.SIGUSR1, lambda *_: None)
-        signal.siginterrupt(signal.SIGUSR1, True)
-        if (process := os.fork()) == 0:
-            time.sleep(0.5)
-            os.kill(os.getppid(), signal.SIGUSR1)
-            os._exit(0)
-        code = LIBC.connect(s.fileno(), address, 16)
-        t.see("connect", errno.errorcode.get(ctypes.get_errno()) if code else 0)
-        s.setblocking(False)
-        t.call("connect again", s.connect, t.address())
-        os.waitpid(process, 0)
-        t.tell()
-
-
-@case(GROUP, "by IPv6 to an address outside the network")
-class OutsideIPv6:
-    def server(t):
-        t.meet()
-
-    def client(t):
-        t.call("connect", t.socket(socket.AF_INET6).connect, ("2001:db8::1", t.port))
-        t.meet()
-
-
-@case(GROUP, "twenty in a row: the server accepts them in their order")
+@case(CONNECTING, "twenty in a row: the server accepts them in their order")
 class AcceptOrder:
     def server(t):
         listener = t.listener(backlog=32)
@@ -644,7 +223,7 @@ class AcceptOrder:
         t.tell()
 
 
-@case(GROUP, "to an open and to a closed port in turns, 20 times")
+@case(CONNECTING, "to an open and to a closed port in turns, 20 times")
 class InTurns:
     def server(t):
         t.keep(t.listener(backlog=64))
@@ -664,7 +243,26 @@ class InTurns:
         t.tell()
 
 
-@case(GROUP, "to a server whose program ends and comes back")
+@case(CONNECTING, "fifty times to a closed port, at once")
+class ManyRefused:
+    def server(t):
+        t.meet()
+
+    def client(t):
+        sockets, outcomes = [t.socket() for _ in range(50)], {}
+        for s in sockets:
+            s.setblocking(False)
+            s.connect_ex(t.address())
+        for s in sockets:
+            t.readable(s)
+            code = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            name = errno.errorcode.get(code, str(code))
+            outcomes[name] = outcomes.get(name, 0) + 1
+        t.see("outcomes", str(outcomes))
+        t.meet()
+
+
+@case(CONNECTING, "to a server whose program ends and comes back")
 class Restarted:
     def server(t):
         for number in range(2):

@@ -5,9 +5,8 @@ On one runner there is no wire to cut. The tests cut it when every such case wai
 import errno, select, socket, struct, time
 
 from end import name_of, pattern
-from table import case
+from table import CUT, case
 
-GROUP = "A cut wire"
 TCP, SOCKET = socket.IPPROTO_TCP, socket.SOL_SOCKET
 
 
@@ -19,7 +18,7 @@ def outcome_within(t, label, s, seconds):
         t.see(label, "nothing")
 
 
-@case(GROUP, "keepalive of 1 s, three times: ETIMEDOUT while it is cut", limit=60, cut=True)
+@case(CUT, "keepalive of 1 s, three times: ETIMEDOUT while it is cut", limit=60, cut=True)
 class CutKeepalive:
     def server(t):
         t.accepted()
@@ -36,7 +35,7 @@ class CutKeepalive:
         t.tell()
 
 
-@case(GROUP, "the server's keepalive of 1 s, three times", limit=60, cut=True)
+@case(CUT, "the server's keepalive of 1 s, three times", limit=60, cut=True)
 class CutServerKeepalive:
     def server(t):
         s = t.accepted()
@@ -57,7 +56,7 @@ class CutServerKeepalive:
         t.mended()
 
 
-@case(GROUP, "TCP_USER_TIMEOUT of 3 s with bytes on their way", limit=60, cut=True)
+@case(CUT, "TCP_USER_TIMEOUT of 3 s with bytes on their way", limit=60, cut=True)
 class CutUserTimeout:
     def server(t):
         t.accepted()
@@ -73,7 +72,7 @@ class CutUserTimeout:
         t.tell()
 
 
-@case(GROUP, "no timer: bytes that were written meanwhile come later", limit=60, cut=True)
+@case(CUT, "no timer: bytes that were written meanwhile come later", limit=60, cut=True)
 class CutWriter:
     def server(t):
         t.drain("recv", t.accepted())
@@ -88,7 +87,7 @@ class CutWriter:
         t.call("send later", s.sendall, pattern(10000))
 
 
-@case(GROUP, "a transfer of 64 MiB goes on where it was", limit=90, cut=True)
+@case(CUT, "a transfer of 64 MiB goes on where it was", limit=90, cut=True)
 class CutTransfer:
     def server(t):
         t.drain("recv", t.accepted(), slowly=0.002)
@@ -101,7 +100,7 @@ class CutTransfer:
         t.mended()
 
 
-@case(GROUP, "an end that was written meanwhile comes later", limit=60, cut=True)
+@case(CUT, "an end that was written meanwhile comes later", limit=60, cut=True)
 class CutEnd:
     def server(t):
         s = t.accepted()
@@ -119,7 +118,7 @@ class CutEnd:
         t.timed("recv", 20, s.recv, 1)
 
 
-@case(GROUP, "connect with TCP_SYNCNT 1 while it is cut", limit=60, cut=True)
+@case(CUT, "connect with TCP_SYNCNT 1 while it is cut", limit=60, cut=True)
 class CutConnect:
     def server(t):
         t.listener()
@@ -136,7 +135,7 @@ class CutConnect:
         t.tell()
 
 
-@case(GROUP, "connect while it is cut: connected once it is mended", limit=45, cut=True)
+@case(CUT, "connect while it is cut: connected once it is mended", limit=45, cut=True)
 class CutConnectWaits:
     def server(t):
         s = t.accepted()
@@ -150,7 +149,7 @@ class CutConnectWaits:
         t.call("send", s.send, b"late")
 
 
-@case(GROUP, "connect with SO_SNDTIMEO of 2 s while it is cut", limit=60, cut=True)
+@case(CUT, "connect with SO_SNDTIMEO of 2 s while it is cut", limit=60, cut=True)
 class CutConnectTimeout:
     def server(t):
         t.listener()
@@ -167,7 +166,7 @@ class CutConnectTimeout:
         t.tell()
 
 
-@case(GROUP, "a close with SO_LINGER of 3 s and bytes on their way", limit=60, cut=True)
+@case(CUT, "a close with SO_LINGER of 3 s and bytes on their way", limit=60, cut=True)
 class CutLinger:
     def server(t):
         t.accepted()

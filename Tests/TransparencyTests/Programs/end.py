@@ -239,7 +239,10 @@ class End:
 
     def state(self, label, sock):
         """TCP_INFO's state of the connection."""
-        states = "? ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING"
+        states = (
+            "? ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK "
+            "LISTEN CLOSING"
+        )
         self.see(label, states.split()[sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]])
 
     def error(self, label, sock):

@@ -39,7 +39,8 @@ BY_DESIGN = [
         only=("client: connect",),
     ),
     Known(
-        "Congestion", EVERYWHERE, "IST connections begin with Reno, whatever the host's default is; a program may set another",
+        "Congestion", EVERYWHERE,
+        "IST connections begin with Reno, whatever the host's default is; a program may set another",
         only=("client: the host's default", "server: the host's default"),
     ),
     Known(
@@ -77,6 +78,7 @@ TIMERS = "open: the program's timers hold for the way to its own runner; the far
 
 # What is to go.
 OPEN = [
+    Known("UrgentEvents", [ACROSS], "open: the same", sometimes=True),
     Known("UrgentFirst", [ACROSS], "open: an urgent byte that is the first of a connection comes as an ordinary one"),
     Known("StalledSmall", [ACROSS], BACKPRESSURE),
     Known("LingerStalled", [ACROSS], LINGER, sometimes=True),

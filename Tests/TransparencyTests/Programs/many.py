@@ -3,9 +3,7 @@
 import asyncio, errno, os, resource, select, socket, threading, time
 
 from end import name_of, pattern
-from table import case
-
-GROUP = "Many connections"
+from table import MANY, case
 
 
 def tally(outcomes):
@@ -81,12 +79,12 @@ def named(name, ends):
     return ends
 
 
-case(GROUP, "100 at once, which stay open", limit=60, alone=True)(named("Hundred", held(100, 128)))
-case(GROUP, "200 at once, which stay open", limit=60, alone=True)(named("TwoHundred", held(200, 256)))
-case(GROUP, "500 at once, which stay open", limit=60, alone=True)(named("FiveHundred", held(500, 512)))
+case(MANY, "100 at once, which stay open", limit=60, alone=True)(named("Hundred", held(100, 128)))
+case(MANY, "200 at once, which stay open", limit=60, alone=True)(named("TwoHundred", held(200, 256)))
+case(MANY, "500 at once, which stay open", limit=60, alone=True)(named("FiveHundred", held(500, 512)))
 
 
-@case(GROUP, "60 at once to a listener with backlog 16 that accepts after eight seconds", limit=90, alone=True)
+@case(MANY, "60 at once to a listener with backlog 16 that accepts after eight seconds", limit=90, alone=True)
 class Busy:
     def server(t):
         listener = t.listener(backlog=16)
@@ -105,7 +103,7 @@ class Busy:
         t.tell()
 
 
-@case(GROUP, "300 at once to a listener with backlog 64", limit=90, alone=True)
+@case(MANY, "300 at once to a listener with backlog 64", limit=90, alone=True)
 class SmallBacklog:
     def server(t):
         accept_all(t, 64, 300)
@@ -116,7 +114,7 @@ class SmallBacklog:
         t.tell()
 
 
-@case(GROUP, "150 by asyncio, each echoed 1,000 bytes while all are open", limit=60, alone=True)
+@case(MANY, "150 by asyncio, each echoed 1,000 bytes while all are open", limit=60, alone=True)
 class Asyncio:
     def server(t):
         async def serve():
@@ -154,7 +152,7 @@ class Asyncio:
         t.tell()
 
 
-@case(GROUP, "400 one after the other, each with a byte each way", limit=60, alone=True)
+@case(MANY, "400 one after the other, each with a byte each way", limit=60, alone=True)
 class Sequence:
     def server(t):
         listener = t.listener(backlog=64)
@@ -179,7 +177,7 @@ class Sequence:
         t.see("outcomes", tally(outcomes))
 
 
-@case(GROUP, "20 transfers of 1 MiB at once, both ways", limit=60, alone=True)
+@case(MANY, "20 transfers of 1 MiB at once, both ways", limit=60, alone=True)
 class Transfers:
     def server(t):
         listener = t.listener(backlog=64)
@@ -221,7 +219,7 @@ def echo_transfer(s):
     return str(got == data)
 
 
-@case(GROUP, "40 that connect and reset at once, while one transfers 4 MiB", limit=60, alone=True)
+@case(MANY, "40 that connect and reset at once, while one transfers 4 MiB", limit=60, alone=True)
 class ResetsBeside:
     def server(t):
         listener = t.listener(backlog=64)

@@ -1,12 +1,9 @@
-"""Whom each end sees: addresses and ports."""
+"""Whom each end sees."""
 
-import errno, select, socket, struct, time
+import socket, struct
 
-from end import name_of, reset
-from table import case
-
-GROUP = "Addresses and ports"
-MPTCP = 262
+from end import reset
+from table import ADDRESSES, case
 
 
 def look(t, s):
@@ -23,7 +20,7 @@ def accept(t, **options):
     return t.keep(s), caller
 
 
-@case(GROUP, "names at both ends: the caller's instance address, and the address asked for")
+@case(ADDRESSES, "names at both ends: the caller's instance address, and the address asked for")
 class Names:
     def server(t):
         s, _ = accept(t)
@@ -42,7 +39,7 @@ class Names:
         t.see("getpeername after shutdown", t.who(s.getpeername()))
 
 
-@case(GROUP, "names by the server's instance address")
+@case(ADDRESSES, "names by the server's instance address")
 class NamesByInstance:
     def server(t):
         s, _ = accept(t)
@@ -55,344 +52,7 @@ class NamesByInstance:
         t.call("send", s.send, b"x")
 
 
-@case(GROUP, "the caller's port, as both ends see it")
-class SourcePort:
-    def server(t):
-        s, caller = accept(t)
-        t.see("same port", t.hear() == caller[1])
-
-    def client(t):
-        s = t.connected()
-        t.tell(s.getsockname()[1])
-
-
-@case(GROUP, "a port that the caller chose")
-class ChosenPort:
-    def server(t):
-        s, caller = accept(t)
-        t.see("chosen port", caller[1] - t.port)
-
-    def client(t):
-        s = t.connected(lambda s: s.bind(("0.0.0.0", t.port + 5)))
-        look(t, s)
-
-
-@case(GROUP, "a port below 1024 that the caller chose")
-class LowPort:
-    def server(t):
-        s, caller = accept(t)
-        t.see("port", caller[1])
-
-    def client(t):
-        s = t.connected(lambda s: s.bind((t.own, 701)))
-        t.see("port", s.getsockname()[1])
-
-
-@case(GROUP, "a caller bound to its own address, by IP_BIND_ADDRESS_NO_PORT")
-class BoundWithoutPort:
-    def server(t):
-        accept(t)
-
-    def client(t):
-        def setup(s):
-            s.setsockopt(socket.IPPROTO_IP, 24, 1)
-            s.bind((t.own, 0))
-            t.see("bound", t.who(s.getsockname()))
-
-        look(t, t.connected(setup))
-
-
-@case(GROUP, "the same port again, 200 connections one after the other", limit=60)
-class PortAgain:
-    def server(t):
-        listener = t.listener()
-        t.tell()
-        ports = set()
-        for _ in range(200):
-            s, caller = listener.accept()
-            s.sendall(s.recv(1))
-            s.close()
-            ports.add(caller[1] - t.port)
-        t.see("ports", str(sorted(ports)))
-
-    def client(t):
-        t.hear()
-        outcomes = {}
-        for _ in range(200):
-            outcome = once_from(t, t.port + 5)
-            # The last one's end may be on its way yet.
-            while outcome == "EADDRNOTAVAIL":
-                outcome = once_from(t, t.port + 5)
-            outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        t.see("outcomes", str(outcomes))
-
-
-def once_from(t, port):
-    """A connection from this port that the server ends first; what came of it."""
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((t.own, port))
-        begin = time.monotonic()
-        try:
-            s.connect(t.address())
-            slow = ", slow connect" if time.monotonic() > begin + 0.8 else ""
-            s.sendall(b"a")
-            return f"{s.recv(1)} {s.recv(1)}{slow}"
-        except OSError as error:
-            return name_of(error)
-
-
-@case(GROUP, "the caller's port while its last connection is in TIME_WAIT")
-class TimeWait:
-    def server(t):
-        listener = t.listener()
-        t.tell()
-        for _ in range(2):
-            s, _ = listener.accept()
-            t.call("recv", s.recv, 10)
-            s.close()
-
-    def client(t):
-        t.hear()
-        for number in range(2):
-            s = socket.socket()
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            s.bind((t.own, t.port + 5))
-            t.call("connect", s.connect, t.address())
-            t.call("send", s.send, b"x")
-            # Its own end first, so that TIME_WAIT is here.
-            s.shutdown(socket.SHUT_WR)
-            t.call("recv", s.recv, 1)
-            s.close()
-            t.settle()
-
-
-@case(GROUP, "one socket and port, two connections at once (EADDRNOTAVAIL)")
-class PortTaken:
-    def server(t):
-        listener = t.listener()
-        t.tell()
-        t.keep(listener.accept()[0])
-        t.meet()
-
-    def client(t):
-        t.hear()
-        for _ in range(2):
-            s = t.socket()
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            t.call("bind", s.bind, (t.own, t.port + 5))
-            t.call("connect", s.connect, t.address())
-        t.meet()
-
-
-@case(GROUP, "one caller's port to two ports of the server at once")
-class PortTwice:
-    def server(t):
-        listeners = [t.listener(offset=n) for n in range(2)]
-        t.tell()
-        for listener in listeners:
-            s, caller = listener.accept()
-            t.see("caller's port", caller[1] - t.port)
-            t.call("recv", t.keep(s).recv, 10)
-
-    def client(t):
-        t.hear()
-        for n in range(2):
-            s = t.socket()
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            s.bind((t.own, t.port + 5))
-            t.call("connect", s.connect, t.address(n))
-            t.call("send", s.send, b"x")
-
-
-@case(GROUP, "a listener that is taken away and comes back (SO_REUSEADDR)")
-class ListenerAgain:
-    def server(t):
-        for _ in range(3):
-            listener = t.listener()
-            t.tell()
-            s, _ = listener.accept()
-            t.call("recv", s.recv, 10)
-            listener.close()
-            s.close()
-
-    def client(t):
-        for _ in range(3):
-            s = t.connected()
-            t.call("send", s.send, b"x")
-            t.call("recv", s.recv, 1)
-
-
-@case(GROUP, "two listeners on one port (SO_REUSEPORT) share the callers")
-class ReusePort:
-    def server(t):
-        share = lambda l: l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listeners = [t.listener(backlog=64, setup=share) for _ in range(2)]
-        t.meet()
-        t.hear()
-        counts = []
-        for listener in listeners:
-            listener.setblocking(False)
-            counts.append(0)
-            try:
-                while True:
-                    t.keep(listener.accept()[0])
-                    counts[-1] += 1
-            except BlockingIOError:
-                pass
-        t.see("all", sum(counts))
-        t.see("both have some", min(counts) > 0)
-        t.meet()
-
-    def client(t):
-        t.meet()
-        for _ in range(40):
-            t.socket().connect(t.address())
-        t.settle()
-        t.tell()
-        t.meet()
-
-
-@case(GROUP, "a listener on the instance's own address")
-class OwnAddressListener:
-    def server(t):
-        accept(t, host=t.own)
-        t.meet()
-
-    def client(t):
-        look(t, t.connected())
-        t.meet()
-
-
-@case(GROUP, "a listener on loopback alone")
-class LoopbackListener:
-    def server(t):
-        t.listener(host="127.0.0.1")
-        t.meet()
-        t.meet()
-
-    def client(t):
-        t.meet()
-        t.timed("connect", 1, t.socket().connect, t.address())
-        t.meet()
-
-
-def ipv6(only):
-    return lambda l: l.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
-
-
-@case(GROUP, "a listener on :: that takes IPv4 too")
-class DualListener:
-    def server(t):
-        s, _ = accept(t, host="::", family=socket.AF_INET6, setup=ipv6(0))
-        t.call("send", s.send, b"x")
-
-    def client(t):
-        s = t.connected()
-        look(t, s)
-        t.call("recv", s.recv, 10)
-
-
-@case(GROUP, "a listener on :: for IPv6 alone")
-class IPv6OnlyListener:
-    def server(t):
-        t.listener(host="::", family=socket.AF_INET6, setup=ipv6(1))
-        t.meet()
-        t.meet()
-
-    def client(t):
-        t.meet()
-        t.timed("connect", 1, t.socket().connect, t.address())
-        t.meet()
-
-
-@case(GROUP, "an IPv6 socket to the IPv4-mapped address")
-class Mapped:
-    def server(t):
-        s, _ = accept(t)
-        t.call("send", s.send, b"x")
-
-    def client(t):
-        t.hear()
-        s = t.socket(socket.AF_INET6)
-        t.timed("connect", 1, s.connect, ("::ffff:" + t.asked, t.port))
-        look(t, s)
-        t.call("recv", s.recv, 10)
-
-
-@case(GROUP, "an IPv6 socket to the IPv4-mapped address of a closed port")
-class MappedClosedPort:
-    def server(t):
-        t.meet()
-
-    def client(t):
-        s = t.socket(socket.AF_INET6)
-        t.timed("connect", 1, s.connect, ("::ffff:" + t.asked, t.port))
-        t.meet()
-
-
-@case(GROUP, "an MPTCP socket to a TCP listener")
-class MPTCPCaller:
-    def server(t):
-        s, _ = accept(t)
-        t.call("recv", s.recv, 10)
-        t.call("send", s.send, b"y")
-        t.meet()
-
-    def client(t):
-        t.hear()
-        s = t.socket(protocol=MPTCP)
-        t.timed("connect", 1, s.connect, t.address())
-        look(t, s)
-        t.call("send", s.send, b"x")
-        t.call("recv", s.recv, 10)
-        t.see("fell back to TCP", fell_back(s))
-        t.meet()
-
-
-def fell_back(s):
-    """Whether MPTCP_INFO fails, as it does after a fallback to plain TCP."""
-    try:
-        s.getsockopt(284, 1, 64)
-        return False
-    except OSError as error:
-        return name_of(error)
-
-
-@case(GROUP, "an MPTCP socket to an MPTCP listener")
-class MPTCPBoth:
-    def server(t):
-        s, _ = accept(t, protocol=MPTCP)
-        t.call("recv", s.recv, 10)
-        t.see("fell back to TCP", fell_back(s))
-        t.call("send", s.send, b"y")
-        t.drain("to the end", s)
-
-    def client(t):
-        t.hear()
-        s = t.socket(protocol=MPTCP)
-        t.timed("connect", 1, s.connect, t.address())
-        look(t, s)
-        t.call("send", s.send, b"x")
-        t.call("recv", s.recv, 10)
-        t.see("fell back to TCP", fell_back(s))
-        s.shutdown(socket.SHUT_WR)
-        t.call("recv at the end", s.recv, 10)
-
-
-@case(GROUP, "a TCP socket to an MPTCP listener")
-class MPTCPListener:
-    def server(t):
-        s, _ = accept(t, protocol=MPTCP)
-        t.call("recv", s.recv, 10)
-        t.see("fell back to TCP", fell_back(s))
-
-    def client(t):
-        s = t.connected()
-        t.call("send", s.send, b"x")
-
-
-@case(GROUP, "names after a reset")
+@case(ADDRESSES, "names after a reset")
 class NamesAfterReset:
     def server(t):
         s, _ = accept(t)
@@ -407,7 +67,7 @@ class NamesAfterReset:
         t.see("getsockname", t.who(s.getsockname()))
 
 
-@case(GROUP, "the server calls the caller back")
+@case(ADDRESSES, "the server calls the caller back")
 class Back:
     def server(t):
         s, caller = accept(t)
@@ -425,7 +85,7 @@ class Back:
         t.call("send", s.send, b"back")
 
 
-@case(GROUP, "the SYN that the server may save (TCP_SAVE_SYN)")
+@case(ADDRESSES, "the SYN that the server may save (TCP_SAVE_SYN)")
 class SavedSYN:
     def server(t):
         s, caller = accept(t, setup=lambda l: l.setsockopt(socket.IPPROTO_TCP, 27, 1))
@@ -438,32 +98,7 @@ class SavedSYN:
         t.connected()
 
 
-@case(GROUP, "one listener for IPv4 and one for IPv6 alone, on one port")
-class TwoFamilies:
-    def server(t):
-        t.listener(host="::", family=socket.AF_INET6, setup=ipv6(1))
-        accept(t)
-        t.meet()
-
-    def client(t):
-        t.connected()
-        t.meet()
-
-
-@case(GROUP, "an IPv6 socket bound to its own IPv4-mapped address")
-class MappedBound:
-    def server(t):
-        accept(t)
-
-    def client(t):
-        t.hear()
-        s = t.socket(socket.AF_INET6)
-        t.call("bind", s.bind, ("::ffff:" + t.own, t.port + 5))
-        t.call("connect", s.connect, ("::ffff:" + t.asked, t.port))
-        look(t, s)
-
-
-@case(GROUP, "the connection as /proc/net/tcp lists it")
+@case(ADDRESSES, "the connection as /proc/net/tcp lists it")
 class Listed:
     def server(t):
         s, _ = accept(t)
@@ -488,7 +123,7 @@ def listed(t, s):
     return "not there"
 
 
-@case(GROUP, "no trace of a translation (SO_ORIGINAL_DST)")
+@case(ADDRESSES, "no trace of a translation (SO_ORIGINAL_DST)")
 class OriginalDestination:
     def server(t):
         s, _ = accept(t)
@@ -501,7 +136,7 @@ class OriginalDestination:
         t.meet()
 
 
-@case(GROUP, "bind to an address that is not one's own")
+@case(ADDRESSES, "bind to an address that is not one's own")
 class ForeignBind:
     def server(t):
         pass
@@ -509,3 +144,41 @@ class ForeignBind:
     def client(t):
         t.call("bind", t.socket().bind, (t.peer, 0))
         t.call("bind to the asked", t.socket().bind, (t.asked, 0))
+
+
+@case(ADDRESSES, "an IPv6 socket to the IPv4-mapped address")
+class Mapped:
+    def server(t):
+        s, _ = accept(t)
+        t.call("send", s.send, b"x")
+
+    def client(t):
+        t.hear()
+        s = t.socket(socket.AF_INET6)
+        t.timed("connect", 1, s.connect, ("::ffff:" + t.asked, t.port))
+        look(t, s)
+        t.call("recv", s.recv, 10)
+
+
+@case(ADDRESSES, "an IPv6 socket bound to its own IPv4-mapped address")
+class MappedBound:
+    def server(t):
+        accept(t)
+
+    def client(t):
+        t.hear()
+        s = t.socket(socket.AF_INET6)
+        t.call("bind", s.bind, ("::ffff:" + t.own, t.port + 5))
+        t.call("connect", s.connect, ("::ffff:" + t.asked, t.port))
+        look(t, s)
+
+
+@case(ADDRESSES, "an IPv6 socket to the IPv4-mapped address of a closed port")
+class MappedClosedPort:
+    def server(t):
+        t.meet()
+
+    def client(t):
+        s = t.socket(socket.AF_INET6)
+        t.timed("connect", 1, s.connect, ("::ffff:" + t.asked, t.port))
+        t.meet()

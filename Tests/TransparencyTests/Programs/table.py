@@ -16,6 +16,11 @@ class Case:
     cut: bool  # whether the wire is cut while it runs
 
 
+# The headings of the documentation.
+CONNECTING, ADDRESSES, BYTES = "Connecting", "Addresses and ports", "Bytes"
+ENDS, WAITING, OPTIONS = "Ends", "Waiting", "Options"
+URGENT, MANY, CUT = "Urgent data", "Many connections", "A cut wire"
+
 CASES = {}
 
 
@@ -34,8 +39,12 @@ def case(group, title, limit=20, alone=False, cut=False):
 
 
 def load():
-    """Fills the table: a module for each group. Their order is the documentation's."""
-    import connecting, names, transfer, ending, waiting, options, urgent, many, cut  # noqa: F401
+    """Fills the table. The modules' order is the documentation's."""
+    import connecting, patient, fast_open, oneself
+    import names, ports, listeners, mptcp
+    import transfer, moving, reading, stalled
+    import ending, resets, lingering, killed
+    import waiting, options, timers, signed, urgent, many, cut
 
     return CASES
 

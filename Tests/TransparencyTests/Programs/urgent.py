@@ -3,9 +3,7 @@
 import fcntl, os, select, signal, socket, struct
 
 from end import SIOCATMARK, pattern
-from table import case
-
-GROUP = "Urgent data"
+from table import URGENT, case
 
 
 def read_around(t, s):
@@ -19,7 +17,7 @@ def read_around(t, s):
     t.call("recv behind it", s.recv, 100)
 
 
-@case(GROUP, "abc, U as urgent, def")
+@case(URGENT, "abc, U as urgent, def")
 class OutOfBand:
     def server(t):
         read_around(t, t.accepted())
@@ -33,7 +31,7 @@ class OutOfBand:
         t.meet()
 
 
-@case(GROUP, "the same from the server")
+@case(URGENT, "the same from the server")
 class ServerOutOfBand:
     def server(t):
         s = t.accepted()
@@ -47,7 +45,7 @@ class ServerOutOfBand:
         t.meet()
 
 
-@case(GROUP, "the same with SO_OOBINLINE")
+@case(URGENT, "the same with SO_OOBINLINE")
 class Inline:
     def server(t):
         s = t.accepted(setup=lambda l: l.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1))
@@ -68,7 +66,7 @@ class Inline:
         t.meet()
 
 
-@case(GROUP, "an urgent byte alone: POLLPRI, select, SIGURG")
+@case(URGENT, "an urgent byte alone: POLLPRI, select, SIGURG")
 class UrgentEvents:
     def server(t):
         s = t.accepted()
@@ -92,7 +90,7 @@ class UrgentEvents:
         t.meet()
 
 
-@case(GROUP, "two urgent bytes: the second takes the first one's place")
+@case(URGENT, "two urgent bytes: the second takes the first one's place")
 class TwoUrgent:
     def server(t):
         s = t.accepted()
@@ -113,7 +111,7 @@ class TwoUrgent:
         t.meet()
 
 
-@case(GROUP, "an urgent byte before the end")
+@case(URGENT, "an urgent byte before the end")
 class UrgentEnd:
     def server(t):
         s = t.accepted()
@@ -130,7 +128,7 @@ class UrgentEnd:
         t.meet()
 
 
-@case(GROUP, "an urgent byte alone on a new connection, 40 times")
+@case(URGENT, "an urgent byte alone on a new connection, 40 times")
 class UrgentFirst:
     def server(t):
         listener = t.listener()
@@ -157,7 +155,7 @@ class UrgentFirst:
             t.hear()
 
 
-@case(GROUP, "40 urgent bytes on one connection, each among 100 others")
+@case(URGENT, "40 urgent bytes on one connection, each among 100 others")
 class UrgentAmong:
     def server(t):
         s = t.accepted()
@@ -188,7 +186,7 @@ class UrgentAmong:
             t.tell()
 
 
-@case(GROUP, "MSG_OOB with no urgent byte there")
+@case(URGENT, "MSG_OOB with no urgent byte there")
 class NoUrgent:
     def server(t):
         s = t.accepted()
