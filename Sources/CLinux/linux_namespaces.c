@@ -32,3 +32,5 @@ int linux_network_namespace_cookie(uint64_t *cookie)
 	errno = code;
 	return result;
 }
+
+int linux_parent_namespace(int fd) { return ioctl(fd, NS_GET_PARENT); }

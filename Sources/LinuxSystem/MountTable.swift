@@ -1,3 +1,5 @@
+import Glibc
+
 /// The mounts that a process sees, as /proc/<pid>/mountinfo lists them.
 public struct MountTable: Sendable {
   /// One mount.
@@ -8,6 +10,11 @@ public struct MountTable: Sendable {
     public let mountPoint: String
     /// The file system's type, such as `cgroup2`.
     public let type: String
+    /// The number of the file system's device, `254:0`: two mounts with the same one show parts of the
+    /// same file system.
+    public let device: String
+    /// Whether the mount is read-only; the file system itself may be so too.
+    public let isReadOnly: Bool
   }
 
   /// The mounts in the order of their making: of two at one place the later hides the earlier.
@@ -23,13 +30,19 @@ public struct MountTable: Sendable {
       else { return nil }
       return Entry(
         root: Self.unescape(fields[3]), mountPoint: Self.unescape(fields[4]),
-        type: String(fields[hyphen + 1]))
+        type: String(fields[hyphen + 1]), device: String(fields[2]),
+        isReadOnly: fields[5].split(separator: ",").contains("ro"))
     }
   }
 
   /// The mounts that the calling thread sees; throws `SystemError`.
   public static func current() throws -> MountTable {
     MountTable(parsing: try SmallFile.read("/proc/thread-self/mountinfo"))
+  }
+
+  /// The mounts that the process `process` sees; throws `SystemError`.
+  public static func of(process: pid_t) throws -> MountTable {
+    MountTable(parsing: try SmallFile.read("/proc/\(process)/mountinfo"))
   }
 
   /// The uppermost mount at exactly `path`.

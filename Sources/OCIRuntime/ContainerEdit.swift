@@ -14,19 +14,27 @@ package struct ContainerEdit {
   let executable: String
   /// The hooks' whole environment: nothing of the engine's or the image's.
   let hookEnvironment: [String]
+  /// The file that is edited: the hook looks there for what the container was to be.
+  let configurationPath: String
 
   package init(
     claim: ContainerClaim, variables: [(name: String, value: String)], hostsPath: String,
-    executable: String, hookEnvironment: [String]
+    executable: String, hookEnvironment: [String], configurationPath: String
   ) {
     (self.claim, self.variables, self.hostsPath) = (claim, variables, hostsPath)
     (self.executable, self.hookEnvironment) = (executable, hookEnvironment)
+    self.configurationPath = configurationPath
   }
 
   package func apply(to specification: inout JSONValue) throws(ContainerRefusal) {
     setEnvironment(&specification)
     mountHosts(&specification)
-    dropCapabilities(&specification)
+    addCgroupNamespace(&specification)
+    if var process = specification["process"] {
+      Capabilities.limit(&process)
+      specification["process"] = process
+    }
+    SystemPaths.protect(&specification)
     try SeccompEdit.apply(to: &specification)
     addHooks(&specification)
   }
@@ -67,23 +75,14 @@ package struct ContainerEdit {
     return parts == ["etc", "hosts"]
   }
 
-  // MARK: Capabilities
+  // MARK: Namespaces
 
-  /// With these a container's root could make sockets that no hook sees, change its links, or leave
-  /// its cgroup and namespaces.
-  static let droppedCapabilities: Set<String> = [
-    "CAP_BPF", "CAP_DAC_READ_SEARCH", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_PERFMON",
-    "CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_PTRACE", "CAP_SYS_RAWIO",
-  ]
-
-  private func dropCapabilities(_ specification: inout JSONValue) {
-    for set in ["bounding", "effective", "inheritable", "permitted", "ambient"] {
-      guard let capabilities = specification["process"]?["capabilities"]?[set]?.elements else {
-        continue
-      }
-      specification["process"]?["capabilities"]?[set] = .array(
-        capabilities.filter { !Self.droppedCapabilities.contains($0.string?.uppercased() ?? "") })
-    }
+  /// Engines that know no option for it (podman kube play, ctr) leave the host's to a container.
+  private func addCgroupNamespace(_ specification: inout JSONValue) {
+    let namespaces = specification["linux"]?["namespaces"]?.elements ?? []
+    guard !namespaces.contains(where: { $0["type"]?.string == "cgroup" }) else { return }
+    specification["linux"]?["namespaces"] = .array(
+      namespaces + [.with(["type": .string("cgroup")])])
   }
 
   // MARK: Hooks
@@ -97,11 +96,14 @@ package struct ContainerEdit {
     var hooks = specification["hooks"] ?? .object([])
     let attach = [HookCommand.name, HookCommand.attach, "\(claim.deployment)", "\(claim.service)"]
     let detach = [HookCommand.name, HookCommand.detach]
-    for (stage, words) in [("createRuntime", attach), ("poststop", detach)] {
+    for (stage, words) in [
+      ("createRuntime", attach + [hostsPath, configurationPath]),
+      ("poststop", detach + [hostsPath]),
+    ] {
       let others = (hooks[stage]?.elements ?? []).filter { !HookCommand.isOurs($0) }
       let hook = JSONValue.with([
         "path": .string(executable),
-        "args": .strings([executable] + words + [hostsPath]),
+        "args": .strings([executable] + words),
         "env": .strings(hookEnvironment),
         "timeout": .integer(HookCommand.timeLimit),
       ])

@@ -30,8 +30,12 @@ package struct ContainerHook {
   /// Does what `arguments`, those after the hook's name, say.
   func run(_ arguments: [String]) async throws {
     switch (arguments.first, arguments.count) {
-    case (HookCommand.attach, 4):
+    case (HookCommand.attach, 5):
       let state = try State(parsing: try SmallFile.bytes(of: "/dev/stdin"))
+      try MountChecks(
+        installation: installation, process: state.process, configurationPath: arguments[4],
+        hostsPath: arguments[3]
+      ).check()
       try await attach(
         .with {
           $0.deployment = arguments[1]

@@ -9,7 +9,14 @@ package enum ContainerRefusal: Error, Equatable, CustomStringConvertible {
   case restored
   case hostNetwork
   case privileged
-  case cgroupNamespace(joined: Bool)
+  case hostProcesses
+  case hostIPC
+  case hostMounts
+  case joinedCgroupNamespace
+  case device(String)
+  case routing(String)
+  case mount(String)
+  case capability(String)
   case preservedDescriptors(String)
   case otherSeccomp(String)
 
@@ -32,9 +39,24 @@ package enum ContainerRefusal: Error, Equatable, CustomStringConvertible {
         + "without --network host"
     case .privileged:
       "a privileged container could leave its deployment: run it without --privileged"
-    case .cgroupNamespace(let joined):
-      "the container needs a cgroup namespace of its own, and would \(joined ? "join another's" : "have the host's"): "
-        + "run it with --cgroupns private"
+    case .hostProcesses:
+      "the container would share the host's processes, and by /proc their files: run it without --pid host"
+    case .hostIPC:
+      "the container would share the host's System V memory and message queues: run it without --ipc host"
+    case .hostMounts:
+      "the container would share the host's or another's mounts: give it a mount namespace of its own"
+    case .joinedCgroupNamespace:
+      "the container would join another's cgroup namespace: run it with --cgroupns private"
+    case .device(let device):
+      "the container would have the device \(device), which is not known to be harmless: run it without "
+        + "--device and --device-cgroup-rule for that"
+    case .routing(let parameter):
+      "the container would forward packets, or take others' for its own: run it without --sysctl "
+        + "\(parameter)"
+    case .mount(let problem):
+      problem
+    case .capability(let capability):
+      "a process in a container of a service cannot have \(capability), with which it could leave it"
     case .preservedDescriptors(let number):
       "the container would inherit descriptors (\(number)), which may be sockets of the host: run it "
         + "without --preserve-fds and socket activation"

@@ -34,6 +34,9 @@ struct RuntimeLog {
     return ["\(Self.variable)=\(path)"]
   }
 
+  /// Says `text` to whoever reads standard error.
+  static func say(_ text: String) { put(text, into: 2) }
+
   /// Reports `problem`, one line.
   func report(_ problem: String) {
     let line = "istbpf: \(problem)"

@@ -21,19 +21,32 @@ public struct Wrapper {
         return 0
       }
       let runtime = try configuration.runtimePath(own: "/proc/self/exe")
+      if WrapperDescription.isAsked(by: words) {
+        // Standard output is the runtime's: engines read its version there.
+        RuntimeLog.say("\(WrapperDescription(configuration: configuration, runtime: runtime))")
+      }
       let descriptors = try InheritedDescriptors()
       try await Wrapper(arguments: words, configuration: configuration).prepare()
       try descriptors.restore()
       try become(runtime, words)
     } catch {
-      (isHook ? .ofHook : RuntimeLog(words)).report("\(error)")
+      // podman shows of what a runtime says the first line with these words, where there is one, and else may
+      // show one of runc's that has nothing to do with it.
+      if isHook {
+        RuntimeLog.ofHook.report("\(error): operation not permitted")
+      } else {
+        RuntimeLog(words).report("\(error)")
+      }
       return 1
     }
   }
 
   /// Where a container of a service is to be made, checks and edits its configuration.
   private func prepare() async throws {
-    let arguments = try RuntimeArguments(arguments)
+    let arguments = try RuntimeArguments(self.arguments)
+    if let execution = try ExecArguments(self.arguments) {
+      try ExecEdit(installation: configuration.installation).apply(to: execution)
+    }
     guard arguments.command != nil else { return }
     let file = ConfigurationFile(path: arguments.configurationPath)
     var specification = try file.read()
@@ -70,16 +83,16 @@ public struct Wrapper {
       claim: claim, variables: prepared.variables.map { ($0.name, $0.value) },
       hostsPath: prepared.hostsPath, executable: try Self.executable(),
       hookEnvironment: ["\(Installation.variable)=\(configuration.installation.name)"]
-        + RuntimeLog(self.arguments).variables)
+        + RuntimeLog(self.arguments).variables,
+      configurationPath: try Self.absolute(arguments.configurationPath))
   }
 
   /// Where this program is, whatever it was called.
-  private static func executable() throws -> String {
-    guard let path = realpath("/proc/self/exe", nil) else {
-      throw SystemError(.last, "find", "/proc/self/exe")
-    }
-    defer { free(path) }
-    return String(cString: path)
+  private static func executable() throws -> String { try absolute("/proc/self/exe") }
+
+  private static func absolute(_ path: String) throws -> String {
+    guard let resolved = SystemPaths.resolved(path) else { throw SystemError(.last, "find", path) }
+    return resolved
   }
 
   private static func become(_ runtime: String, _ arguments: [String]) throws -> Never {

@@ -49,7 +49,7 @@ extension Runner {
     guard isContainerHostsFile(hostsPath), SmallFile.exists(hostsPath) else {
       throw unusable("its hosts file \(hostsPath) is not one that was prepared: start it again")
     }
-    let namespace = try Self.instanceNamespace(ofThread: process)
+    let namespace = try instanceNamespace(ofThread: process)
     let cgroup = try CgroupHierarchy.find().cgroup(of: process)
     // An engine that starts a container again may use the same cgroup and namespace.
     for ended in running.values
@@ -59,9 +59,19 @@ extension Runner {
         "its cgroup \(cgroup.path) is not its own: does the engine run without cgroups, or does the "
           + "runtime not know cgroup2?")
     }
-    guard !running.values.contains(where: { $0.cgroup == cgroup }) else {
-      throw unusable("its cgroup \(cgroup.path) is an instance already")
+    if let other = running.values.first(where: { cgroup.isInside($0.cgroup) }) {
+      throw unusable(
+        "its cgroup \(cgroup.path) is an instance already, or inside one: \(other.instance.id)")
     }
+    guard !dismissed.contains(where: { cgroup != $0 && cgroup.isInside($0) }) else {
+      throw unusable("its cgroup \(cgroup.path) is inside one whose service was removed")
+    }
+    let others = running.values.map { ($0.instance, $0.cgroup) }
+    let namespaces = ContainerNamespaces(
+      process: process,
+      equals: others.filter { $0.0.deployment == deploymentName && $0.0.service == name }.map(\.1),
+      strangers: others.filter { $0.0.deployment != deploymentName }.map(\.1))
+    if let problem = try namespaces.objection() { throw unusable(problem) }
 
     let deployment = try await registry.deployment(named: deploymentName)
     let services = try await registry.services(of: deploymentName)
@@ -70,7 +80,7 @@ extension Runner {
       instance: instance.id, container: container, cgroupPath: cgroup.path, hostsPath: hostsPath)
     let new = running(instance, of: deployment, record: record)
     running[instance.id] = new
-    namespaces[instance.id] = namespace
+    self.namespaces[instance.id] = namespace
     dismissed.remove(cgroup)
     unproven.insert(instance.id)
     do {

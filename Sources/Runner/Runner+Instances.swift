@@ -18,7 +18,7 @@ extension Runner {
     of name: ServiceName, in deploymentName: DeploymentName, thread: Int32,
     guarded: @Sendable (RunningInstance) async throws -> Void
   ) async throws {
-    let namespace = try Self.instanceNamespace(ofThread: thread)
+    let namespace = try instanceNamespace(ofThread: thread)
     let deployment = try await registry.deployment(named: deploymentName)
     let services = try await registry.services(of: deploymentName)
     let instance = try await allocateInstance(of: name, in: deployment)
@@ -89,8 +89,9 @@ extension Runner {
   }
 
   /// The namespace of a thread, if it is one that may become an instance's: not the daemon's own,
-  /// which would put the host into the deployment.
-  static func instanceNamespace(ofThread thread: Int32) throws -> NetworkNamespace {
+  /// which would put the host into the deployment, and no fabric, where every instance of a deployment
+  /// has its link.
+  func instanceNamespace(ofThread thread: Int32) throws -> NetworkNamespace {
     let namespace: NetworkNamespace
     do {
       namespace = try NetworkNamespace(path: "/proc/\(thread)/ns/net")
@@ -99,6 +100,12 @@ extension Runner {
     }
     guard try NetworkNamespace.current().identity != namespace.identity else {
       throw RunnerError.unusableNamespace(thread: thread, problem: "it is the host's own")
+    }
+    for name in try NetworkNamespace.names(prefix: installation.fabricPrefix) {
+      do {
+        guard try NetworkNamespace(named: name).identity == namespace.identity else { continue }
+      } catch let error as SystemError where error.errno == .noSuchFileOrDirectory { continue }
+      throw RunnerError.unusableNamespace(thread: thread, problem: "it is the fabric \(name)")
     }
     return namespace
   }

@@ -27,7 +27,8 @@ extension FuzzTarget {
     else { return }
     let edit = ContainerEdit(
       claim: claim, variables: [("WARP_IST_db", "198.18.2.1")], hostsPath: "/run/hosts",
-      executable: "/usr/bin/istbpf-oci", hookEnvironment: ["A=b"])
+      executable: "/usr/bin/istbpf-oci", hookEnvironment: ["A=b"],
+      configurationPath: "/bundle/config.json")
     guard (try? edit.apply(to: &specification)) != nil else { return }
     let once = specification
     precondition((try? JSONValue(parsing: once.text)) == once)

@@ -45,7 +45,7 @@ struct ComposeTests {
       let program = try podman.configured(by: configuration(podman))
       let compose = try run(
         "podman-compose", "--podman-path", program, "-p", project, "--podman-run-args",
-        (podman.machineOptions + PodmanLaboratory.hybridOptions()).joined(separator: " "), "-f",
+        podman.machineOptions.joined(separator: " "), "-f",
         Self.documentation.appendingPathComponent("compose.yaml").path, "up", "--detach")
       #expect(compose.status == 0, "\(compose.output)\(compose.errors)")
       var logs: [CommandResult] = []

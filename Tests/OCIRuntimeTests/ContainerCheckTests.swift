@@ -43,41 +43,87 @@ struct ContainerCheckTests {
     }
   }
 
-  private static let namespaces = """
-    "namespaces":[{"type":"mount"},{"type":"network","path":"/run/netns/x"},{"type":"cgroup"}]
-    """
+  /// Those that engines give a container, but for one type.
+  private static func namespaces(without type: String = "", _ more: String = "") -> String {
+    let types = ["mount", "network", "pid", "ipc", "uts", "cgroup"].filter { $0 != type }
+    return "\"namespaces\":[\(types.map { "{\"type\":\"\($0)\"}" }.joined(separator: ","))\(more)]"
+  }
+
+  private func check(linux: String, process: String = "{}") throws {
+    try ContainerChecks.check(
+      try JSONValue(parsing: Array("{\"process\":\(process),\"linux\":{\(linux)}}".utf8)),
+      try RuntimeArguments(["create", "ID"]), listenDescriptors: nil)
+  }
 
   @Test(
     "What would share the host's walls is refused, by name",
     arguments: [
-      ("\"namespaces\":[{\"type\":\"cgroup\"}]", ContainerRefusal.hostNetwork),
-      ("\"namespaces\":[{\"type\":\"network\"}]", .cgroupNamespace(joined: false)),
+      (namespaces(without: "network"), ContainerRefusal.hostNetwork),
+      (namespaces(without: "pid"), .hostProcesses), (namespaces(without: "ipc"), .hostIPC),
+      (namespaces(without: "mount"), .hostMounts),
       (
-        "\"namespaces\":[{\"type\":\"network\"},{\"type\":\"cgroup\",\"path\":\"/proc/1/ns/cgroup\"}]",
-        .cgroupNamespace(joined: true)
+        namespaces(without: "cgroup", ",{\"type\":\"cgroup\",\"path\":\"/proc/1/ns/cgroup\"}"),
+        .joinedCgroupNamespace
       ),
       (
-        namespaces + ",\"resources\":{\"devices\":[{\"allow\":true,\"access\":\"rwm\"}]}",
+        namespaces() + ",\"resources\":{\"devices\":[{\"allow\":true,\"access\":\"rwm\"}]}",
         .privileged
       ),
-      (namespaces, .privileged),
     ])
   func refused(_ linux: String, _ expected: ContainerRefusal) throws {
-    // The last one by what it may do: everything, with nothing hidden.
-    let specification = """
-      {"process":{"capabilities":{"bounding":["CAP_SYS_ADMIN"]}},"linux":{\(linux)}}
-      """
-    #expect(throws: expected) {
-      try ContainerChecks.check(
-        try JSONValue(parsing: Array(specification.utf8)), try RuntimeArguments(["create", "ID"]),
-        listenDescriptors: nil)
+    #expect(throws: expected) { try check(linux: linux) }
+  }
+
+  @Test("All capabilities with nothing hidden is --privileged; a cgroup namespace may be missing")
+  func privileges() throws {
+    #expect(throws: ContainerRefusal.privileged) {
+      try check(
+        linux: Self.namespaces(), process: #"{"capabilities":{"bounding":["CAP_SYS_ADMIN"]}}"#)
     }
+    try check(linux: Self.namespaces(without: "cgroup"))
+  }
+
+  @Test(
+    "Devices pass that are known to be harmless, by their numbers, and no others",
+    arguments: [
+      (#"{"allow":true,"type":"c","major":1,"minor":3,"access":"rwm"}"#, true),
+      (#"{"allow":true,"type":"c","major":136,"access":"rwm"}"#, true),
+      (#"{"allow":true,"type":"c","major":10,"minor":200,"access":"rw"}"#, true),
+      (#"{"allow":true,"type":"b","access":"m"}"#, true),
+      (#"{"allow":false,"type":"b","access":"rwm"}"#, true),
+      (#"{"allow":true,"type":"b","access":"rwm"},{"allow":false,"access":"rwm"}"#, true),
+      (#"{"allow":true,"type":"b","major":8,"minor":0,"access":"r"}"#, false),
+      (#"{"allow":true,"type":"c","access":"rw"}"#, false),
+      (#"{"allow":true,"type":"c","major":10,"access":"rw"}"#, false),
+      (#"{"allow":true,"type":"c","major":10,"minor":-1,"access":"rw"}"#, false),
+      (#"{"allow":true,"type":"c","major":1,"minor":1}"#, false),
+      (#"{"allow":true,"type":"c","major":10,"minor":241,"access":"w"}"#, false),
+      (#"{"allow":true,"type":"a","major":8,"minor":0,"access":"r"}"#, false),
+    ])
+  func devices(_ rules: String, _ passes: Bool) throws {
+    let linux = Self.namespaces() + ",\"resources\":{\"devices\":[\(rules)]}"
+    guard !passes else { return try check(linux: linux) }
+    #expect(throws: ContainerRefusal.self) { try check(linux: linux) }
+  }
+
+  @Test(
+    "A kernel parameter that makes a router of a container is refused, and others are not",
+    arguments: [
+      ("net.ipv4.ip_forward", "1", false), ("net/ipv4/ip_forward", "1", false),
+      ("net.ipv4.conf.eth0.accept_local", "1", false), ("net.ipv6.conf.all.forwarding", "2", false),
+      ("net.ipv4.ip_forward", "0", true), ("net.ipv4.ip_unprivileged_port_start", "0", true),
+      ("kernel.shmmax", "1", true),
+    ])
+  func parameters(_ name: String, _ value: String, _ passes: Bool) throws {
+    let linux = Self.namespaces() + ",\"sysctl\":{\"\(name)\":\"\(value)\"}"
+    guard !passes else { return try check(linux: linux) }
+    #expect(throws: ContainerRefusal.routing(name)) { try check(linux: linux) }
   }
 
   @Test("Descriptors that would be inherited are refused, and restoring")
   func arguments() throws {
     let specification = try JSONValue(
-      parsing: Array("{\"process\":{},\"linux\":{\(Self.namespaces)}}".utf8))
+      parsing: Array("{\"process\":{},\"linux\":{\(Self.namespaces())}}".utf8))
     func check(_ line: String..., listening: String? = nil) throws {
       try ContainerChecks.check(
         specification, try RuntimeArguments(line), listenDescriptors: listening)

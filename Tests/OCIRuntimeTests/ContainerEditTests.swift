@@ -12,7 +12,7 @@ struct ContainerEditTests {
         deployment: try DeploymentName("shop"), service: try ServiceName("app")),
       variables: [("WARP_IST_db", "198.18.2.1"), ("WARP_SERVICE", "app")],
       hostsPath: "/run/istbpf/hosts/.containers/1", executable: "/usr/bin/istbpf-oci",
-      hookEnvironment: ["ISTBPF_INSTALLATION=istbpf"])
+      hookEnvironment: ["ISTBPF_INSTALLATION=istbpf"], configurationPath: "/bundle/config.json")
     for _ in 1...times { try edit.apply(to: &specification) }
     return specification
   }
@@ -47,6 +47,42 @@ struct ContainerEditTests {
     }
   }
 
+  @Test("A capability that nobody has thought about leaves too, whatever its name")
+  func unknownCapability() throws {
+    let text = #"{"process":{"capabilities":{"bounding":["CAP_NEW","cap_kill","CAP_SYS_BOOT"]}}}"#
+    let bounding = try edited(text)["process"]?["capabilities"]?["bounding"]
+    #expect(bounding == .strings(["cap_kill"]))
+  }
+
+  @Test("A container without a cgroup namespace gets one, and one that has one keeps it")
+  func cgroupNamespace() throws {
+    let none = #"{"process":{},"linux":{"namespaces":[{"type":"pid"}]}}"#
+    let types = try edited(none, times: 2)["linux"]?["namespaces"]?.elements
+    #expect(types?.compactMap { $0["type"]?.string } == ["pid", "cgroup"])
+    let own = #"{"process":{},"linux":{"namespaces":[{"type":"cgroup"}]}}"#
+    #expect(try edited(own)["linux"]?["namespaces"]?.elements.count == 1)
+  }
+
+  @Test(
+    "What of /proc and /sys every engine hides is hidden, and the host's directories are read-only")
+  func systemPaths() throws {
+    let text = #"""
+      {"process":{},"linux":{"maskedPaths":["/own"],"readonlyPaths":[]},"mounts":[
+      {"destination":"/sys","type":"sysfs","options":["nosuid"]},
+      {"destination":"/a","type":"bind","source":"/etc/../etc","options":["rbind","rw"]},
+      {"destination":"/b","type":"none","source":"/usr/bin/env","options":["bind"]},
+      {"destination":"/c","type":"bind","source":"/tmp","options":["rbind","rw"]}]}
+      """#
+    let specification = try edited(text, times: 2)
+    let linux = specification["linux"]
+    #expect(linux?["maskedPaths"]?.elements.compactMap(\.string) == ["/own"] + SystemPaths.masked)
+    #expect(linux?["readonlyPaths"]?.elements.compactMap(\.string) == SystemPaths.readOnly)
+    let options = (specification["mounts"]?.elements ?? []).prefix(4).map {
+      ($0["options"]?.elements ?? []).compactMap(\.string)
+    }
+    #expect(options == [["nosuid", "ro"], ["rbind", "ro"], ["bind", "ro"], ["rbind", "rw"]])
+  }
+
   @Test("The daemon's hosts file takes the place of the engine's, read-only")
   func hosts() throws {
     let specification = try JSONValue(parsing: Array(Self.engine.utf8))
@@ -74,7 +110,7 @@ struct ContainerEditTests {
     #expect(
       create.first?["args"]?.elements.compactMap(\.string) == [
         "/usr/bin/istbpf-oci", "istbpf-hook", "attach", "shop", "app",
-        "/run/istbpf/hosts/.containers/1",
+        "/run/istbpf/hosts/.containers/1", "/bundle/config.json",
       ])
     for hook in [create.first, hooks?["poststop"]?.elements.first] {
       #expect(hook?["env"] == .strings(["ISTBPF_INSTALLATION=istbpf"]))

@@ -1,4 +1,5 @@
 import Foundation
+import Model
 import TestSupport
 import Testing
 
@@ -135,6 +136,24 @@ struct EngineTests {
       let made = try create(runner, containerd, editing: neither)
       #expect(made.result.status == 0, "\(made.result.errors)")
       #expect(made.configuration.contains("additionalGids\":[0,10]},\n"), "with its line breaks")
+    }
+  }
+
+  @Test("Its version and help say what it is itself, and on standard output what the runtime says")
+  func version() throws {
+    for word in ["--version", "--help"] {
+      let result = try run(
+        "ISTBPF_OCI_RUNTIME=/usr/sbin/runc", "ISTBPF_OCI_VARIABLES=false",
+        "ISTBPF_INSTALLATION=other", try Product.istbpfOCI(), word)
+      let own = try run("/usr/sbin/runc", word)
+      #expect(result.status == 0)
+      // runc's help has the name that it is called by.
+      if word == "--version" { #expect(result.output == own.output) }
+      #expect(result.output.contains("runc"))
+      for part in [
+        "istbpf-oci \(istbpfVersion)", "/usr/sbin/runc", "/etc/istbpf/config.json", "other",
+        "by annotations only",
+      ] { #expect(result.errors.contains(part), "\(word): \(result.errors)") }
     }
   }
 }

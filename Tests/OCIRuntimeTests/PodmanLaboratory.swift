@@ -90,11 +90,6 @@ final class PodmanLaboratory: @unchecked Sendable {
     try isHybrid() ? "/usr/sbin/runc" : "/usr/bin/crun"
   }
 
-  /// What the documentation says a container needs on a hybrid system beyond containers.conf.
-  static func hybridOptions() throws -> [String] {
-    try isHybrid() ? ["--cgroupns", "private"] : []
-  }
-
   private func makeRuntime() throws { try makeRuntime(before: Self.realRuntime()) }
 
   private func makeRuntime(before real: String) throws {
@@ -169,7 +164,7 @@ final class PodmanLaboratory: @unchecked Sendable {
 
   /// The options of `podman run` for a container of `service` (`shop/app`); nil for one of none.
   func options(_ service: String?, network: String? = nil) -> [String] {
-    var options = machineOptions + ["--cgroupns", "private", "--network", network ?? self.network]
+    var options = machineOptions + ["--network", network ?? self.network]
     if let parts = service?.split(separator: "/") {
       options += ["--annotation", "io.istbpf.deployment=\(parts[0])"]
       options += ["--annotation", "io.istbpf.service=\(parts[1])"]
@@ -213,18 +208,12 @@ final class PodmanLaboratory: @unchecked Sendable {
   /// The host's Python, for the program of `TestInstance`.
   static let hostPrograms = ["/usr", "/lib", "/lib64"].flatMap { ["-v", "\($0):\($0):ro"] }
 
-  /// A root with busybox and nothing else.
   private func importImage() throws {
-    let root = "\(directory)/image"
-    let script = """
-      mkdir -p \(root)/bin \(root)/etc \(root)/tmp && cp /usr/bin/busybox \(root)/bin
-      for name in sh cat echo env nc sleep ip arping mkdir; do ln -s busybox \(root)/bin/$name; done
-      echo 'root:x:0:0::/:/bin/sh' > \(root)/etc/passwd
-      tar -C \(root) -cf \(directory)/image.tar .
-      """
-    let made = try TestSupport.run("bash", "-ec", script)
+    let archive = "\(directory)/image.tar"
+    let made = try TestSupport.run(
+      "bash", "-ec", ToolsImage.script(root: "\(directory)/image", archive: archive))
     #expect(made.status == 0, "\(made.errors)")
-    try succeed("import", "\(directory)/image.tar", "tools")
+    try succeed("import", archive, "tools")
   }
 
   /// PostgreSQL's server and client, made of Debian's packages, as the image `name`.
@@ -246,7 +235,7 @@ final class PodmanLaboratory: @unchecked Sendable {
     _ = try? podman("network", "rm", "--force", network)
     let script = """
       find /sys/fs/cgroup -depth -type d -path '*\(cgroupParent)*' -exec rmdir {} +
-      rm -rf \(directory)
+      \(ToolsImage.removal(of: directory))
       """
     if let result = try? TestSupport.run("bash", "-c", script), result.status != 0 {
       Issue.record("podman left something behind: \(result.errors)")

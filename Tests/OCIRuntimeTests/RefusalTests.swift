@@ -20,9 +20,9 @@ struct RefusalTests {
       try refused("shop/ap", because: "did you mean \"app\"?")
       try refused("shop/app", network: "host", because: "without --network host")
       try refused("shop/app", "--privileged", because: "without --privileged")
-      try refused("shop/app", "--cgroupns", "host", because: "--cgroupns private")
-      try refused(
-        "shop/app", "--preserve-fds", "0", "--cgroupns", "host", because: "--cgroupns private")
+      try refused("shop/app", "--pid", "host", because: "without --pid host")
+      try refused("shop/app", "--pid", "ns:/proc/\(getpid())/ns/pid", because: "host's processes")
+      try refused("shop/app", "--ipc", "host", because: "without --ipc host")
       try refused(nil, "--env", "WARP_SERVICE=app", because: "annotation io.istbpf.deployment")
       #expect(try podman.leftovers().isEmpty)
 

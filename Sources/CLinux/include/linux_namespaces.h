@@ -18,6 +18,10 @@ int linux_unshare_cgroup_namespace(void);
 /* 1 if `fd` is open on a network namespace, 0 if on something else. */
 int linux_is_network_namespace(int fd);
 
+/* The parent of the pid namespace that `fd` is open on, as a new descriptor; -1 with EPERM where the caller
+ * is not inside that one (ioctl_ns(2)). */
+int linux_parent_namespace(int fd);
+
 /* The link that is the first in every network namespace. */
 static const int linux_loopback_ifindex = 1;
 
