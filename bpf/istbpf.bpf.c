@@ -91,6 +91,14 @@ static __always_inline void remember_request(struct bpf_sock_addr *context, __u3
 	connection->incoming = 0;
 }
 
+/* Whether the socket that connects has this port itself, in host byte order. */
+static __always_inline int is_bound_to(struct bpf_sock_addr *context, __u16 port)
+{
+	struct bpf_sock *sk = context->sk;
+
+	return sk && sk->src_port == port;
+}
+
 /*
  * What of a connect that the rules allow stays inside the instance's network namespace: it goes to a socket of
  * the instance or to nobody. Told at once: a packet that is dropped later would be waited for. Nobody at the
@@ -106,6 +114,9 @@ static __always_inline int answer_inside(struct bpf_sock_addr *context, enum lis
 		event->peer_port = bpf_ntohs(context->user_port);
 		return refuse(caller(), IST_STRANGERS_SOCKET, event);
 	}
+	/* Or to the very socket that connects, which TCP allows (RFC 9293 3.5: simultaneous open). */
+	if (is_bound_to(context, bpf_ntohs(context->user_port)))
+		return PASS;
 	bpf_set_retval(-ECONNREFUSED);
 	return DENY;
 }
