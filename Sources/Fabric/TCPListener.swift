@@ -21,6 +21,8 @@ public struct TCPListener: Hashable, Sendable {
   public let port: UInt16
   /// The number of the link that it is bound to (SO_BINDTODEVICE); 0 where it is bound to none.
   public let ifindex: Int32
+  /// The id of the cgroup whose socket it is; nil where the kernel does not say.
+  public let cgroup: UInt64?
 
   /// Whether a connection to an IPv4 address of the namespace reaches it, where that comes in over the link
   /// number `ifindex`.
@@ -30,6 +32,14 @@ public struct TCPListener: Hashable, Sendable {
     case .everywhere: true
     case .ipv4(let own): own == address
     case .ipv6: false
+    }
+  }
+
+  /// Whether it is bound to one address, and so gets the connections to that before a wildcard does.
+  public var hasAddress: Bool {
+    switch reach {
+    case .everywhere, .ipv6("::"): false
+    case .ipv4, .ipv6: true
     }
   }
 
@@ -51,14 +61,19 @@ public struct TCPListener: Hashable, Sendable {
         try socket.listTCP(UInt8(family), states: 1 << 10) { record, message in  // TCP_LISTEN
           let size = Int32(MemoryLayout<inet_diag_msg>.size)
           let only = nlmsg_find_attr(nlmsg_hdr(message), size, Int32(INET_DIAG_SKV6ONLY))
-          found.append(TCPListener(record, isIPv6Only: only.map { nla_get_u8($0) != 0 } ?? false))
+          let cgroup = nlmsg_find_attr(nlmsg_hdr(message), size, Int32(INET_DIAG_CGROUP_ID))
+          found.append(
+            TCPListener(
+              record, isIPv6Only: only.map { nla_get_u8($0) != 0 } ?? false,
+              cgroup: cgroup.map { nla_get_u64($0) }))
         }
       }
       return found
     }
   }
 
-  init(_ record: inet_diag_msg, isIPv6Only: Bool) {
+  init(_ record: inet_diag_msg, isIPv6Only: Bool, cgroup: UInt64?) {
+    self.cgroup = cgroup
     port = UInt16(bigEndian: record.id.idiag_sport)
     ifindex = Int32(bitPattern: record.id.idiag_if)
     if let own = TCPConnection.ipv4(record.id.idiag_src, record.idiag_family) {

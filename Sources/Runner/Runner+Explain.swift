@@ -104,7 +104,7 @@ extension Runner {
 
   private func explain(
     _ caller: Service, _ deployment: Deployment, _ address: IPv4Address, _ port: PortNumber,
-    _ asked: Service?, hook: String, loopback: Destination = .ipv4(IPv4Address(0x7f00_0001))
+    _ asked: Service?, hook: String, loopback: Destination? = nil
   ) throws -> Istbpf_Control_V1_ExplainResponse {
     let own = running.values.filter { $0.instance.isOf(caller) }.sorted {
       $0.instance.number < $1.instance.number
@@ -134,10 +134,12 @@ extension Runner {
         reason == .foreignAddress
         ? whyForeign(caller, address, port, from: own) : Self.why(reason, response)
     } else if plan.contains(address) {
-      judge(candidates, in: &response)
+      judge(candidates, from: own.first, in: &response)
     } else if address.rawValue >> 24 == 127 || address.rawValue == 0 {
-      response.decidedBy = "listen"
-      judge(own.map { candidate($0, port, loopback) }, in: &response)
+      let destination =
+        loopback ?? .ipv4(address.rawValue == 0 ? IPv4Address(0x7f00_0001) : address)
+      judge(own.map { candidate($0, port, destination) }, from: own.first, in: &response)
+      if response.reason.isEmpty { response.decidedBy = "listen" }
     } else {
       let rule = caller.egress.first { $0.admits(address, port) }
       response.outcome = "unknown"
@@ -229,7 +231,7 @@ extension Runner {
       // None: its last process has ended.
       (candidate.instance.listens, candidate.problem) =
         namespaces.isEmpty
-        ? ("unknown", "") : Self.judge(listeners, found, destination)
+        ? ("unknown", "") : judge(listeners, found, destination)
     } catch {
       candidate.instance.listens = "unknown"
       logger.error("\(found.instance.id): cannot see what listens: \(error)")
@@ -239,18 +241,28 @@ extension Runner {
 
   /// Whether one of the sockets on a port is reached, as `ExplainedInstance.listens` has it; if not, which
   /// one is in the way, and what to change.
-  private static func judge(
+  private func judge(
     _ listeners: [TCPListener], _ found: RunningInstance, _ destination: Destination
   ) -> (listens: String, problem: String) {
-    let isReached = listeners.contains {
+    let cgroups = cgroupIDs(of: found)
+    func isOwn(_ listener: TCPListener) -> Bool { listener.cgroup.map(cgroups.contains) ?? true }
+    let reached = listeners.filter {
       switch destination {
       case .ipv4(let address):
         $0.isReached(at: address, over: address.isLoopback ? 1 : found.link.ifindex)
       case .ipv6: $0.isReachedAtIPv6Loopback
       }
     }
-    if isReached { return ("yes", "") }
-    guard let listener = listeners.first else { return ("no", "") }
+    let first = reached.contains(where: \.hasAddress) ? reached.filter(\.hasAddress) : reached
+    if first.contains(where: isOwn) { return ("yes", "") }
+    if let stranger = first.first {
+      return (
+        "stranger",
+        "\(Reason.strangersSocket.explanation) listens on \(stranger), and nobody reaches it: have the "
+          + "service's own program listen"
+      )
+    }
+    guard let listener = listeners.first(where: isOwn) else { return ("no", "") }
     let program = "the program listens on \(listener)"
     switch listener.reach {
     case .ipv4(let address) where address.isLoopback:
@@ -285,7 +297,8 @@ extension Runner {
 
   /// What an allowed connect comes to: that is up to who listens.
   private func judge(
-    _ candidates: [Candidate], in response: inout Istbpf_Control_V1_ExplainResponse
+    _ candidates: [Candidate], from caller: RunningInstance?,
+    in response: inout Istbpf_Control_V1_ExplainResponse
   ) {
     response.instances = candidates.map(\.instance)
     let listens = Set(candidates.map(\.instance.listens))
@@ -296,7 +309,14 @@ extension Runner {
     } else if listens == ["yes"] {
       response.outcome = "connected"
       response.why = "somebody listens on port \(port)"
-    } else if listens.isDisjoint(with: ["yes", "unknown"]) {
+    } else if listens == ["stranger"] {
+      // connect() says so of its own namespace; of another the fabric drops the answer.
+      let isOwn = candidates.allSatisfy { $0.instance.instance == caller?.instance.id }
+      response.outcome = isOwn ? "ECONNREFUSED" : "ETIMEDOUT"
+      response.decidedBy = isOwn ? response.decidedBy : "fabric"
+      response.reason = Reason.strangersSocket.identifier
+      response.why = candidates.first?.problem ?? ""
+    } else if listens.isDisjoint(with: ["yes", "unknown", "stranger"]) {
       response.outcome = "ECONNREFUSED"
       response.decidedBy = "listen"
       response.why =

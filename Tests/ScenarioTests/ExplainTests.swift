@@ -121,6 +121,36 @@ struct ExplainTests {
     }
   }
 
+  @Test("A socket that a program outside has in an instance's namespace is named as a stranger's")
+  func stranger() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db")
+      let (app, db) = (try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db"))
+      let outside = try TestInstance.outsider(
+        by: PacketPrograms.enter(app.processID), of: runner.laboratory)
+      try outside.listen(5300, on: "127.0.0.11")
+      try outside.listen(5301)
+      for (caller, target, host, port) in [
+        (app, "127.0.0.11:5300", "127.0.0.11", 5300), (app, "127.0.0.1:5301", "127.0.0.1", 5301),
+        (app, "app:5301", "198.18.1.1", 5301), (db, "app:5301", "198.18.1.1", 5301),
+      ] {
+        let isOwn = caller === app
+        let answer = try explain(runner, isOwn ? "shop/app" : "shop/db", target)
+        #expect(answer.reason == "strangers-socket", "\(target): \(answer.why)")
+        #expect(answer.decidedBy == (isOwn ? "cgroup/connect4" : "fabric"), "\(target)")
+        #expect(answer.outcome == (isOwn ? "ECONNREFUSED" : "ETIMEDOUT"), "\(target)")
+        #expect(answer.instances.map(\.listens) == ["stranger"], "\(target)")
+        #expect(try caller.connect(host, port) == (isOwn ? "ECONNREFUSED" : "timeout"))
+      }
+      #expect(try explain(runner, "shop/app", "127.0.0.1:5300").why.contains("nobody listens"))
+      // The instance's own, at an address of its own beside it.
+      try app.listen(5300, on: "127.0.0.1")
+      #expect(try explain(runner, "shop/app", "127.0.0.1:5300").outcome == "connected")
+      #expect(try explain(runner, "shop/app", "127.0.0.11:5300").outcome == "ECONNREFUSED")
+      #expect(try app.connect("127.0.0.1", 5300) == "shop/app at 127.0.0.1")
+    }
+  }
+
   @Test("A name outside is resolved here, and each of its addresses is explained")
   func outsideName() async throws {
     try await RunnerLaboratory.with { runner in

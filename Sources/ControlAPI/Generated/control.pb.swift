@@ -786,7 +786,8 @@ package nonisolated struct Istbpf_Control_V1_ExplainedInstance: Sendable {
   package var runner: String = String()
 
   /// `yes`, `no`, `unknown` on another runner; `loopback`, `elsewhere` and `ipv6` where a socket on the port
-  /// is not reached: only the instance itself could connect, or it has another address, or no IPv4.
+  /// is not reached: only the instance itself could connect, or it has another address, or no IPv4;
+  /// `stranger` where the socket is that of a program outside the instance.
   package var listens: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
