@@ -78,8 +78,6 @@ TIMERS = "open: the program's timers hold for the way to its own runner; the far
 
 # What is to go.
 OPEN = [
-    Known("UrgentEvents", [ACROSS], "open: the same", sometimes=True),
-    Known("UrgentFirst", [ACROSS], "open: an urgent byte that is the first of a connection comes as an ordinary one"),
     Known("StalledSmall", [ACROSS], BACKPRESSURE),
     Known("LingerStalled", [ACROSS], LINGER, sometimes=True),
     Known("LingerFar", [ACROSS], LINGER),
