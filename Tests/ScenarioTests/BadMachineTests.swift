@@ -125,7 +125,10 @@ struct BadMachineTests {
       let app = try runner.instance(of: "shop/app")
       try app.listen(8080)
       let map = "\(runner.installation.pinDirectory)/fabric_links"
-      let value = Array(repeating: "0", count: 24).joined(separator: " ")
+      struct Map: Decodable { let bytes_value: Int }
+      let shown = try run("bpftool", "--json", "map", "show", "pinned", map).output
+      let size = try JSONDecoder().decode(Map.self, from: Data(shown.utf8)).bytes_value
+      let value = Array(repeating: "0", count: size).joined(separator: " ")
       // Numbers that no link has: deployment 0.
       let commands = (1...16384).map { number in
         "map update pinned \(map) key \(number & 255) \(number >> 8 & 255) 0 0 value \(value)"
