@@ -1,6 +1,6 @@
 #include "linux_congestion.h"
 
-/* Of the kernel: glibc's tcp_info ends before tcpi_min_rtt. */
+/* Of the kernel: glibc's tcp_info ends before tcpi_bytes_acked and tcpi_min_rtt. */
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -21,4 +21,10 @@ int64_t linux_shortest_round_trip(int fd) {
   socklen_t length = sizeof info;
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length)) return -1;
   return info.tcpi_min_rtt;
+}
+
+uint64_t linux_tcp_acknowledged(int fd) {
+  struct tcp_info info = {0};
+  socklen_t length = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : info.tcpi_bytes_acked;
 }

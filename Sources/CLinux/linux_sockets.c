@@ -70,7 +70,7 @@ int linux_tcp_limit_unsent(int fd, int bytes) {
 }
 
 int linux_limit_receive_buffer(int fd, int bytes) {
-  return set(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+  return set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes) ? set(fd, SOL_SOCKET, SO_RCVBUF, bytes) : 0;
 }
 
 int linux_is_at_urgent(int fd) {

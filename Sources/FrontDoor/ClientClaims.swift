@@ -29,6 +29,9 @@ enum ClientClaims {
     var rules: [String] = []
     for group in groups(prefixes, of: 6) { rules.append(rule("^(\(group))")) }
     for group in groups(names, of: 12) { rules.append(rule("^(\(group))$")) }
+    // A service that took it would speak HTTP/2 with the client itself, whose headers nobody would look at then.
+    rules.append("  http-request del-header Upgrade if { req.hdr(upgrade) -m sub -i h2 }")
+    rules.append("  http-request del-header http2-settings")
     // A `Connection: X-Forwarded-For` would have the next proxy drop that header.
     rules.append("  http-request set-header Connection upgrade if { req.hdr(upgrade) -m found }")
     rules.append("  http-request del-header Connection unless { req.hdr(upgrade) -m found }")

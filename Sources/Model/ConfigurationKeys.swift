@@ -57,9 +57,14 @@ public enum ConfigurationKeys {
       throw ConfigurationFault(file, "must be a JSON object, not \(value.summary)")
     }
     for (key, value) in root.sorted(by: { $0.key < $1.key })
-    where section == nil || key == section {
+    where section.map({ isMeant(key, for: $0) }) ?? true {
       try check(value, key, depth: 1, file: file, lines)
     }
+  }
+
+  /// Whether a key is the section's, or is a mistake that may have been meant for it: `OCI`, `oci.variables`.
+  private static func isMeant(_ key: String, for section: String) -> Bool {
+    key.lowercased() == section || key.lowercased().hasPrefix(section + ".")
   }
 
   private static func check(

@@ -35,6 +35,7 @@ package struct ContainerEdit {
       specification["process"] = process
     }
     SystemPaths.protect(&specification)
+    DeviceRules.addDenial(to: &specification)
     try SeccompEdit.apply(to: &specification)
     addHooks(&specification)
   }

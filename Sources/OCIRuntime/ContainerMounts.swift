@@ -77,7 +77,10 @@ struct ContainerMounts {
   }
 
   private func isReadOnly(_ entry: MountTable.Entry) -> Bool {
-    entry.isReadOnly || readOnlyPaths.contains(path(entry))
+    if entry.isReadOnly { return true }
+    // By a link in the image two mounts may be on one path, of which the configuration means one.
+    let path = path(entry)
+    return readOnlyPaths.contains(path) && inside.filter { self.path($0) == path }.count == 1
   }
 
   // MARK: File systems of the kernel

@@ -13,11 +13,30 @@ enum DeviceRules {
     }
     // What stands before a rule that forbids everything is nothing any more.
     let rules = linux["resources"]?["devices"]?.elements ?? []
-    let first = rules.lastIndex { isForAll($0) && $0["allow"]?.isTrue != true } ?? rules.startIndex
+    let first = rules.lastIndex(where: deniesAll) ?? rules.startIndex
     for rule in rules[first...] where rule["allow"]?.isTrue == true && !isHarmless(rule) {
       throw .device(
         nodes.first { isSame($0, rule) }?["path"]?.string ?? describe(rule))
     }
+  }
+
+  /// Forbids every device that no rule allows, where nothing does: a runtime without a rule may have no filter at
+  /// all (crun), and then mknod(2) makes a disk.
+  static func addDenial(to specification: inout JSONValue) {
+    var resources = specification["linux"]?["resources"] ?? .object([])
+    let rules = resources["devices"]?.elements ?? []
+    guard !rules.contains(where: deniesAll) else { return }
+    let denial = JSONValue.with([
+      "allow": .scalar(Array("false".utf8)), "access": .string("rwm"),
+    ])
+    resources["devices"] = .array([denial] + rules)
+    specification["linux"]?["resources"] = resources
+  }
+
+  private static func deniesAll(_ rule: JSONValue) -> Bool {
+    let access = rule["access"]?.string ?? ""
+    return isForAll(rule) && rule["allow"]?.isTrue != true
+      && (access.isEmpty || "rwm".allSatisfy(access.contains))
   }
 
   /// Whether a rule is for every device.

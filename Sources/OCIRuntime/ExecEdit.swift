@@ -11,7 +11,7 @@ struct ExecEdit {
   /// options, which only a person at the runtime's own command line uses.
   func apply(to arguments: ExecArguments) throws {
     guard let container = arguments.container,
-      let bounding = bounding(of: container, arguments.root)
+      let bounding = try bounding(of: container, arguments.root)
     else { return }
     try ContainerChecks.checkDescriptors(
       arguments.preservedDescriptors, getenv("LISTEN_FDS").map { String(cString: $0) })
@@ -29,30 +29,39 @@ struct ExecEdit {
   /// The capabilities that a container of a service may have; nil where it is none that an earlier call made an
   /// instance: by what the runtime keeps, and by the daemon's records, of which one goes when the service is
   /// removed.
-  private func bounding(of container: String, _ root: String?) -> Set<String>? {
+  private func bounding(of container: String, _ root: String?) throws -> Set<String>? {
     let roots = root.map { [$0] } ?? ["/run/runc", "/run/crun"]
-    for bundle in roots.compactMap({ bundle(of: container, in: $0) }) {
-      let specification = try? ConfigurationFile(path: "\(bundle)/config.json").read()
+    for bundle in try roots.compactMap({ try bundle(of: container, in: $0) }) {
+      let specification = try Self.read("\(bundle)/config.json")
       let hooks = specification?["hooks"]?["createRuntime"]?.elements ?? []
       guard hooks.contains(where: HookCommand.isOurs) else { continue }
       let names = specification?["process"]?["capabilities"]?["bounding"]?.elements ?? []
       return Capabilities.kept.intersection(names.compactMap { $0.string?.uppercased() })
     }
     let directory = installation.containersDirectory
-    for name in (try? DirectoryListing.names(in: directory)) ?? [] {
-      let record = try? JSONValue(parsing: SmallFile.bytes(of: "\(directory)/\(name)"))
+    for name in try Self.ifThere({ try DirectoryListing.names(in: directory) }) ?? [] {
+      let record = try Self.read("\(directory)/\(name)")
       if record?["container"]?.string == container { return Capabilities.kept }
     }
     return nil
   }
 
   /// runc keeps the bundle among labels in state.json, crun in a file `status`.
-  private func bundle(of container: String, in root: String) -> String? {
-    func read(_ name: String) -> JSONValue? {
-      try? JSONValue(parsing: SmallFile.bytes(of: "\(root)/\(container)/\(name)"))
-    }
-    if let bundle = read("status")?["bundle"]?.string { return bundle }
-    let labels = (read("state.json")?["config"]?["labels"]?.elements ?? []).compactMap(\.string)
+  private func bundle(of container: String, in root: String) throws -> String? {
+    func read(_ name: String) throws -> JSONValue? { try Self.read("\(root)/\(container)/\(name)") }
+    if let bundle = try read("status")?["bundle"]?.string { return bundle }
+    let labels = (try read("state.json")?["config"]?["labels"]?.elements ?? []).compactMap(\.string)
     return labels.first { $0.hasPrefix("bundle=") }.map { String($0.dropFirst("bundle=".count)) }
+  }
+
+  /// A file of JSON; nil where there is none. What cannot be read is not taken for none.
+  private static func read(_ path: String) throws -> JSONValue? {
+    try ifThere { try JSONValue(parsing: SmallFile.bytes(of: path)) }
+  }
+
+  private static func ifThere<Value>(_ body: () throws -> Value) throws -> Value? {
+    do { return try body() } catch let error as SystemError
+      where error.errno == .noSuchFileOrDirectory
+    { return nil }
   }
 }

@@ -6,7 +6,7 @@ final class Deadline {
   init(time: UInt64, action: @escaping () -> Void) { (self.time, self.action) = (time, action) }
 }
 
-/// The deadlines of a loop: of handshakes, openings and idle tunnels, not of streams, so that they
+/// The deadlines of a loop: of handshakes, openings, idle tunnels, and streams that are broken off, so that they
 /// are few and a sweep over all is cheap.
 struct Deadlines {
   private var pending: [ObjectIdentifier: Deadline] = [:]

@@ -60,6 +60,8 @@ final class LocalSocket: EventSource {
     name.sin_port = port.rawValue.bigEndian
     connecting = done
     guard watch() else { return connected(ENOMEM) }
+    // It may be connected already.
+    checkConnection()
     tryConnecting(again: Self.retries)
   }
 

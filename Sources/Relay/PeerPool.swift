@@ -28,6 +28,12 @@ final class PeerPool {
       if idle.count == 0, dials == 0 { dial() }
       return
     }
+    requestNew(open)
+  }
+
+  /// Gives `open` the next tunnel that becomes free or is made.
+  func requestNew(_ open: PendingOpen) {
+    open.isReuse = false
     waiting.append(open)
     open.awaitTunnel(of: self, in: loop)
     dialForWaiting()

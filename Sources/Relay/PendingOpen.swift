@@ -65,13 +65,15 @@ final class PendingOpen {
     remind(after: min(patience.contact, patience.answer - min(waited, patience.answer)), in: loop) {
       [weak self] in
       guard let self, let tunnel else { return }
-      let isOverdue = loop.now - since >= patience.answer || !patience.isWanted()
-      guard isOverdue || linux_tcp_silence(tunnel.channel.descriptor) != 0 else {
-        return awaitAnswer(in: loop)
-      }
-      fail(ETIMEDOUT, "\(peer.runner.name) did not answer in time", in: loop)
+      let isOver = loop.now - since >= patience.answer || !patience.isWanted()
+      let isReached = linux_tcp_silence(tunnel.channel.descriptor) == 0
+      if !isOver, isReached, !isReuse { return awaitAnswer(in: loop) }
       // What the peer will yet say on that tunnel is unknown, so it is of no more use.
+      let pool = tunnel.pool
       tunnel.close()
+      // The stream before may have left bytes there that its program does not read, and this one waits behind them.
+      if !isOver, isReached, let pool { return pool.requestNew(self) }
+      fail(ETIMEDOUT, "\(peer.runner.name) did not answer in time", isReached: isReached, in: loop)
     }
   }
 
@@ -89,13 +91,13 @@ final class PendingOpen {
     }
   }
 
-  /// Ends it without a stream, once. `isAnswer` where it is the peer's own word.
-  func fail(_ errno: Int32, _ cause: String, isAnswer: Bool = false, in loop: EventLoop) {
+  /// Ends it without a stream, once. `isReached` where the peer was there, whatever it said.
+  func fail(_ errno: Int32, _ cause: String, isReached: Bool = false, in loop: EventLoop) {
     guard end(in: loop) else { return }
     switch purpose {
     case .open(_, let completion):
       loop.counters.streamsRefused.add(1)
-      completion(.failure(StreamRefusal(errno: errno, cause: cause, isAnswer: isAnswer)))
+      completion(.failure(StreamRefusal(errno: errno, cause: cause, isReached: isReached)))
     case .move(let stream, let direction): stream.moveFailed(direction, errno)
     }
   }

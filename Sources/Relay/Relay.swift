@@ -206,12 +206,13 @@ public struct StreamRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   public let errno: Int32
   /// The cause in words.
   public let cause: String
-  /// Whether the other runner said so; else it could not be asked, or did not answer.
-  public let isAnswer: Bool
+  /// Whether the other runner was there: it said so, or acknowledged what it was asked until nobody waited for its
+  /// answer any more.
+  public let isReached: Bool
 
   /// A refusal from its parts.
-  public init(errno: Int32, cause: String, isAnswer: Bool = false) {
-    (self.errno, self.cause, self.isAnswer) = (errno, cause, isAnswer)
+  public init(errno: Int32, cause: String, isReached: Bool = false) {
+    (self.errno, self.cause, self.isReached) = (errno, cause, isReached)
   }
 
   /// The errno and its cause.

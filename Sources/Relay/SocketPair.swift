@@ -112,8 +112,16 @@ final class SocketPair: SocketOwner {
         return false
       }
       guard from.isReadable, let pipe = loop.pipes.take() else { return false }
-      let count = linux_splice(from.descriptor, pipe.input, UInt64(Pipe.capacity))
+      var count = linux_splice(from.descriptor, pipe.input, UInt64(Pipe.capacity))
       let error = Errno.last
+      // splice(2) stops at an urgent byte, which goes on as any other.
+      if count <= 0, linux_is_at_urgent(from.descriptor) != 0 {
+        if count < 0, error != .resourceTemporarilyUnavailable { from.fail(error.rawValue) }
+        var byte: UInt8 = 0
+        if linux_receive(from.descriptor, &byte, 1, 0) == 1 {
+          count = Int64(write(pipe.input, &byte, 1))
+        }
+      }
       if count > 0 {
         pipe.count = Int(count)
         way.pipe = pipe

@@ -60,9 +60,13 @@ extension Stream {
 
   /// The program has sent all: its FIN came, or its connection was broken off.
   private func finishOut() -> Bool {
-    guard local?.failure == nil else {
-      localEnded()
-      return true
+    if let failure = local?.failure {
+      // After its FIN the kernel has EPIPE for a reset, which then follows the END.
+      guard failure == EPIPE else {
+        localEnded()
+        return true
+      }
+      loop.schedule(self)
     }
     hasSentEnd = true
     return append(.end)
@@ -90,7 +94,7 @@ extension Stream {
     if count < room {
       // A stream socket that gave less than was asked for is empty (epoll(7)), has ended, or has an urgent byte next.
       if local.hasUrgent {
-        // Whether it is that is asked next.
+        // Whether it is an urgent byte is asked in the next turn.
       } else if local.hasEnd {
         next = linux_receive(local.descriptor, payload + count, UInt64(room - count), 0)
         if next < 0 { noteReadError(local) }
@@ -115,17 +119,17 @@ extension Stream {
   }
 
   /// A read failed; whether there is something to do nevertheless.
-  private func explainRead() -> Bool {
+  private func explainRead(_ error: Errno = .last) -> Bool {
     guard let local else { return false }
-    if Errno.last == .interrupted { return true }
-    noteReadError(local)
+    if error == .interrupted { return true }
+    noteReadError(local, error)
     guard local.failure != nil else { return false }
     localEnded()
     return true
   }
 
-  private func noteReadError(_ local: LocalSocket) {
-    switch Errno.last {
+  private func noteReadError(_ local: LocalSocket, _ error: Errno = .last) {
+    switch error {
     case .resourceTemporarilyUnavailable: (local.isReadable, local.hasUrgent) = (false, false)
     case .interrupted: break
     case let error: local.fail(error.rawValue)
@@ -142,10 +146,17 @@ extension Stream {
     }
     let count = linux_splice(local.descriptor, pipe.input, UInt64(Pipe.capacity))
     guard count > 0 else {
-      let isEnd = count == 0
-      let more = isEnd ? finishOut() : explainRead()
+      let error = Errno.last
       loop.pipes.put(pipe)
-      return more
+      // At an urgent byte splice(2) says that nothing is there, or that all is over.
+      if count == 0 || error != .resourceTemporarilyUnavailable,
+        linux_is_at_urgent(local.descriptor) != 0
+      {
+        if count < 0 { local.fail(error.rawValue) }
+        local.hasUrgent = true
+        return true
+      }
+      return count == 0 ? finishOut() : explainRead(error)
     }
     pipe.count = Int(count)
     (outPipe, isHeaderDue) = (pipe, true)

@@ -45,7 +45,9 @@ final class Stream: SocketOwner {
   /// Whether the socket is reset when all that came before the RESET is delivered.
   var isResetDue = false
   private var joinedAt: UInt64 = 0
-  /// What of it the program's kernel had not acknowledged when that was looked at, and since when it is so.
+  /// When the program has had all of it is looked at again.
+  private var resetCheck: Deadline?
+  /// How many bytes the program still had to get when that was last looked at, and since when it is that number.
   private var undelivered: (count: Int, since: UInt64)?
   /// An urgent byte that follows all that came before.
   var urgentDue: UInt8?
@@ -148,16 +150,25 @@ final class Stream: SocketOwner {
   private func localFailed() {
     dropDeliveries()
     if hasSentEnd || isResetDue { return localEnded() }
-    if overtaking == nil { overtakeLater(unsent: .max) }
+    overtakeLater()
   }
 
-  /// Ends the tunnels by RST where nothing has moved in them for a while and the RESET is not answered: the far
-  /// program does not read, and so the RESET waits behind what does.
-  private func overtakeLater(unsent: Int) {
+  /// Ends the tunnels by RST where nothing moves in them and the RESET is not answered: the far program does not
+  /// read, and so the RESET waits behind the bytes that it has not read.
+  private func overtakeLater() {
+    if overtaking == nil {
+      overtake(acknowledged: linux_tcp_acknowledged(out.channel.descriptor), checks: 0)
+    }
+  }
+
+  private func overtake(acknowledged: UInt64, checks: Int) {
     overtaking = loop.after(1_000_000_000) { [weak self] in
       guard let self, !isOver else { return }
-      let left = Int(linux_unacknowledged(out.channel.descriptor))
-      if left < unsent { return overtakeLater(unsent: left) }
+      let now = linux_tcp_acknowledged(out.channel.descriptor)
+      if now != acknowledged { return overtake(acknowledged: now, checks: 0) }
+      // All of it may have come, and wait for a program that reads slowly.
+      let isThere = linux_unacknowledged(out.channel.descriptor) == 0
+      if isThere, checks < 4 { return overtake(acknowledged: now, checks: checks + 1) }
       for tunnel in [out, incoming] { linux_reset_on_close(tunnel.channel.descriptor) }
       shutDown()
     }
@@ -171,6 +182,7 @@ final class Stream: SocketOwner {
     dropLocal()
     guard !hasSentReset, !(hasSentEnd && hasReceivedEnd) else { return }
     resetDue = code == ETIMEDOUT ? code : ECONNRESET
+    overtakeLater()
   }
 
   /// The far program's connection was reset: so is this one, once it has had what came before, and the far
@@ -194,7 +206,11 @@ final class Stream: SocketOwner {
       local.reset()
       return dropLocal()
     }
-    _ = loop.after(Self.stalled / 20) { [weak self] in self?.run() }
+    guard resetCheck == nil else { return }
+    resetCheck = loop.after(Self.stalled / 20) { [weak self] in
+      self?.resetCheck = nil
+      self?.run()
+    }
   }
 
   /// How long a program's kernel may acknowledge nothing of what came before a RESET, in nanoseconds.
@@ -270,6 +286,7 @@ final class Stream: SocketOwner {
   private func end() {
     isOver = true
     loop.cancel(overtaking)
+    loop.cancel(resetCheck)
     local?.finishLater()
     local = nil
     held.clear()

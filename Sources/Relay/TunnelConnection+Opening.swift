@@ -63,7 +63,7 @@ extension TunnelConnection {
     guard answer.errno == 0, let token = answer.token else {
       let cause = "\(channel.peer.runner.name) answered with errno \(answer.errno)"
       becomeFree()
-      return open.fail(answer.errno, cause, isAnswer: true, in: loop)
+      return open.fail(answer.errno, cause, isReached: true, in: loop)
     }
     guard open.end(in: loop) else { return close() }
     switch open.purpose {

@@ -143,7 +143,8 @@ final class RemoteConnects: Sendable {
         silent.note(peer, isReached: true)
         accept(flow, frame, stream)
       case .failure(let refusal):
-        silent.note(peer, isReached: refusal.isAnswer)
+        silent.note(peer, isReached: refusal.isReached)
+        guard isAwaited(flow) else { return refuse(flow, frame, refusal) }
         attempt(
           silent.last(others), atMost: attempts - 1, flow, frame, deployment, refusal)
       }
@@ -226,8 +227,8 @@ final class RemoteConnects: Sendable {
     do {
       switch refusal.errno {
       case ECONNREFUSED: try port?.play(frame)
-      // The far kernel's SYNs were not answered: so are the caller's, who may go on to send them.
-      case ETIMEDOUT where refusal.isAnswer: break
+      // The far kernel's SYNs were not answered, or the caller has gone: its own may go on, and are not answered.
+      case ETIMEDOUT where refusal.isReached: break
       default: try port?.reportUnreachable(frame, to: flow.source)
       }
     } catch {

@@ -48,7 +48,7 @@ struct BurstTests {
         continue
       }
       #expect(refusal.errno == EHOSTUNREACH)
-      #expect(!refusal.isAnswer)
+      #expect(!refusal.isReached)
     }
   }
 

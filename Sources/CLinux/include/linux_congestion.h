@@ -14,3 +14,6 @@ int linux_set_congestion(int fd, const char *name);
 /* The shortest round trip that TCP has seen on this connection in the last minutes, in microseconds
  * (tcpi_min_rtt): of the handshake at least. -1 with errno. */
 int64_t linux_shortest_round_trip(int fd);
+
+/* The bytes of a TCP socket that its peer has acknowledged since it was connected (tcpi_bytes_acked); 0 on error. */
+uint64_t linux_tcp_acknowledged(int fd);

@@ -52,7 +52,7 @@ int linux_urgent_inline(int fd);
 int linux_tcp_limit_unsent(int fd, int bytes);
 
 /* Has a TCP socket keep up to twice `bytes` of what is not read, instead of as much as the kernel thinks
- * (SO_RCVBUF, tcp_rmem). */
+ * (SO_RCVBUFFORCE, tcp_rmem); without CAP_NET_ADMIN no more than net.core.rmem_max allows. */
 int linux_limit_receive_buffer(int fd, int bytes);
 
 /* Whether the next byte to be read is an urgent one (SIOCATMARK). */
