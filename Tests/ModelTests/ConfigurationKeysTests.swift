@@ -61,6 +61,9 @@ import Testing
     let json = #"{"tunnel": {"deneid": "d"}, "oci": {"runtime": "/usr/bin/crun"}}"#
     #expect(fault(json, section: "oci") == nil)
     #expect(fault(#"{"oci": {"runtime": 3}}"#, section: "oci") != nil)
+    // They were meant for it, and what they forbid would be allowed.
+    #expect(fault(#"{"OCI": {"variables": false}}"#, section: "oci") != nil)
+    #expect(fault(#"{"oci.variables": false}"#, section: "oci") != nil)
   }
 
   @Test func `variables are checked as the keys that they stand for`() throws {

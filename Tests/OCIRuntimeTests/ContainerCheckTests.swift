@@ -92,6 +92,7 @@ struct ContainerCheckTests {
       (#"{"allow":true,"type":"b","access":"m"}"#, true),
       (#"{"allow":false,"type":"b","access":"rwm"}"#, true),
       (#"{"allow":true,"type":"b","access":"rwm"},{"allow":false,"access":"rwm"}"#, true),
+      (#"{"allow":true,"type":"b","access":"rwm"},{"allow":false,"access":"w"}"#, false),
       (#"{"allow":true,"type":"b","major":8,"minor":0,"access":"r"}"#, false),
       (#"{"allow":true,"type":"c","access":"rw"}"#, false),
       (#"{"allow":true,"type":"c","major":10,"access":"rw"}"#, false),

@@ -37,6 +37,22 @@ struct ContainerEditTests {
       ])
   }
 
+  @Test(
+    "A rule that denies every device is put first where there is none, once",
+    arguments: [
+      ("", 1), (#"{"allow":true,"type":"c","major":1,"minor":3,"access":"rwm"}"#, 2),
+      (#"{"allow":false,"access":"w"}"#, 2), (#"{"allow":false,"access":"rwm"}"#, 1),
+    ])
+  func devices(_ rules: String, _ count: Int) throws {
+    let text = #"{"process":{},"linux":{"resources":{"devices":[\#(rules)]}}}"#
+    let made = try edited(text, times: 2)["linux"]?["resources"]?["devices"]?.elements ?? []
+    #expect(made.count == count)
+    #expect(made.first?["allow"]?.isTrue == false && made.first?["access"]?.string == "rwm")
+    // Some engines have no such list at all.
+    let none = try edited(Self.engine)["linux"]?["resources"]?["devices"]?.elements
+    #expect(none?.count == 1)
+  }
+
   @Test("Capabilities that could open the walls leave every set")
   func capabilities() throws {
     let sets = try edited(Self.engine)["process"]?["capabilities"]

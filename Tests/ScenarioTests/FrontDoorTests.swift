@@ -69,6 +69,14 @@ struct FrontDoorTests {
       }
       #expect(answer.hasPrefix("HTTP/1.1 200 ") && !connection.isEmpty, "\(answer)")
       #expect(connection.allSatisfy { !$0.contains("x-forwarded-for") }, "\(answer)")
+      // With an upgrade to HTTP/2 the client would speak to the service past all of these rules.
+      let upgraded = try door.client(
+        "raw", host: "app-shop",
+        input: "GET / HTTP/1.1\\r\\nHost: app-shop.shop.test\\r\\nUpgrade: h2c\\r\\n"
+          + "HTTP2-Settings: AAMAAABkAAQAAP__\\r\\nConnection: close, Upgrade, HTTP2-Settings\\r\\n\\r\\n"
+      ).lowercased()
+      #expect(upgraded.hasPrefix("http/1.1 200 "), "\(upgraded)")
+      #expect(!upgraded.contains("h2c") && !upgraded.contains("http2-settings"), "\(upgraded)")
       app.stop()
     }
   }
