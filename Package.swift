@@ -129,7 +129,7 @@ let package = Package(
     .target(
       name: "ControlAPI",
       dependencies: [
-        "Model",
+        "CLinux", "Model",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),

@@ -62,3 +62,41 @@ pid_t linux_unix_peer(int fd)
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) ? -1 : peer.pid;
 }
+
+union control {
+	struct cmsghdr header;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+ssize_t linux_unix_send_descriptor(int fd, const void *bytes, size_t size, int descriptor)
+{
+	union control control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+					      .cmsg_level = SOL_SOCKET,
+					      .cmsg_type = SCM_RIGHTS } };
+	struct iovec part = { .iov_base = (void *)bytes, .iov_len = size };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+
+	memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
+	return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+ssize_t linux_unix_receive_descriptor(int fd, void *bytes, size_t size, int *descriptor)
+{
+	union control control;
+	struct iovec part = { .iov_base = bytes, .iov_len = size };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	ssize_t received = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = received < 0 ? NULL : CMSG_FIRSTHDR(&message);
+
+	*descriptor = -1;
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+	    header->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(descriptor, CMSG_DATA(header), sizeof(int));
+	return received;
+}

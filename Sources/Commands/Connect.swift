@@ -11,7 +11,8 @@ struct Connect: AsyncParsableCommand {
     discussion: """
       For whoever may talk to istbpfd: health checks, psql, backups, ssh's ProxyCommand. The instance \
       is one of this runner's; without a port it is the service's own. The program in it sees \
-      198.18.0.2, and istbpf observe shows the connection as one of istbpf connect.
+      198.18.0.2, and istbpf observe shows the connection as one of istbpf connect. It outlives istbpfd. What the \
+      instance resets is an error here, and a reset for a client of --listen.
 
       With --listen every connection to that port, on loopback, goes to an instance: of whoever can \
       connect to it, so mind who else is on this machine.
@@ -35,7 +36,7 @@ struct Connect: AsyncParsableCommand {
       let path = try options.chosen().connectSocketPath
       if let listen { return try forward(from: listen, over: path) }
       let (socket, _) = try open(path)
-      try Joined.standardStreams(with: socket)
+      try StandardStreams.join(with: socket)
     }
   }
 
@@ -56,14 +57,11 @@ struct Connect: AsyncParsableCommand {
       Thread.detachNewThread {
         do {
           let (socket, _) = try open(path)
-          Joined.both(client, socket)
+          ForwardedConnection.forward(client, socket)
         } catch {
           printError("istbpf: \(error)")
-          // An RST: the caller must not take this for an answer that is empty.
-          var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
-          setsockopt(
-            client, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
-          close(client)
+          // The client must not take this for an answer that is empty.
+          closeWithReset(client)
         }
       }
     }
@@ -138,70 +136,5 @@ struct LoopbackAddress: ExpressibleByArgument {
   /// Why it cannot be listened on.
   struct Failure: Error, CustomStringConvertible {
     let description: String
-  }
-}
-
-/// Descriptors of which each is written what the other gives, until both have ended.
-private enum Joined {
-  /// Why not everything arrived.
-  struct Loss: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ operation: String) {
-      description = "cannot \(operation): \(String(cString: strerror(errno)))"
-    }
-  }
-
-  /// Standard input and output with `socket`; returns when the instance has ended its side, and all
-  /// that it said has been written.
-  static func standardStreams(with socket: Int32) throws {
-    Thread.detachNewThread {
-      // Where the instance wants to hear no more, it may still have something to say.
-      do { try copy(from: STDIN_FILENO, to: socket) } catch {}
-      shutdown(socket, Int32(SHUT_WR))
-    }
-    try copy(from: socket, to: STDOUT_FILENO)
-  }
-
-  /// Two sockets, which are closed then.
-  static func both(_ left: Int32, _ right: Int32) {
-    let isOver = DispatchSemaphore(value: 0)
-    Thread.detachNewThread {
-      pass(left, right)
-      isOver.signal()
-    }
-    pass(right, left)
-    isOver.wait()
-    close(left)
-    close(right)
-  }
-
-  /// Copies, and where one of the two is broken ends both.
-  private static func pass(_ from: Int32, _ to: Int32) {
-    do {
-      try copy(from: from, to: to)
-      shutdown(to, Int32(SHUT_WR))
-    } catch {
-      for socket in [from, to] { shutdown(socket, Int32(SHUT_RDWR)) }
-    }
-  }
-
-  private static func copy(from input: Int32, to output: Int32) throws {
-    var buffer = [UInt8](repeating: 0, count: 65_536)
-    while true {
-      let count = read(input, &buffer, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw Loss("read") }
-      if count == 0 { return }
-      var start = 0
-      while start < count {
-        let written = buffer[start..<count].withUnsafeBytes {
-          write(output, $0.baseAddress, $0.count)
-        }
-        if written < 0, errno == EINTR { continue }
-        guard written > 0 else { throw Loss("write") }
-        start += written
-      }
-    }
   }
 }

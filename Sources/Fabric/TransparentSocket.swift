@@ -56,6 +56,25 @@ public enum TransparentSocket {
     }
   }
 
+  /// A socket that is about to connect as `source` and can never be bound to anything else: its port was given to
+  /// bind(2), and so stays when it is disconnected. Throws `SystemError`.
+  public static func dialing(
+    in fabric: FabricNamespace, fixedTo source: IPv4Address
+  ) throws -> OwnedDescriptor {
+    try fabric.open().perform {
+      let socket = try make(in: fabric)
+      for _ in 0..<attempts
+      where linux_bind(socket.rawValue, source.rawValue, .random(in: dynamicPorts)) == 0 {
+        return socket
+      }
+      throw SystemError(.last, "bind to \(source) in", fabric.name)
+    }
+  }
+
+  /// RFC 6335, section 6.
+  private static let dynamicPorts: ClosedRange<UInt16> = 49152...65535
+  private static let attempts = 16
+
   /// A connection that a listening socket took.
   public struct Accepted: ~Copyable {
     /// The socket, non-blocking.

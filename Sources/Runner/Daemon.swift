@@ -41,9 +41,8 @@ public enum Daemon {
       remote: member?.remote, frontDoor: door, logger: logger)
     try await runner.adopt()
     try member?.start(dataplane, pinnedIn: installation.pinDirectory)
-    // On a runner that is alone the relay carries the front door's requests and `istbpf connect`'s
-    // connections.
-    let ownRelay = try member == nil ? Relay.withoutTunnels() : nil
+    // On a runner that is alone the relay carries nothing but the front door's requests.
+    let ownRelay = try member == nil && door != nil ? Relay.withoutTunnels() : nil
     let events = try EventReader(pinnedIn: installation.pinDirectory) { [feed = runner.feed] told in
       feed.publish(told)
     }
@@ -65,9 +64,7 @@ public enum Daemon {
             relay: relay, configuration: configuration, paths: paths, logger: logger),
           registry: registry, configuration: configuration, paths: paths, logger: logger))
     }
-    let connects = try (member?.relay ?? ownRelay).map {
-      try HostConnects(runner: runner, relay: $0, logger: logger)
-    }
+    let connects = try HostConnects(runner: runner, logger: logger)
     services += [
       InstanceWatchService(runner: runner),
       ControlServerService(
@@ -83,7 +80,7 @@ public enum Daemon {
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     try await group.run()
     events.stop()
-    connects?.stop()
+    connects.stop()
     member?.stop()
     ownRelay?.shutdown(grace: .zero)
     try await close(registry)

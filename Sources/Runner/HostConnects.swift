@@ -1,3 +1,4 @@
+import CLinux
 import ControlAPI
 import Dispatch
 import Fabric
@@ -9,14 +10,15 @@ import Relay
 import Synchronization
 import SystemPackage
 
-/// Joins `istbpf connect` to instances of this runner: on a Unix socket beside the control socket, for
+/// Connects `istbpf connect` with instances of this runner: on a Unix socket beside the control socket, for
 /// whoever may open that one.
 ///
-/// Such a connection comes from an address of its own, `AddressPlan.host`, so that events tell it from
-/// the front door's; nothing else has that address, and nobody can connect to it.
+/// The caller gets the connected TCP socket itself, so that nothing stands between the two programs and the daemon
+/// may end. The socket is bound to an address of its own, `AddressPlan.host`, so that events tell it from the front
+/// door's; nothing else has that address, and nobody can connect to it. Address and port were chosen by bind(2), which
+/// locks them (SOCK_BINDADDR_LOCK, SOCK_BINDPORT_LOCK): whoever has the socket cannot make it an instance's.
 final class HostConnects: Sendable {
   private let runner: Runner
-  private let relay: Relay
   private let logger: Logger
   private let path: String
   private let queue = DispatchQueue(label: "istbpf.connect")
@@ -27,12 +29,12 @@ final class HostConnects: Sendable {
 
   /// Connections that may be on their way to an instance at once.
   private static let pendingLimit = 64
-  /// How long a caller may take to say what it wants, and an instance to accept; milliseconds.
+  /// How long a caller may take to say all that it wants, and an instance to accept; milliseconds.
   private static let patience: Int32 = 3000
 
   /// Takes callers from now on. Throws `SystemError`.
-  init(runner: Runner, relay: Relay, logger: Logger) throws {
-    (self.runner, self.relay, self.logger) = (runner, relay, logger)
+  init(runner: Runner, logger: Logger) throws {
+    (self.runner, self.logger) = (runner, logger)
     path = runner.configuration.installation.connectSocketPath
     let group = getgrnam("istbpf").map { $0.pointee.gr_gid }
     let listener = try UnixSocket.listening(
@@ -72,18 +74,13 @@ final class HostConnects: Sendable {
 
   /// Hears what the caller wants, on a thread of its own.
   private func serve(_ socket: consuming OwnedDescriptor) {
-    var patience = timeval(tv_sec: Int(Self.patience / 1000), tv_usec: 0)
-    let size = socklen_t(MemoryLayout<timeval>.size)
-    _ = fcntl(socket.rawValue, F_SETFL, fcntl(socket.rawValue, F_GETFL) & ~O_NONBLOCK)
-    setsockopt(socket.rawValue, SOL_SOCKET, SO_RCVTIMEO, &patience, size)
-    guard let line = InstanceConnection.readLine(from: socket.rawValue),
-      let request = InstanceConnection.parse(line)
+    guard
+      let request = InstanceConnection.readRequest(
+        from: socket.rawValue, until: .now + .milliseconds(Int(Self.patience)))
     else {
       settled()
       return Self.answer("error that is no request of istbpf connect", socket)
     }
-    patience = timeval()
-    setsockopt(socket.rawValue, SOL_SOCKET, SO_RCVTIMEO, &patience, size)
     let handoff = DescriptorHandoff(socket)
     Task {
       let target: Result<HostTarget, any Error>
@@ -99,25 +96,22 @@ final class HostConnects: Sendable {
 
   private func join(_ handoff: DescriptorHandoff, _ target: Result<HostTarget, any Error>) {
     defer { settled() }
-    guard let socket = handoff.take() else { return }
+    guard let caller = handoff.take() else { return }
     do {
       let target = try target.get()
       let connection = try dial(target)
       let instance = connection.instance
-      let caller = UnixSocket.peer(of: socket.rawValue).map { "\($0)" } ?? "unknown"
-      logger.notice("istbpf connect of process \(caller) to \(instance.id), port \(target.port)")
-      Self.say("\(InstanceConnection.accepted)\(instance.id)", socket.rawValue)
+      let process = UnixSocket.peer(of: caller.rawValue).map { "\($0)" } ?? "unknown"
+      logger.notice("istbpf connect of process \(process) to \(instance.id), port \(target.port)")
+      let line = Array("\(InstanceConnection.accepted)\(instance.id)\n".utf8)
+      let socket = connection.release()
+      guard
+        linux_unix_send_descriptor(caller.rawValue, line, line.count, socket.rawValue) == line.count
+      else { return logger.warning("process \(process) has ended before it was connected") }
+      // From here on it is the caller's close(2) that ends the connection.
       target.count()
-      relay.pair(
-        socket,
-        with: DialInstruction(
-          socket: connection.release(),
-          destination: target.plan.instanceAddress(instance.serviceNumber, instance.number),
-          port: target.port),
-        timeout: .milliseconds(Int(Self.patience))
-      ) { socket, _ in _ = consume socket }
     } catch {
-      Self.answer("\(InstanceConnection.refused)\(error)", socket)
+      Self.answer("\(InstanceConnection.refused)\(error)", caller)
     }
   }
 
@@ -134,9 +128,12 @@ final class HostConnects: Sendable {
     var last = Errno.connectionRefused
     for instance in target.instances.shuffled() {
       let address = target.plan.instanceAddress(instance.serviceNumber, instance.number)
-      let socket = try TransparentSocket.dialing(in: target.fabric, as: target.plan.host)
+      let socket = try TransparentSocket.dialing(in: target.fabric, fixedTo: target.plan.host)
       let error = Self.connect(socket, to: address, port: target.port)
-      if error == 0 { return Connection(socket: socket, instance: instance) }
+      if error == 0 {
+        try Self.makeOrdinary(socket)
+        return Connection(socket: socket, instance: instance)
+      }
       last = Errno(rawValue: error)
     }
     throw RunnerError.nobodyAccepts(target.service, port: target.port, last)
@@ -146,22 +143,26 @@ final class HostConnects: Sendable {
   private static func connect(
     _ socket: borrowing OwnedDescriptor, to address: IPv4Address, port: PortNumber
   ) -> Int32 {
-    var name = sockaddr_in()
-    name.sin_family = sa_family_t(AF_INET)
-    name.sin_addr.s_addr = address.networkOrder
-    name.sin_port = port.rawValue.bigEndian
-    let result = withUnsafePointer(to: &name) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        Glibc.connect(socket.rawValue, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-    if result == 0 { return 0 }
+    if linux_connect(socket.rawValue, address.rawValue, port.rawValue) == 0 { return 0 }
     guard errno == EINPROGRESS || errno == EINTR else { return errno }
     var state = pollfd(fd: socket.rawValue, events: Int16(POLLOUT), revents: 0)
     guard poll(&state, 1, patience) > 0 else { return ETIMEDOUT }
     var (error, length) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
     let asked = getsockopt(socket.rawValue, SOL_SOCKET, SO_ERROR, &error, &length)
     return asked == 0 ? error : errno
+  }
+
+  /// Makes a connected socket one that blocks and that close(2) ends in order, and takes its right to addresses of
+  /// others away. Throws `SystemError`.
+  private static func makeOrdinary(_ socket: borrowing OwnedDescriptor) throws {
+    var off: Int32 = 0
+    let flags = fcntl(socket.rawValue, F_GETFL)
+    guard flags >= 0, fcntl(socket.rawValue, F_SETFL, flags & ~O_NONBLOCK) == 0,
+      linux_finish_on_close(socket.rawValue) == 0,
+      setsockopt(
+        socket.rawValue, Int32(IPPROTO_IP), IP_TRANSPARENT, &off,
+        socklen_t(MemoryLayout<Int32>.size)) == 0
+    else { throw SystemError(.last, "prepare", "a connection for istbpf connect") }
   }
 
   private static func say(_ line: String, _ socket: Int32) {

@@ -12,6 +12,22 @@ struct HostConnectTests {
     return try run(["sh", "-c", "printf %s \"$0\" | env \"$@\"", input] + command)
   }
 
+  /// `istbpf connect TARGET --listen` and the port that it forwards.
+  private func forward(
+    _ runner: RunnerLaboratory, _ target: String
+  ) throws -> (command: Conversation, port: Int) {
+    let command = try Conversation(
+      runner.commandLine(["connect", target, "--listen", "127.0.0.1:0"]))
+    runner.laboratory.atEnd { command.stop() }
+    let isListening = runner.eventually { command.errorText.contains("listening on 127.0.0.1:") }
+    #expect(isListening)
+    let port = try #require(
+      command.errorText.split(separator: ":").last.flatMap {
+        Int($0.trimmingCharacters(in: .whitespacesAndNewlines))
+      })
+    return (command, port)
+  }
+
   @Test("Standard input and output are joined to it, and events and metrics say by whom")
   func standardStreams() async throws {
     try await RunnerLaboratory.withoutDaemon { runner in
@@ -87,15 +103,7 @@ struct HostConnectTests {
       try runner.deploy("shop", "app", "db:3211")
       let db = try runner.instance(of: "shop/db")
       try db.listen(3211)
-      let command = try Conversation(
-        runner.commandLine(["connect", "shop/db", "--listen", "127.0.0.1:0"]))
-      runner.laboratory.atEnd { command.stop() }
-      let isListening = runner.eventually { command.errorText.contains("listening on 127.0.0.1:") }
-      #expect(isListening)
-      let port = try #require(
-        command.errorText.split(separator: ":").last.flatMap {
-          Int($0.trimmingCharacters(in: .whitespacesAndNewlines))
-        })
+      let (_, port) = try forward(runner, "shop/db")
       let client = """
         import socket, sys
         ends = [socket.create_connection(("127.0.0.1", \(port)), 20) for _ in range(3)]
@@ -119,6 +127,146 @@ struct HostConnectTests {
       for _ in 0..<3 { #expect(try clients.nextLine() == "end") }
       let wide = try runner.istbpf("connect", "shop/db", "--listen", "0.0.0.0:8080")
       #expect(wide.status == 64, "\(wide.errors)")
+    }
+  }
+
+  /// A program that answers each connection to port 3211 with a line, and then resets it.
+  private static let resetting = """
+    import socket, struct
+    listener = socket.create_server(("0.0.0.0", 3211))
+    print("listening", flush=True)
+    while True:
+        peer, _ = listener.accept()
+        peer.sendall(b"so far\\n")
+        peer.recv(1)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+    """
+
+  @Test("What an instance resets is an error, here and for a client of a forwarded port")
+  func reset() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "db:3211")
+      let db = try Conversation(
+        runner.commandLine(
+          ["run", "-d", "shop", "-s", "db", "--", "/usr/bin/python3", "-c", Self.resetting]))
+      runner.laboratory.atEnd { db.stop() }
+      #expect(try db.nextLine() == "listening")
+      let result = try connect(runner, "shop/db", input: "x")
+      #expect(result.status == 1 && result.output == "so far\n", "\(result.output)")
+      #expect(result.errors.contains("Connection reset by peer"), "\(result.errors)")
+
+      let (_, port) = try forward(runner, "shop/db")
+      let client = """
+        import socket
+        end = socket.create_connection(("127.0.0.1", \(port)), 20)
+        print(end.recv(100).decode().strip())
+        end.sendall(b"x")
+        try:
+            print("end" if end.recv(100) == b"" else "more")
+        except ConnectionResetError:
+            print("reset")
+        """
+      #expect(try run("/usr/bin/python3", "-c", client).output == "so far\nreset\n")
+    }
+  }
+
+  @Test("A connection goes on when istbpfd is killed")
+  func outlives() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "db:3211")
+      let db = try runner.instance(of: "shop/db")
+      try db.listen(3211)
+      let connection = try Conversation(runner.commandLine(["connect", "shop/db"]))
+      runner.laboratory.atEnd { connection.stop() }
+      #expect(try connection.nextLine() == "shop/db at 198.18.1.2")
+      try connection.say("one")
+      #expect(try connection.nextLine() == "one")
+      runner.killDaemon()
+      try connection.say("two")
+      #expect(try connection.nextLine() == "two")
+      try runner.startDaemon()
+      try connection.say("three")
+      #expect(try connection.nextLine() == "three")
+    }
+  }
+
+  @Test("Whoever gets the connection cannot make an instance's of it")
+  func bound() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db:3211")
+      _ = try runner.instance(of: "shop/app")
+      let db = try runner.instance(of: "shop/db")
+      try db.listen(3211)
+      let path = runner.installation.connectSocketPath
+      let program = """
+        import errno, socket
+        daemon = socket.socket(socket.AF_UNIX)
+        daemon.connect("\(path)")
+        daemon.sendall(b"shop/db 0\\n")
+        line, descriptors, _, _ = socket.recv_fds(daemon, 4096, 4)
+        print(line.decode().strip(), len(descriptors))
+        end = socket.socket(fileno=descriptors[0])
+        print(*end.getsockname()[:1], *end.getpeername())
+        print(end.getsockopt(socket.SOL_IP, 19), end.recv(100).decode().strip())
+        # connect(2) with AF_UNSPEC, which Python has no word for.
+        import ctypes
+        libc = ctypes.CDLL(None, use_errno=True)
+        print(libc.connect(end.fileno(), bytes(16), 16))
+        for address in ("198.18.1.2", "198.18.9.9", "198.18.0.1", "0.0.0.0"):
+            try:
+                end.bind((address, 0))
+                print("bound")
+            except OSError as error:
+                print(errno.errorcode[error.errno])
+        end.connect(("198.18.2.2", 3211))
+        print(*end.getsockname()[:1])
+        """
+      let result = try run("/usr/bin/python3", "-c", program)
+      #expect(
+        result.output == """
+          connected shop/db.2 1
+          198.18.0.2 198.18.2.2 3211
+          0 shop/db at 198.18.2.2
+          0
+          EADDRNOTAVAIL
+          EINVAL
+          EINVAL
+          EINVAL
+          198.18.0.2
+
+          """, "\(result.output)\(result.errors)")
+    }
+  }
+
+  @Test("Callers that take their time to say what they want keep nobody else waiting")
+  func slow() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "db:3211")
+      let db = try runner.instance(of: "shop/db")
+      try db.listen(3211)
+      let path = runner.installation.connectSocketPath
+      let program = """
+        import socket, time
+        ends = [socket.socket(socket.AF_UNIX) for _ in range(64)]
+        for end in ends:
+            end.connect("\(path)")
+        print("connected", flush=True)
+        begin = time.monotonic()
+        while time.monotonic() - begin < 30 and ends:
+            for end in list(ends):
+                try:
+                    end.sendall(b"s")
+                except OSError:
+                    ends.remove(end)
+            time.sleep(1)
+        print(len(ends), "left", flush=True)
+        """
+      let callers = try Conversation(["/usr/bin/python3", "-c", program])
+      runner.laboratory.atEnd { callers.stop() }
+      #expect(try callers.nextLine() == "connected")
+      #expect(try callers.nextLine() == "0 left")
+      #expect(try connect(runner, "shop/db").output == "shop/db at 198.18.1.2\n")
     }
   }
 }

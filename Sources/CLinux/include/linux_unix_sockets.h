@@ -10,3 +10,11 @@ int linux_unix_connect(const char *path, int seconds);
 
 /* The process that listens at the other end (SO_PEERCRED: as it was when it began to), or -1. */
 pid_t linux_unix_peer(int fd);
+
+/* Sends `size` bytes, at least one, and a duplicate of `descriptor` with the first of them (SCM_RIGHTS). The number
+ * of bytes sent, or -1. */
+ssize_t linux_unix_send_descriptor(int fd, const void *bytes, size_t size, int descriptor);
+
+/* recv(2) that also takes a descriptor which comes with the bytes, closed on exec; -1 in `descriptor` where none
+ * does. */
+ssize_t linux_unix_receive_descriptor(int fd, void *bytes, size_t size, int *descriptor);
