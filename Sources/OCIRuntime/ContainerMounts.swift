@@ -69,6 +69,13 @@ struct ContainerMounts {
     inside.contains { Self.contains(Place(device: $0.device, path: $0.root), path.place) }
   }
 
+  /// Whether the host has the file system too, and the mount is not the container's root.
+  func isOfHost(_ entry: MountTable.Entry, _ host: Host) -> Bool {
+    path(entry) != "/" && !Self.kernels.contains(entry.type)
+      && !["proc", "sysfs"].contains(entry.type)
+      && host.table.entries.contains { $0.device == entry.device }
+  }
+
   /// The path of a mount as the container has it.
   func path(_ entry: MountTable.Entry) -> String {
     guard root != "/" else { return entry.mountPoint }

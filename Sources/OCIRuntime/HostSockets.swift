@@ -6,9 +6,12 @@ import LinuxSystem
 enum HostSockets {
   /// A socket that has a name in a file system.
   private struct Named {
-    let path: String
+    /// As it was given to bind(2): perhaps relative to the directory that its program was in then.
+    let name: String
     /// Its number, as /proc/PID/fd has it.
     let inode: Substring
+
+    var isRelative: Bool { !name.hasPrefix("/") }
   }
 
   /// Programs of other users that start programs for who asks.
@@ -25,6 +28,8 @@ enum HostSockets {
   struct Found {
     var powerful: [String] = []
     var harmless: [String] = []
+    /// Names of powerful programs' sockets that are relative to a directory which is not known.
+    var unplaced: [String] = []
   }
 
   /// The sockets for which `isMeant` says so. One whose program cannot be found is powerful.
@@ -39,33 +44,56 @@ enum HostSockets {
         seen.insert(namespace).inserted,
         let table = try? SmallFile.read("/proc/\(process)/net/unix")
       else { continue }
-      candidates += named(in: table).filter { isMeant($0.path) }
+      candidates += named(in: table).filter { isCandidate($0, isMeant) }
     }
     guard !candidates.isEmpty else { return Found() }
     let owners = owners(of: Set(candidates.map(\.inode)), processes)
+    let mounts = try ProcessNamespaces.identity(.mount, of: getpid())
     var found = Found()
     for candidate in candidates {
-      let isLog = logs.contains { candidate.path.hasPrefix($0) }
-      if !isLog, owners[candidate.inode]?.contains(where: isPowerful) ?? true {
-        found.powerful.append(candidate.path)
+      let processes = owners[candidate.inode]
+      if candidate.isRelative, let processes,
+        !processes.contains(where: { (try? ProcessNamespaces.identity(.mount, of: $0)) == mounts })
+      {
+        // Of another mount namespace, or ended meanwhile.
+        continue
+      }
+      let paths = paths(of: candidate, processes ?? [])
+      let isLog = logs.contains { log in paths.contains { $0.hasPrefix(log) } }
+      if isLog || processes?.contains(where: isPowerful) == false {
+        found.harmless += paths
+      } else if candidate.isRelative, paths.isEmpty {
+        found.unplaced.append(candidate.name)
       } else {
-        found.harmless.append(candidate.path)
+        found.powerful += paths.filter(isMeant)
       }
     }
     return found
+  }
+
+  /// Owners are looked for only where one may be meant, since that takes long.
+  private static func isCandidate(_ socket: Named, _ isMeant: (String) -> Bool) -> Bool {
+    socket.isRelative
+      || SystemPaths.resolved(socket.name).map { isSocket($0) && isMeant($0) } ?? false
   }
 
   /// Those that take connections or datagrams (unix(7), and net/unix/af_unix.c for the columns).
   private static func named(in table: String) -> [Named] {
     table.split(separator: "\n").dropFirst().compactMap { line in
       let fields = line.split(separator: " ", maxSplits: 7, omittingEmptySubsequences: true)
-      guard fields.count == 8, fields[7].hasPrefix("/") else { return nil }
+      guard fields.count == 8, !fields[7].hasPrefix("@") else { return nil }
       let accepts = UInt32(fields[3], radix: 16).map { $0 & 0x10000 != 0 } ?? false
-      guard accepts || fields[4] == "0002", let path = SystemPaths.resolved(String(fields[7])),
-        isSocket(path)
-      else { return nil }
-      return Named(path: path, inode: fields[6])
+      guard accepts || fields[4] == "0002" else { return nil }
+      return Named(name: String(fields[7]), inode: fields[6])
     }
+  }
+
+  /// Where it is, without links: by a name that is relative in the directory that one of its programs is in
+  /// now, which need not be the one of then.
+  private static func paths(of socket: Named, _ processes: [pid_t]) -> [String] {
+    let names =
+      socket.isRelative ? processes.map { "/proc/\($0)/cwd/\(socket.name)" } : [socket.name]
+    return names.compactMap(SystemPaths.resolved).filter(isSocket)
   }
 
   static func isSocket(_ path: String) -> Bool {

@@ -57,6 +57,13 @@ struct MountChecks {
     }
     // One that is mounted by itself, and of which the kernel does not tell whose it is.
     let known = Set(found.harmless.map { ContainerMounts.place(of: $0, in: host.table) })
+    if let name = found.unplaced.first {
+      for entry in mounts.inside where mounts.isOfHost(entry, host) {
+        if let problem = objection(toSocketsIn: entry, of: mounts, but: known, unplaced: name) {
+          return problem
+        }
+      }
+    }
     for entry in mounts.inside
     where HostSockets.isSocket("/proc/\(process)/root\(entry.mountPoint)")
       && !known.contains(ContainerMounts.Place(device: entry.device, path: entry.root))
@@ -66,6 +73,33 @@ struct MountChecks {
         + "without that mount"
     }
     return nil
+  }
+
+  /// A program of the host's has a socket whose name is relative, and whose directory is not known: it may be
+  /// each socket that is in the mount and is not known to be harmless.
+  private func objection(
+    toSocketsIn entry: MountTable.Entry, of mounts: ContainerMounts,
+    but known: Set<ContainerMounts.Place>, unplaced name: String
+  ) -> String? {
+    let place = mounts.path(entry)
+    let advice =
+      "a program of the host has a socket of the relative name \(name), which may be in it: run the "
+      + "container without that mount, or have the program bind an absolute path"
+    do {
+      let sockets = try SocketSearch.find(below: "/proc/\(process)/root\(entry.mountPoint)")
+      let unknown = sockets.first {
+        !known.contains(.init(device: entry.device, path: Self.join(entry.root, $0)))
+      }
+      return unknown.map {
+        "the container would have the socket \(Self.join(place, $0)); \(advice)"
+      }
+    } catch {
+      return "the mount on \(place) cannot be searched for sockets (\(error)); \(advice)"
+    }
+  }
+
+  private static func join(_ directory: String, _ path: String) -> String {
+    directory == "/" ? "/\(path)" : path.isEmpty ? directory : "\(directory)/\(path)"
   }
 
   /// What is the daemon's.

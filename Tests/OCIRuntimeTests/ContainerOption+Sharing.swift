@@ -136,6 +136,13 @@ extension ContainerOption {
       $0.directory + "/link-to-socket"
     },
     .mount(
+      "the directory of a socket with a relative name", .refused("socket of a program of the host")
+    ) { $0.directoryOfProgram },
+    .mount(
+      "the same, where its program has left that directory",
+      .refused("a program of the host has a socket of the relative name socket")
+    ) { $0.directoryThatProgramLeft },
+    .mount(
       "a socket of an unprivileged program",
       .harmless("that program answers for itself: it has a socket of its own, and starts nothing")
     ) { $0.harmlessSocket },

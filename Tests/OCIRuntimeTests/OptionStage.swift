@@ -51,6 +51,10 @@ final class OptionStage {
   var socketDirectory: String { (engine.socket as NSString).deletingLastPathComponent }
   var data: String { "\(directory)/data" }
   var hooks: String { "\(directory)/hooks" }
+  /// Each with a socket of root's that was bound by the name `socket`, by a program that is still in that directory,
+  /// and by one that has left it.
+  var directoryOfProgram: String { "\(directory)/relative" }
+  var directoryThatProgramLeft: String { "\(directory)/left" }
   var harmlessSocket: String { "\(directory)/data/socket" }
   var cgroups: String { (try? CgroupHierarchy.find().mountPoint) ?? "" }
 
@@ -97,6 +101,29 @@ final class OptionStage {
       time.sleep(1000)
       """, harmlessSocket,
     ])
+    try awaitListening(program)
+    for (path, destination) in [
+      (directoryOfProgram, directoryOfProgram), (directoryThatProgramLeft, "/"),
+    ] {
+      try awaitListening(
+        Conversation([
+          "/usr/bin/python3", "-c",
+          """
+          import os, socket, sys, time
+          os.mkdir(sys.argv[1])
+          os.chdir(sys.argv[1])
+          server = socket.socket(socket.AF_UNIX)
+          server.bind("socket")
+          server.listen()
+          os.chdir(sys.argv[2])
+          print("listens", flush=True)
+          time.sleep(1000)
+          """, path, destination,
+        ]))
+    }
+  }
+
+  private func awaitListening(_ program: Conversation) throws {
     engine.runner.laboratory.atEnd { program.stop() }
     guard program.awaitLine() == "listens" else {
       throw EngineFailure(program.errorText)
