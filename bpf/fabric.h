@@ -41,9 +41,9 @@ static __always_inline const struct frame *headers_of(struct __sk_buff *skb, __u
 
 /*
  * Whether the frame belongs to a connection that the gateway made, which the front door's are, or the
- * host, which those of `istbpf connect` are: what answers them passes, and nothing else to the fabric's own block. A first SYN opens none, and the
- * relay's listening socket is no connection. Not inlined: clang would take the frame for checked
- * already, which the verifier has forgotten by then.
+ * host, which those of `istbpf connect` are: what answers them passes, and nothing else to the fabric's
+ * own block. A first SYN opens none, and the relay's listening socket is no connection. Not inlined:
+ * clang would take the frame for checked already, which the verifier has forgotten by then.
  */
 static __noinline int answers_fabric(struct __sk_buff *skb)
 {
@@ -101,7 +101,8 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 		return IST_FRAME_FOREIGN;
 	if (!service_of(*destination) && !answers_fabric(skb))
 		return IST_FRAME_RESERVED;
-	if (!is_senders_own(skb, sender, __builtin_offsetof(struct frame, tcp)))
+	if (!is_senders_own(skb, sender, __builtin_offsetof(struct frame, tcp),
+			    bpf_htonl(*destination)))
 		return IST_STRANGERS_SOCKET;
 	return IST_ALLOWED;
 }

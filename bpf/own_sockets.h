@@ -151,26 +151,42 @@ static __noinline int is_strangers(struct __sk_buff *skb, __u64 cgroup, int outg
 	return !is_own;
 }
 
-/* Whether the instance is known to listen on the port. */
-static __always_inline int listens(const struct ist_identity *identity, __u16 port)
+/*
+ * Whether what answers to this answer comes to a listening socket of the instance `sender` itself, asked in its
+ * network namespace: of several that share the port (SO_REUSEPORT) the kernel chooses by addresses and ports.
+ */
+static __always_inline int answers_as_listener(struct __sk_buff *skb,
+					       const struct ist_identity *sender, __u32 peer,
+					       const struct tcphdr *tcp)
 {
-	struct ist_listener_key key = {
-		.deployment = identity->deployment,
-		.address = identity->address,
-		.port = port,
+	struct bpf_sock_tuple to = {
+		.ipv4.saddr = peer,
+		.ipv4.daddr = bpf_htonl(sender->address),
+		.ipv4.sport = tcp->dest,
+		.ipv4.dport = tcp->source,
 	};
-	const struct locked_listener *listener = bpf_map_lookup_elem(&listeners, &key);
+	struct bpf_sock *sk;
+	__u64 *mark;
+	int is_own;
 
-	return listener && listener->reachable;
+	if (!sender->netns_id)
+		return 0;
+	sk = bpf_sk_lookup_tcp(skb, &to, sizeof(to.ipv4), sender->netns_id - 1, 0);
+	if (!sk)
+		return 0;
+	mark = bpf_sk_storage_get(&own_listeners, sk, NULL, 0);
+	is_own = mark && *mark == sender->cgroup_id;
+	bpf_sk_release(sk);
+	return is_own;
 }
 
 /*
  * Whether a frame that the switch is given was sent by a socket of the instance `sender`, as far as it begins
- * or accepts a connection; its TCP header is at `offset`. An answer that is a SYN cookie has no socket: then it
- * counts that the instance listens there.
+ * or accepts a connection; its TCP header is at `offset`, and `peer` its destination in network byte order. An
+ * answer that is a SYN cookie has no socket: then it counts who listens there.
  */
 static __noinline int is_senders_own(struct __sk_buff *skb, const struct ist_identity *sender,
-				     __u32 offset)
+				     __u32 offset, __u32 peer)
 {
 	struct tcphdr tcp;
 
@@ -182,7 +198,7 @@ static __noinline int is_senders_own(struct __sk_buff *skb, const struct ist_ide
 		__u64 id = bpf_skb_ancestor_cgroup_id(skb, level);
 
 		if (!id)
-			return !level && tcp.ack && listens(sender, bpf_ntohs(tcp.source));
+			return !level && tcp.ack && answers_as_listener(skb, sender, peer, &tcp);
 		if (id == sender->cgroup_id)
 			return 1;
 	}

@@ -132,12 +132,12 @@ public final class Dataplane: Sendable {
   }
 
   /// Tells the programs of a guarded cgroup who is calling, and the switch whose the link is. `namespace` is
-  /// the cookie of the network namespace that has ist0 (SO_NETNS_COOKIE): what listens in another one that
-  /// a program of the instance makes is not reached. 0 where it is not known.
+  /// the network namespace that has ist0: what listens in another one that a program of the instance makes is
+  /// not reached.
   public func identify(
-    _ identity: Identity, cgroup: UInt64, namespace: UInt64
+    _ identity: Identity, cgroup: UInt64, namespace: NamespaceNumbers
   ) throws(DataplaneError) {
-    try admit(identity, cgroup: cgroup)
+    try admit(identity, cgroup: cgroup, namespace: namespace)
     try maps.cgroupIdentity.set(identity.abi(cgroup: cgroup, namespace: namespace), at: cgroup)
   }
 
@@ -155,8 +155,11 @@ public final class Dataplane: Sendable {
 
   /// Tells the switch whose the link is, and the sockets of which cgroup may connect over it: without it,
   /// the link gets nothing through.
-  package func admit(_ identity: Identity, cgroup: UInt64) throws(DataplaneError) {
-    try maps.fabricLinks.set(identity.abi(cgroup: cgroup), at: UInt32(identity.ifindex))
+  package func admit(
+    _ identity: Identity, cgroup: UInt64, namespace: NamespaceNumbers = .unknown
+  ) throws(DataplaneError) {
+    try maps.fabricLinks.set(
+      identity.abi(cgroup: cgroup, namespace: namespace), at: UInt32(identity.ifindex))
   }
 
   /// Puts the switch on a link of the calling thread's network namespace.

@@ -1,6 +1,23 @@
 import CDataplaneABI
 import Model
 
+/// The numbers by which BPF programs know a network namespace.
+public struct NamespaceNumbers: Hashable, Sendable {
+  /// On the whole host (SO_NETNS_COOKIE); 0 where it is not known.
+  public let cookie: UInt64
+
+  /// In the network namespace of the deployment's fabric (RTM_GETNSID), 0 or more; nil where it is not known.
+  public let inFabric: Int32?
+
+  /// The numbers of one namespace.
+  public init(cookie: UInt64, inFabric: Int32?) {
+    (self.cookie, self.inFabric) = (cookie, inFabric)
+  }
+
+  /// Where nothing is known.
+  public static let unknown = NamespaceNumbers(cookie: 0, inFabric: nil)
+}
+
 /// An instance as the data path knows it.
 public struct Identity: Hashable, Sendable {
   /// The deployment's id on this runner, 1 to 16383.
@@ -20,12 +37,12 @@ public struct Identity: Hashable, Sendable {
     Int32(UInt32(deployment) << UInt32(IST_OFFSET_BITS) | address.rawValue & 0x1ffff)
   }
 
-  /// The value for the maps. `cgroup` is the id of the instance's cgroup, `namespace` the cookie of its
-  /// network namespace; 0 where they are not known.
-  func abi(cgroup: UInt64 = 0, namespace: UInt64 = 0) -> ist_identity {
+  /// The value for the maps. `cgroup` is the id of the instance's cgroup; 0 where it is not known.
+  func abi(cgroup: UInt64 = 0, namespace: NamespaceNumbers = .unknown) -> ist_identity {
     ist_identity(
       cgroup_id: cgroup, deployment: UInt32(deployment), address: address.rawValue,
-      ifindex: UInt32(ifindex), listeners: 0, netns_cookie: namespace)
+      ifindex: UInt32(ifindex), listeners: 0, netns_cookie: namespace.cookie,
+      netns_id: namespace.inFabric.map { UInt32($0) + 1 } ?? 0, reserved: 0)
   }
 
   init(_ value: ist_identity) {

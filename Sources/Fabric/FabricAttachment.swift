@@ -45,6 +45,13 @@ extension FabricNamespace {
     }
   }
 
+  /// The number that the instance's network namespace has in this fabric's (ip-netns(8), `list-id`), 0 or more, for
+  /// as long as both live; nil where the link's other end is in no other one. Throws `SystemError`, ENODEV where
+  /// there is no such link.
+  public func namespaceID(behind link: InstanceLink) throws -> Int32? {
+    try open().perform { try NetlinkSocket().peerNamespaceID(of: link.ifindex, link.name) }
+  }
+
   private func check(_ link: InstanceLink) throws {
     let nameIsValid = (1...15).contains(link.name.utf8.count) && !link.name.contains("/")
     guard nameIsValid, link.ifindex > loopback, plan.contains(link.address) else {

@@ -44,6 +44,16 @@ extension NetlinkSocket {
     try request("set up link", name) { rtnl_link_change($0, link.pointer, changes.pointer, 0) }
   }
 
+  /// The number that the network namespace of the other end of the link `ifindex` has in this one; nil where the
+  /// other end is here.
+  func peerNamespaceID(of ifindex: Int32, _ name: String) throws -> Int32? {
+    var link: OpaquePointer?
+    try request("ask for link", name) { rtnl_link_get_kernel($0, ifindex, nil, &link) }
+    defer { rtnl_link_put(link) }
+    var id: Int32 = -1
+    return rtnl_link_get_link_netnsid(link, &id) == 0 && id >= 0 ? id : nil
+  }
+
   /// The alias of the link `ifindex`: a text for people; nil where it has none.
   func alias(of ifindex: Int32) throws -> String? {
     var link: OpaquePointer?

@@ -59,7 +59,9 @@ extension Runner {
     try dataplane.confirmGuard(descriptor: descriptor.rawValue, path: started.cgroup.path)
     try dataplane.identify(
       started.identity, cgroup: try started.cgroup.id(),
-      namespace: try namespaces[id]?.cookie() ?? 0)
+      namespace: NamespaceNumbers(
+        cookie: try namespaces[id]?.cookie() ?? 0,
+        inFabric: try fabric(of: deployment.name).namespaceID(behind: started.link)))
     unproven.remove(id)
     try publish(service, of: deployment)
     logger.info("started \(id) at \(started.identity.address)")

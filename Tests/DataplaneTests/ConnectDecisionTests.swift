@@ -12,7 +12,7 @@ struct ConnectDecisionTests {
   struct Case: BitwiseCopyable {
     var identity = ist_identity(
       cgroup_id: 0, deployment: 1, address: 0xc612_0102, ifindex: 0, listeners: 0,
-      netns_cookie: 0)
+      netns_cookie: 0, netns_id: 0, reserved: 0)
     var networkProtocol = UInt32(IPPROTO_TCP)
     var address: UInt32
     var port: UInt16 = 5432

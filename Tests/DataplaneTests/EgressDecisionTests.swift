@@ -12,7 +12,7 @@ struct EgressDecisionTests {
   struct Case: BitwiseCopyable {
     var identity = ist_identity(
       cgroup_id: 0, deployment: 1, address: 0xc612_0102, ifindex: 131330, listeners: 0,
-      netns_cookie: 0)
+      netns_cookie: 0, netns_id: 0, reserved: 0)
     var ifindex: UInt32 = 2
     var peer: UInt32
     var networkProtocol = UInt8(IPPROTO_TCP)

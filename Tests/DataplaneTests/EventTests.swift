@@ -59,7 +59,7 @@ struct EventTests {
     // A test run's device is lo, so that is the link of the sender.
     let sender = ist_identity(
       cgroup_id: 0, deployment: 3, address: 0xc612_0102, ifindex: 1, listeners: 0,
-      netns_cookie: 0)
+      netns_cookie: 0, netns_id: 0, reserved: 0)
     try laboratory.maps.fabricLinks.set(sender, at: 1)
     try laboratory.maps.layout.set(AddressPlan.standard.base.rawValue, at: LayoutKey.range)
     let heard = Heard()

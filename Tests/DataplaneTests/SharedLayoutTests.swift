@@ -8,7 +8,7 @@ import Testing
 struct SharedLayoutTests {
   @Test("Swift sees the sizes that the header asserts")
   func sizes() {
-    #expect(MemoryLayout<ist_identity>.size == 32)
+    #expect(MemoryLayout<ist_identity>.size == 40)
     #expect(MemoryLayout<ist_service_key>.size == 8)
     #expect(MemoryLayout<ist_service>.size == 200)
     #expect(MemoryLayout<ist_service>.offset(of: \.name) == 72)
@@ -20,7 +20,7 @@ struct SharedLayoutTests {
     #expect(MemoryLayout<ist_denial_key>.size == 12)
     #expect(MemoryLayout<ist_event>.size == 104)
     #expect(MemoryLayout<ist_event_rate>.size == 32)
-    #expect(MemoryLayout<ist_explanation>.size == 120)
+    #expect(MemoryLayout<ist_explanation>.size == 128)
   }
 
   @Test("Every reason of the header has its word, and each word is another")

@@ -28,7 +28,7 @@ struct SwitchTests {
     // Every socket is inside the topmost cgroup, that of a test run too.
     sender = ist_identity(
       cgroup_id: try CgroupHierarchy.find().root.id(), deployment: 1, address: 0xc612_0102,
-      ifindex: 1, listeners: 0, netns_cookie: 0)
+      ifindex: 1, listeners: 0, netns_cookie: 0, netns_id: 0, reserved: 0)
     try laboratory.maps.fabricLinks.set(sender, at: 1)
     let db = Identity(deployment: 1, address: .init(0xc612_0202))
     try laboratory.maps.fabricLinks.set(db.abi(cgroup: 0), at: UInt32(db.ifindex))

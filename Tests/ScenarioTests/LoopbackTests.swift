@@ -88,6 +88,29 @@ struct LoopbackTests {
     }
   }
 
+  /// SYN cookies for every connection: what is answered then has no socket that could be judged.
+  private static func alwaysUseSYNCookies(inNamespaceOf instance: TestInstance) throws {
+    let result = try run(
+      PacketPrograms.enter(instance.processID) + [
+        "sh", "-c", "echo 2 >/proc/sys/net/ipv4/tcp_syncookies",
+      ])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test(
+    "A program outside that shares an instance's port by SO_REUSEPORT gets none of its connections")
+  func sharedPort() async throws {
+    try await Self.with { _, app, db, stranger in
+      try app.listen(6001, times: 2)
+      try Self.alwaysUseSYNCookies(inNamespaceOf: app)
+      #expect(try db.tally("198.18.1.2", 6001, times: 20) == ["shop/app at 198.18.1.2": 20])
+      try stranger.listen(6001, times: 2)
+      var answers: Set<String> = []
+      for _ in 0..<24 { answers.insert(try db.connect("198.18.1.2", 6001)) }
+      #expect(answers == ["shop/app at 198.18.1.2", "timeout"], "\(answers)")
+    }
+  }
+
   @Test("The instance's own loopback works as anywhere, in cgroups that it makes as well")
   func own() async throws {
     try await Self.with { runner, app, _, _ in

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 /* The layout of the pinned state; kept in the map `layout`. */
-#define IST_ABI_VERSION 6
+#define IST_ABI_VERSION 7
 
 /* The range of addresses is a /15; the low 17 bits of an address are its offset in it. */
 #define IST_OFFSET_BITS 17
@@ -55,6 +55,8 @@ struct ist_identity {
 	__u32 ifindex;		/* IST_IFINDEX(deployment, address) */
 	__u32 listeners;	/* ports of it in `listeners`; kept by BPF in `cgroup_identity` */
 	__u64 netns_cookie;	/* of the network namespace with ist0 (SO_NETNS_COOKIE); 0 where not known */
+	__u32 netns_id;		/* of the same in its fabric's (RTM_GETNSID), plus 1; 0 where not known */
+	__u32 reserved;
 };
 
 struct ist_service_key {
@@ -270,7 +272,7 @@ struct ist_explanation {
 
 #define IST_SAME_LAYOUT(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")
 
-IST_SAME_LAYOUT(struct ist_identity, 32);
+IST_SAME_LAYOUT(struct ist_identity, 40);
 IST_SAME_LAYOUT(struct ist_service_key, 8);
 IST_SAME_LAYOUT(struct ist_service, 200);
 IST_SAME_LAYOUT(struct ist_deployment, 128);
@@ -286,6 +288,6 @@ IST_SAME_LAYOUT(struct ist_held_syn, 144);
 IST_SAME_LAYOUT(struct ist_hold_rate, 16);
 IST_SAME_LAYOUT(struct ist_event, 104);
 IST_SAME_LAYOUT(struct ist_event_rate, 32);
-IST_SAME_LAYOUT(struct ist_explanation, 120);
+IST_SAME_LAYOUT(struct ist_explanation, 128);
 _Static_assert(__builtin_offsetof(struct ist_service, name) == 72, "ist_service.name moved");
 _Static_assert(__builtin_offsetof(struct ist_listener, lock) == 0, "ist_listener.lock moved");
