@@ -243,16 +243,20 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tests/RelaySoak", swiftSettings: strict),
+    .target(
+      name: "EngineTestSupport", dependencies: ["LinuxSystem", "TestSupport"],
+      path: "Tests/EngineTestSupport", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
       name: "IsolationTests",
-      dependencies: ["CLibbpf", "LinuxSystem", "TestSupport"], exclude: ["Programs"],
+      dependencies: ["CLibbpf", "EngineTestSupport", "LinuxSystem", "TestSupport"],
+      exclude: ["Programs"],
       swiftSettings: strict),
     .testTarget(
       name: "TransparencyTests", dependencies: ["LinuxSystem", "TestSupport"],
       exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
       name: "OCIRuntimeTests",
-      dependencies: ["LinuxSystem", "Model", "OCIRuntime", "TestSupport"],
+      dependencies: ["EngineTestSupport", "LinuxSystem", "Model", "OCIRuntime", "TestSupport"],
       exclude: ["Programs"], swiftSettings: strict),
     .testTarget(
       name: "ScenarioTests",

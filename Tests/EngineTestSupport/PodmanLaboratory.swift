@@ -6,14 +6,14 @@ import Testing
 
 /// podman with storage, network and cgroups of its own, whose runtime is the wrapper, beside a runner
 /// of one test.
-final class PodmanLaboratory: @unchecked Sendable {
+package final class PodmanLaboratory: @unchecked Sendable {
   // Safe because each is used by the one test that it is made for.
-  let runner: RunnerLaboratory
+  package let runner: RunnerLaboratory
   /// Where podman has everything, and a test what it wants.
-  let directory: String
+  package let directory: String
   /// The network of the containers that have one.
-  let network: String
-  private let cgroupParent: String
+  package let network: String
+  package let cgroupParent: String
   /// What leads a command to the runner's network namespace, where it has one of its own.
   private let enter: [String]
   /// Held by a podman that may be this machine's first: it makes the locks that all of them share, and fails
@@ -35,20 +35,27 @@ final class PodmanLaboratory: @unchecked Sendable {
 
   /// Runs `body` with podman and a runner whose daemon runs and knows the services `shop/app` and
   /// `shop/db`; requires root.
-  static func with(_ body: (PodmanLaboratory) throws -> Void) async throws {
+  package static func with(_ body: (PodmanLaboratory) throws -> Void) async throws {
     try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db:3211")
-      let podman = try PodmanLaboratory(runner)
-      defer { podman.remove() }
-      try podman.importImage()
-      try podman.makeNetwork()
-      try body(podman)
+      try with(runner, body)
     }
+  }
+
+  /// Runs `body` with podman beside `runner`.
+  package static func with(
+    _ runner: RunnerLaboratory, _ body: (PodmanLaboratory) throws -> Void
+  ) throws {
+    let podman = try PodmanLaboratory(runner)
+    defer { podman.remove() }
+    try podman.importImage()
+    try podman.makeNetwork()
+    try body(podman)
   }
 
   /// Runs `body` with a podman on each of two runners of one cluster, whose daemons run and know the
   /// services `shop/app` and `shop/db`; requires root.
-  static func withCluster(
+  package static func withCluster(
     _ body: (ClusterLaboratory, PodmanLaboratory, PodmanLaboratory) throws -> Void
   ) async throws {
     try await ClusterLaboratory.with { cluster in
@@ -63,7 +70,7 @@ final class PodmanLaboratory: @unchecked Sendable {
   }
 
   /// Makes `name` a network without names.
-  func makeNetwork(_ name: String? = nil) throws {
+  package func makeNetwork(_ name: String? = nil) throws {
     // podman would choose the one that another test's podman chooses at the same moment.
     let subnet = "10.\(Int.random(in: 100...199)).\(Int.random(in: 0...255)).0/24"
     let command = ["network", "create", "--disable-dns", "--subnet", subnet, name ?? network]
@@ -80,7 +87,7 @@ final class PodmanLaboratory: @unchecked Sendable {
 
   /// Where the wrapper is that engines have for their runtime: with this test's daemon and, on a
   /// hybrid system, the one runtime that knows such.
-  var runtime: String { "\(directory)/istbpf-oci" }
+  package var runtime: String { "\(directory)/istbpf-oci" }
 
   private static func isHybrid() throws -> Bool {
     try CgroupHierarchy.find().mountPoint != "/sys/fs/cgroup"
@@ -103,7 +110,7 @@ final class PodmanLaboratory: @unchecked Sendable {
 
   /// Has a shell do `commands` each time that the wrapper has done its part of `create`, before the real
   /// runtime is called.
-  func interpose(_ commands: String) throws {
+  package func interpose(_ commands: String) throws {
     let script = """
       #!/bin/sh
       for word in "$@"; do
@@ -116,9 +123,9 @@ final class PodmanLaboratory: @unchecked Sendable {
   }
 
   /// Undoes `interpose`.
-  func interposeNothing() throws { try makeRuntime() }
+  package func interposeNothing() throws { try makeRuntime() }
 
-  func commandLine(_ arguments: [String]) -> [String] {
+  package func commandLine(_ arguments: [String]) -> [String] {
     enter + ["podman"] + places + ["--runtime", runtime] + arguments
   }
 
@@ -133,7 +140,7 @@ final class PodmanLaboratory: @unchecked Sendable {
 
   /// A program that is podman with the same places, but with the runtime and all else of
   /// `configuration`, a containers.conf.
-  func configured(by configuration: String) throws -> String {
+  package func configured(by configuration: String) throws -> String {
     let (file, program) = ("\(directory)/containers.conf", "\(directory)/podman")
     try configuration.write(toFile: file, atomically: true, encoding: .utf8)
     try writeProgram(
@@ -145,13 +152,13 @@ final class PodmanLaboratory: @unchecked Sendable {
   }
 
   @discardableResult
-  func podman(_ arguments: String...) throws -> CommandResult {
+  package func podman(_ arguments: String...) throws -> CommandResult {
     try TestSupport.run(commandLine(arguments))
   }
 
   /// Runs a command of podman that must work.
   @discardableResult
-  func succeed(_ arguments: String...) throws -> CommandResult { try succeed(arguments) }
+  package func succeed(_ arguments: String...) throws -> CommandResult { try succeed(arguments) }
 
   @discardableResult
   private func succeed(_ arguments: [String]) throws -> CommandResult {
@@ -163,7 +170,7 @@ final class PodmanLaboratory: @unchecked Sendable {
   // MARK: Containers
 
   /// The options of `podman run` for a container of `service` (`shop/app`); nil for one of none.
-  func options(_ service: String?, network: String? = nil) -> [String] {
+  package func options(_ service: String?, network: String? = nil) -> [String] {
     var options = machineOptions + ["--network", network ?? self.network]
     if let parts = service?.split(separator: "/") {
       options += ["--annotation", "io.istbpf.deployment=\(parts[0])"]
@@ -174,18 +181,18 @@ final class PodmanLaboratory: @unchecked Sendable {
 
   /// What every container here needs: limits that this machine's root may set, and a cgroup whose end is
   /// the test's.
-  var machineOptions: [String] {
+  package var machineOptions: [String] {
     ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=100:100", "--cgroup-parent", cgroupParent]
   }
 
   /// The cgroup that a container will have, of cgroup2.
-  func cgroup(of container: String) throws -> Cgroup {
+  package func cgroup(of container: String) throws -> Cgroup {
     try CgroupHierarchy.find().cgroup("\(cgroupParent)/libpod-\(container)")
   }
 
   /// Runs a container to its end.
   @discardableResult
-  func run(
+  package func run(
     _ service: String?, network: String? = nil, _ more: [String] = [], _ command: String...
   ) throws -> CommandResult {
     try TestSupport.run(
@@ -194,7 +201,7 @@ final class PodmanLaboratory: @unchecked Sendable {
   }
 
   /// Starts a container that does what it is told.
-  func instance(
+  package func instance(
     of service: String?, network: String? = nil, _ more: String...
   ) throws -> TestInstance {
     let conversation = try Conversation(
@@ -206,7 +213,7 @@ final class PodmanLaboratory: @unchecked Sendable {
   }
 
   /// The host's Python, for the program of `TestInstance`.
-  static let hostPrograms = ["/usr", "/lib", "/lib64"].flatMap { ["-v", "\($0):\($0):ro"] }
+  package static let hostPrograms = ["/usr", "/lib", "/lib64"].flatMap { ["-v", "\($0):\($0):ro"] }
 
   private func importImage() throws {
     let archive = "\(directory)/image.tar"
@@ -217,20 +224,15 @@ final class PodmanLaboratory: @unchecked Sendable {
   }
 
   /// PostgreSQL's server and client, made of Debian's packages, as the image `name`.
-  func importPostgres(as name: String = "postgres", changes: [String] = []) throws {
-    // The archive is kept among the build's products.
-    let products = URL(fileURLWithPath: try Product.istbpfOCI()).deletingLastPathComponent()
-    let archive = products.appendingPathComponent("images/postgres.tar").path
-    let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .appendingPathComponent("Programs/postgres-image").path
-    let made = try TestSupport.run(script, archive)
-    #expect(made.status == 0, "\(made.errors)")
+  package func importPostgres(as name: String = "postgres", changes: [String] = []) throws {
     let options = changes.flatMap { ["--change", $0] }
+    let archive = try PostgresImage.archive()
     let imported = try TestSupport.run(commandLine(["import"] + options + [archive, name]))
     #expect(imported.status == 0, "\(imported.errors)")
   }
 
   private func remove() {
+    _ = try? podman("pod", "rm", "--all", "--force", "--time", "0")
     _ = try? podman("rm", "--all", "--force", "--time", "0")
     _ = try? podman("network", "rm", "--force", network)
     let script = """
