@@ -22,12 +22,11 @@ struct PS: AsyncParsableCommand {
         .flatMap { found in found.instances.map { InstanceReport($0, deployment: found.name) } }
       if output.json { return try printJSON(instances) }
       let rows = instances.map { instance in
-        [
-          instance.instance, instance.address, instance.runner,
-          instance.pids.map(String.init).joined(separator: " "),
-        ]
+        [instance.instance, instance.address, instance.runner] + instance.containerTexts
+          + [instance.pids.map(String.init).joined(separator: " ")]
       }
-      print(Table(["instance", "address", "runner", "pids"], rows: rows).text)
+      print(
+        Table(["instance", "address", "runner", "container", "engine", "pids"], rows: rows).text)
     }
   }
 }

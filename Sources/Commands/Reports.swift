@@ -35,6 +35,9 @@ struct InstanceReport: Encodable {
   let address: String
   let runner: String
   let cgroup: String
+  /// The whole id; absent where it is no container.
+  let container: String?
+  let engine: String?
   let pids: [Int32]
   let hooks: [String]
   let missingHooks: [String]
@@ -47,9 +50,19 @@ struct InstanceReport: Encodable {
     address = message.address
     runner = message.runner
     cgroup = message.cgroupPath
+    container = message.container.isEmpty ? nil : message.container
+    engine = message.engine.isEmpty ? nil : message.engine
     pids = message.pids
     hooks = message.hooks
     missingHooks = message.missingHooks
     switchAttached = message.switchAttached
+  }
+
+  /// Container and engine in a table, where ids that are only digits are as short as engines show them.
+  var containerTexts: [String] {
+    let id = container.map {
+      $0.utf8.count == 64 && $0.allSatisfy(\.isHexDigit) ? String($0.prefix(12)) : $0
+    }
+    return [id ?? "-", engine ?? "-"]
   }
 }

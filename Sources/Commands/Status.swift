@@ -56,12 +56,11 @@ struct Status: AsyncParsableCommand {
       }
       print(services.text)
       guard !deployment.instances.isEmpty else { continue }
-      var instances = Table(["instance", "address", "pids", "guarded"])
+      var instances = Table(["instance", "address", "container", "engine", "pids", "guarded"])
       instances.rows = deployment.instances.map { instance in
-        [
-          instance.instance, instance.address,
-          instance.pids.map(String.init).joined(separator: " "), instance.guardText,
-        ]
+        [instance.instance, instance.address]
+          + InstanceReport(instance, deployment: deployment.name).containerTexts
+          + [instance.pids.map(String.init).joined(separator: " "), instance.guardText]
       }
       print(instances.text)
     }

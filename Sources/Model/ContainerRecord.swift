@@ -7,6 +7,10 @@ public struct ContainerRecord: Hashable, Sendable, Codable {
   /// The container's id, as its engine names it.
   public let container: String
 
+  /// Whose it is: the `rawValue` of a `ContainerEngine`, which another version may not know. Nil in a record of
+  /// a daemon that did not ask.
+  public let engine: String?
+
   /// The directory of its cgroup, which is the runtime's to remove.
   public let cgroupPath: String
 
@@ -19,11 +23,12 @@ public struct ContainerRecord: Hashable, Sendable, Codable {
 
   /// A record from its parts.
   public init(
-    instance: String, container: String, cgroupPath: String, hostsPath: String,
+    instance: String, container: String, engine: String?, cgroupPath: String, hostsPath: String,
     isAttached: Bool = false
   ) {
     self.instance = instance
     self.container = container
+    self.engine = engine
     self.cgroupPath = cgroupPath
     self.hostsPath = hostsPath
     self.isAttached = isAttached

@@ -13,7 +13,8 @@ package struct ContainerClaim: Equatable, Sendable {
 
   /// The claim of the container that `specification` describes; nil where it makes none.
   ///
-  /// An annotation goes over a variable, and an empty one is none. Throws `InvalidName`, and
+  /// An annotation goes over a variable, and an empty one is none. What only holds the namespaces of a pod makes
+  /// no claim: it has the annotations of the pod, which are meant for the pod's container. Throws `InvalidName`, and
   /// `ContainerRefusal.incompleteClaim` where a deployment is named without a service or the other
   /// way round.
   package static func read(from specification: JSONValue, acceptingVariables: Bool) throws
@@ -29,6 +30,7 @@ package struct ContainerClaim: Equatable, Sendable {
       return variables.last { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
         .flatMap { $0.isEmpty ? nil : $0 }
     }
+    guard !EngineTraces.isSandbox(specification) else { return nil }
     let (deployment, service) = (part("deployment"), part("service"))
     guard deployment != nil || service != nil else { return nil }
     guard let deployment else { throw ContainerRefusal.incompleteClaim(missing: "deployment") }

@@ -1,4 +1,5 @@
 import LinuxSystem
+import Model
 
 /// What the wrapper changes in config.json to make a container an instance.
 ///
@@ -16,14 +17,18 @@ package struct ContainerEdit {
   let hookEnvironment: [String]
   /// The file that is edited: the hook looks there for what the container was to be.
   let configurationPath: String
+  /// Whose container it is.
+  let engine: ContainerEngine
 
   package init(
     claim: ContainerClaim, variables: [(name: String, value: String)], hostsPath: String,
-    executable: String, hookEnvironment: [String], configurationPath: String
+    executable: String, hookEnvironment: [String], configurationPath: String,
+    engine: ContainerEngine
   ) {
     (self.claim, self.variables, self.hostsPath) = (claim, variables, hostsPath)
     (self.executable, self.hookEnvironment) = (executable, hookEnvironment)
     self.configurationPath = configurationPath
+    self.engine = engine
   }
 
   package func apply(to specification: inout JSONValue) throws(ContainerRefusal) {
@@ -98,7 +103,7 @@ package struct ContainerEdit {
     let attach = [HookCommand.name, HookCommand.attach, "\(claim.deployment)", "\(claim.service)"]
     let detach = [HookCommand.name, HookCommand.detach]
     for (stage, words) in [
-      ("createRuntime", attach + [hostsPath, configurationPath]),
+      ("createRuntime", attach + [hostsPath, configurationPath, engine.rawValue]),
       ("poststop", detach + [hostsPath]),
     ] {
       let others = (hooks[stage]?.elements ?? []).filter { !HookCommand.isOurs($0) }

@@ -30,7 +30,7 @@ package struct ContainerHook {
   /// Does what `arguments`, those after the hook's name, say.
   func run(_ arguments: [String]) async throws {
     switch (arguments.first, arguments.count) {
-    case (HookCommand.attach, 5):
+    case (HookCommand.attach, 6):
       let state = try State(parsing: try SmallFile.bytes(of: "/dev/stdin"))
       try MountChecks(
         installation: installation, process: state.process, configurationPath: arguments[4],
@@ -43,6 +43,7 @@ package struct ContainerHook {
           $0.hostsPath = arguments[3]
           $0.container = state.container
           $0.processID = state.process
+          $0.engine = arguments[5]
         })
     case (HookCommand.detach, 2):
       try await ContainersClient.connect(to: installation, patience: patience) { client, options in

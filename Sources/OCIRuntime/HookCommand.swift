@@ -2,7 +2,8 @@
 enum HookCommand {
   /// The first argument, which no OCI runtime has for a command.
   static let name = "istbpf-hook"
-  /// The second argument of `createRuntime`; then deployment, service, hosts file and config.json.
+  /// The second argument of `createRuntime`; then deployment, service, hosts file, config.json
+  /// and engine.
   static let attach = "attach"
   /// The second argument of `poststop`; then the hosts file.
   static let detach = "detach"

@@ -79,12 +79,14 @@ public struct Wrapper {
           $0.hosts = hosts
         }, options: options)
     }
+    let configurationPath = try Self.absolute(arguments.configurationPath)
     return ContainerEdit(
       claim: claim, variables: prepared.variables.map { ($0.name, $0.value) },
       hostsPath: prepared.hostsPath, executable: try Self.executable(),
       hookEnvironment: ["\(Installation.variable)=\(configuration.installation.name)"]
         + RuntimeLog(self.arguments).variables,
-      configurationPath: try Self.absolute(arguments.configurationPath))
+      configurationPath: configurationPath,
+      engine: EngineTraces.engine(at: configurationPath, specification))
   }
 
   /// Where this program is, whatever it was called.

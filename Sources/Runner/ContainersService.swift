@@ -25,8 +25,9 @@ struct ContainersService: Istbpf_Containers_V1_Containers.SimpleServiceProtocol 
   ) async throws -> Istbpf_Containers_V1_AttachResponse {
     try await answering {
       let running = try await runner.attachContainer(
-        request.container, process: request.processID, hostsPath: request.hostsPath,
-        service: try ServiceName(request.service), in: try DeploymentName(request.deployment))
+        request.container, of: request.engine, process: request.processID,
+        hostsPath: request.hostsPath, service: try ServiceName(request.service),
+        in: try DeploymentName(request.deployment))
       return .with {
         $0.instance = running.instance.id
         $0.cgroupPath = running.cgroup.path

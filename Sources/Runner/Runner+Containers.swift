@@ -42,8 +42,8 @@ extension Runner {
   /// Throws `RunnerError.unusableContainer` where the cgroup is not the container's own; on failure
   /// the cgroup keeps the programs and has no identity, so that everything is denied.
   func attachContainer(
-    _ container: String, process: Int32, hostsPath: String, service name: ServiceName,
-    in deploymentName: DeploymentName
+    _ container: String, of engine: String, process: Int32, hostsPath: String,
+    service name: ServiceName, in deploymentName: DeploymentName
   ) async throws -> RunningInstance {
     func unusable(_ problem: String) -> RunnerError { .unusableContainer(container, problem) }
     guard isContainerHostsFile(hostsPath), SmallFile.exists(hostsPath) else {
@@ -77,7 +77,8 @@ extension Runner {
     let services = try await registry.services(of: deploymentName)
     let instance = try await allocateInstance(of: name, in: deployment)
     var record = ContainerRecord(
-      instance: instance.id, container: container, cgroupPath: cgroup.path, hostsPath: hostsPath)
+      instance: instance.id, container: container, engine: engine.isEmpty ? nil : engine,
+      cgroupPath: cgroup.path, hostsPath: hostsPath)
     let new = running(instance, of: deployment, record: record)
     running[instance.id] = new
     self.namespaces[instance.id] = namespace
@@ -95,7 +96,7 @@ extension Runner {
       await end(new)
       throw error
     }
-    logger.info("\(instance.id) is container \(container)")
+    logger.info("\(instance.id) is container \(container) of \(engine)")
     return new
   }
 

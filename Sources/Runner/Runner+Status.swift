@@ -68,6 +68,8 @@ extension Runner {
     status.address = running.identity.address.description
     status.runner = running.instance.runner
     status.cgroupPath = running.cgroup.path
+    status.container = running.record?.container ?? ""
+    status.engine = running.record?.engine ?? ""
     // None where it has just ended; and what cannot be asked is shown as missing, not as in effect.
     status.pids = (try? running.cgroup.processes()) ?? []
     if let descriptor = try? running.cgroup.open() {

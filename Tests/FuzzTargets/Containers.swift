@@ -28,7 +28,7 @@ extension FuzzTarget {
     let edit = ContainerEdit(
       claim: claim, variables: [("WARP_IST_db", "198.18.2.1")], hostsPath: "/run/hosts",
       executable: "/usr/bin/istbpf-oci", hookEnvironment: ["A=b"],
-      configurationPath: "/bundle/config.json")
+      configurationPath: "/bundle/config.json", engine: .podman)
     guard (try? edit.apply(to: &specification)) != nil else { return }
     let once = specification
     precondition((try? JSONValue(parsing: once.text)) == once)

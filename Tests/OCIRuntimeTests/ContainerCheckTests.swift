@@ -33,6 +33,44 @@ struct ContainerCheckTests {
     #expect(try claim(text) == nil)
   }
 
+  @Test(
+    "What only holds a pod's namespaces is none, whatever the annotations of its pod",
+    arguments: ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"])
+  func sandbox(_ annotation: String) throws {
+    let service = #""io.istbpf.deployment":"shop","io.istbpf.service":"app""#
+    #expect(try claim(#"{"annotations":{\#(service),"\#(annotation)":"sandbox"}}"#) == nil)
+    #expect(
+      try claim(#"{"annotations":{\#(service),"\#(annotation)":"container"}}"#) == "shop/app")
+  }
+
+  @Test(
+    "The engine is read from the bundle's path, or else from annotations",
+    arguments: [
+      ("/run/containerd/io.containerd.runtime.v2.task/moby/0123", "{}", .docker),
+      ("/run/containerd/io.containerd.runtime.v2.task/default/a", "{}", .containerd),
+      ("/x/io.containerd.runtime.v2.task/k8s.io/0123", "{}", .containerdCRI),
+      (
+        "/x/io.containerd.runtime.v2.task/k8s/0123",
+        #"{"io.kubernetes.cri.container-type":"container"}"#, .containerdCRI
+      ),
+      (
+        "/x/io.containerd.runtime.v2.task/default/a", #"{"io.container.manager":"libpod"}"#,
+        .containerd
+      ),
+      (
+        "/var/lib/containers/storage/overlay-containers/0/userdata",
+        #"{"io.container.manager":"libpod","io.kubernetes.cri-o.ContainerType":"container"}"#,
+        .podman
+      ),
+      ("/run/containers/0/userdata", #"{"io.container.manager":"cri-o"}"#, .crio),
+      ("/x", #"{"io.kubernetes.cri-o.ContainerType":"sandbox"}"#, .crio),
+      ("/home/me/bundle", "{}", .unknown), ("/io.containerd.runtime.v2.task", "{}", .unknown),
+    ] as [(String, String, ContainerEngine)])
+  func engine(_ bundle: String, _ annotations: String, _ engine: ContainerEngine) throws {
+    let specification = try JSONValue(parsing: Array("{\"annotations\":\(annotations)}".utf8))
+    #expect(EngineTraces.engine(at: "\(bundle)/config.json", specification) == engine)
+  }
+
   @Test("Half a claim and a name that cannot be are refused")
   func badClaims() {
     #expect(throws: ContainerRefusal.incompleteClaim(missing: "service")) {

@@ -12,7 +12,8 @@ struct ContainerEditTests {
         deployment: try DeploymentName("shop"), service: try ServiceName("app")),
       variables: [("WARP_IST_db", "198.18.2.1"), ("WARP_SERVICE", "app")],
       hostsPath: "/run/istbpf/hosts/.containers/1", executable: "/usr/bin/istbpf-oci",
-      hookEnvironment: ["ISTBPF_INSTALLATION=istbpf"], configurationPath: "/bundle/config.json")
+      hookEnvironment: ["ISTBPF_INSTALLATION=istbpf"], configurationPath: "/bundle/config.json",
+      engine: .podman)
     for _ in 1...times { try edit.apply(to: &specification) }
     return specification
   }

@@ -13,6 +13,14 @@ extension RunnerLaboratory {
     public let pids: [Int32]
     /// The hooks of which the kernel has no program of ours.
     public let missingHooks: [String]
+    /// Whether the fabric's end of its link has the switch.
+    public let switchAttached: Bool
+    /// The container's id and engine; nil where it is none.
+    public let container: String?
+    public let engine: String?
+
+    /// Whether every program is in effect.
+    public var isGuarded: Bool { missingHooks.isEmpty && switchAttached }
   }
 
   /// What `istbpf ps` lists.

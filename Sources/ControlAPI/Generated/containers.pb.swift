@@ -75,6 +75,9 @@ package nonisolated struct Istbpf_Containers_V1_AttachRequest: Sendable {
   /// What Prepare answered.
   package var hostsPath: String = String()
 
+  /// Whose container it is, for people: `podman`, `docker`, `containerd`, `containerd-cri`, `cri-o` or `unknown`.
+  package var engine: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -201,7 +204,7 @@ nonisolated extension Istbpf_Containers_V1_PrepareResponse: SwiftProtobuf.Messag
 
 nonisolated extension Istbpf_Containers_V1_AttachRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AttachRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}container\0\u{3}process_id\0\u{3}hosts_path\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}container\0\u{3}process_id\0\u{3}hosts_path\0\u{1}engine\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -214,6 +217,7 @@ nonisolated extension Istbpf_Containers_V1_AttachRequest: SwiftProtobuf.Message,
       case 3: try { try decoder.decodeSingularStringField(value: &self.container) }()
       case 4: try { try decoder.decodeSingularInt32Field(value: &self.processID) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.hostsPath) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.engine) }()
       default: break
       }
     }
@@ -235,6 +239,9 @@ nonisolated extension Istbpf_Containers_V1_AttachRequest: SwiftProtobuf.Message,
     if !self.hostsPath.isEmpty {
       try visitor.visitSingularStringField(value: self.hostsPath, fieldNumber: 5)
     }
+    if !self.engine.isEmpty {
+      try visitor.visitSingularStringField(value: self.engine, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -244,6 +251,7 @@ nonisolated extension Istbpf_Containers_V1_AttachRequest: SwiftProtobuf.Message,
     if lhs.container != rhs.container {return false}
     if lhs.processID != rhs.processID {return false}
     if lhs.hostsPath != rhs.hostsPath {return false}
+    if lhs.engine != rhs.engine {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -487,6 +487,12 @@ package nonisolated struct Istbpf_Control_V1_InstanceStatus: Sendable {
   /// Whether the fabric's end of the link is there and has the switch.
   package var switchAttached: Bool = false
 
+  /// The container's id, as its engine names it; empty where the instance is of `istbpf run`.
+  package var container: String = String()
+
+  /// As in AttachRequest of containers.proto; empty where that is not known, or it is no container.
+  package var engine: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1748,7 +1754,7 @@ nonisolated extension Istbpf_Control_V1_Denial: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InstanceStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}service\0\u{1}address\0\u{1}runner\0\u{3}cgroup_path\0\u{1}pids\0\u{1}hooks\0\u{3}missing_hooks\0\u{3}switch_attached\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}service\0\u{1}address\0\u{1}runner\0\u{3}cgroup_path\0\u{1}pids\0\u{1}hooks\0\u{3}missing_hooks\0\u{3}switch_attached\0\u{1}container\0\u{1}engine\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1765,6 +1771,8 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
       case 7: try { try decoder.decodeRepeatedStringField(value: &self.hooks) }()
       case 8: try { try decoder.decodeRepeatedStringField(value: &self.missingHooks) }()
       case 9: try { try decoder.decodeSingularBoolField(value: &self.switchAttached) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.container) }()
+      case 11: try { try decoder.decodeSingularStringField(value: &self.engine) }()
       default: break
       }
     }
@@ -1798,6 +1806,12 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
     if self.switchAttached != false {
       try visitor.visitSingularBoolField(value: self.switchAttached, fieldNumber: 9)
     }
+    if !self.container.isEmpty {
+      try visitor.visitSingularStringField(value: self.container, fieldNumber: 10)
+    }
+    if !self.engine.isEmpty {
+      try visitor.visitSingularStringField(value: self.engine, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1811,6 +1825,8 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
     if lhs.hooks != rhs.hooks {return false}
     if lhs.missingHooks != rhs.missingHooks {return false}
     if lhs.switchAttached != rhs.switchAttached {return false}
+    if lhs.container != rhs.container {return false}
+    if lhs.engine != rhs.engine {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
