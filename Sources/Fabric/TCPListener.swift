@@ -23,6 +23,8 @@ public struct TCPListener: Hashable, Sendable {
   public let ifindex: Int32
   /// The id of the cgroup whose socket it is; nil where the kernel does not say.
   public let cgroup: UInt64?
+  /// The number of its inode, which /proc/PID/fd shows.
+  public let inode: UInt64
 
   /// Whether a connection to an IPv4 address of the namespace reaches it, where that comes in over the link
   /// number `ifindex`.
@@ -74,6 +76,7 @@ public struct TCPListener: Hashable, Sendable {
 
   init(_ record: inet_diag_msg, isIPv6Only: Bool, cgroup: UInt64?) {
     self.cgroup = cgroup
+    inode = UInt64(record.idiag_inode)
     port = UInt16(bigEndian: record.id.idiag_sport)
     ifindex = Int32(bitPattern: record.id.idiag_if)
     if let own = TCPConnection.ipv4(record.id.idiag_src, record.idiag_family) {

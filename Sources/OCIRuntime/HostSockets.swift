@@ -47,11 +47,12 @@ enum HostSockets {
       candidates += named(in: table).filter { isCandidate($0, isMeant) }
     }
     guard !candidates.isEmpty else { return Found() }
-    let owners = owners(of: Set(candidates.map(\.inode)), processes)
+    let owners = SocketOwners.find(
+      of: Set(candidates.compactMap { UInt64($0.inode) }), among: processes)
     let mounts = try ProcessNamespaces.identity(.mount, of: getpid())
     var found = Found()
     for candidate in candidates {
-      let processes = owners[candidate.inode]
+      let processes = UInt64(candidate.inode).flatMap { owners[$0] }
       if candidate.isRelative, let processes,
         !processes.contains(where: { (try? ProcessNamespaces.identity(.mount, of: $0)) == mounts })
       {
@@ -99,25 +100,6 @@ enum HostSockets {
   static func isSocket(_ path: String) -> Bool {
     var status = stat()
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
-  }
-
-  private static func owners(
-    of inodes: Set<Substring>, _ processes: [pid_t]
-  ) -> [Substring: [pid_t]] {
-    var owners: [Substring: [pid_t]] = [:]
-    for process in processes {
-      let directory = "/proc/\(process)/fd"
-      for name in (try? DirectoryListing.names(in: directory)) ?? [] {
-        var buffer = [CChar](repeating: 0, count: 64)
-        let count = readlink("\(directory)/\(name)", &buffer, buffer.count)
-        guard count > 0 else { continue }
-        let target = String(decoding: buffer[..<count].map(UInt8.init), as: UTF8.self)
-        guard target.hasPrefix("socket:[") else { continue }
-        let inode = target.dropFirst("socket:[".count).dropLast()
-        if inodes.contains(inode) { owners[inode, default: []].append(process) }
-      }
-    }
-    return owners
   }
 
   private static func isPowerful(_ process: pid_t) -> Bool {

@@ -10,8 +10,13 @@ extension Runner {
   ) -> String {
     let rules = caller.egress.map(\.description).joined(separator: ", ")
     let place = place(of: address, from: instances)
+    var whose = "\(Reason.foreignAddress.explanation)\(place.map { ", \($0.description)" } ?? "")"
+    if case .host = place, let published = publication(at: address, port) {
+      whose += ", \(why(published, from: caller))"
+      if published.instance != nil { return whose }
+    }
     let denied =
-      "\(Reason.foreignAddress.explanation)\(place.map { ", \($0.description)" } ?? ""), and no egress "
+      "\(whose), and no egress "
       + "rule of \(caller.id) allows it: it has \(rules.isEmpty ? "none" : rules)"
     if case .own(_, let instance) = place {
       return denied + ". It has nobody to let in there: \(instance) is its own address"

@@ -65,6 +65,7 @@ extension Runner {
     unproven.remove(id)
     try publish(service, of: deployment)
     logger.info("started \(id) at \(started.identity.address)")
+    if started.record != nil { Task { warnOfPublishedPorts(of: id) } }
     return InstanceEnvironment(
       of: service, among: services, plan: plan, runner: configuration.runnerName)
   }
