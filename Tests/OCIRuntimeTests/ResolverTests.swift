@@ -20,7 +20,7 @@ struct ResolverTests {
         of: "shop/app",
         [
           "--network", network, "--name", "\(network)-a", "--health-interval", "1s", "--health-cmd",
-          "echo | nc -w 2 127.0.0.1 8080",
+          "nc -w 2 192.0.2.1 80; echo | nc -w 2 127.0.0.1 8080",
         ])
       try app.listen(8080)
       #expect(try app.connect("127.0.0.11", 53) == "ECONNREFUSED")
@@ -43,6 +43,7 @@ struct ResolverTests {
       }
       let inspected = try docker.docker(["inspect", "\(network)-a"]).output
       #expect(isHealthy, "\(inspected.suffix(2000))")
+      #expect(inspected.contains("Operation not permitted"), "the check itself is guarded")
       let executed = try docker.docker([
         "exec", "\(network)-a", "sh", "-c", "echo | nc -w 2 127.0.0.1 8080",
       ])
