@@ -5,11 +5,12 @@ import TestSupport
 final class Actor: Sendable {
   let program: Conversation
 
-  static let command: [String] = {
-    let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    // Not the first python3 in PATH, which may be a shim; and it leaves no file behind.
-    return ["/usr/bin/python3", "-B", directory.appendingPathComponent("Programs/actor.py").path]
-  }()
+  /// The directory of the programs.
+  static let programs = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("Programs").path
+
+  /// Not the first python3 in PATH, which may be a shim; and it leaves no file behind.
+  static let command = ["/usr/bin/python3", "-B", "\(programs)/actor.py"]
 
   init(_ program: Conversation) throws {
     self.program = program

@@ -35,6 +35,27 @@ final class Container {
     }
   }
 
+  /// A container that an engine's command `command` starts.
+  init(ofEngine engine: String, _ command: [String], number: Int, stage: Stage) throws {
+    mode = Mode(layers: Mode.all.layers, engine: engine)
+    self.number = number
+    let known = Set(try stage.runner.listedInstances().map(\.instance))
+    let program = try Conversation(command)
+    stage.runner.laboratory.atEnd { program.stop() }
+    actor = try Actor(program)
+    guard
+      let listed = try stage.runner.listedInstances().first(where: { !known.contains($0.instance) }
+      ),
+      let process = listed.pids.first
+    else { throw Unexpected("\(engine) made no instance") }
+    instance = listed
+    try stage.world.plug(
+      in: process, port: "p\(number)", addresses: ("10.213.1.\(number)", "fd21:3::1:\(number)"))
+  }
+
+  /// Ends its program, and so the container.
+  func end() { actor.program.stop() }
+
   private static func remove(
     _ layers: Set<Layer>, from instance: RunnerLaboratory.ListedInstance, _ stage: Stage
   ) throws {

@@ -3,6 +3,8 @@ import TestSupport
 /// Which layers stand while an attempt is made.
 struct Mode: Hashable {
   let layers: Set<Layer>
+  /// Of which engine the container is, with all layers; nil where it is of `istbpf run`.
+  var engine: String?
 
   /// As users have it.
   static let all = Mode(layers: Set(Layer.allCases))
@@ -22,6 +24,7 @@ struct Mode: Hashable {
   var isWhatRunMakes: Bool { layers.isSuperset(of: [.seccomp, .capabilities, .sandbox]) }
 
   var description: String {
+    if let engine { return "a container of \(engine)" }
     if self == .all { return "all layers" }
     if layers.isEmpty { return "no layer" }
     let names = { (layers: Set<Layer>) in layers.map(\.rawValue).joined(separator: ", ") }

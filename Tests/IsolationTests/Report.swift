@@ -111,6 +111,7 @@ struct Report {
     whatever arrives, and writes this file: `./Scripts/test isolation --write` makes all of them here and on
     Linux 6.1 in a virtual machine, each with its own column. "Between two runners" is with two daemons, etcd
     and tunnels; there every row of a container is tried as well against a victim on the other runner.
+    Every row of the other sections is tried as well from and into a container of podman, of Docker and of containerd.
 
     A cell is what the program is told (an errno; `timeout`; `nothing`, where it learns nothing), and then
     each layer that stops the attempt **by itself**, with all others taken away. Without any layer each attempt

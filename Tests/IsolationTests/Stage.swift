@@ -39,11 +39,20 @@ final class Stage {
     try stranger.tell("know", ["outside": "10.213.2.1", "outside_link": "eth0"])
     try takeWhatAHubDelivers()
     for (index, mode) in modes.enumerated() {
-      let container = try Container(mode, number: index + 1, stage: self)
-      containers.append(container)
-      try container.actor.tell("know", facts(for: container))
-      try container.actor.tell("listen", 8080)
+      try add(Container(mode, number: index + 1, stage: self))
     }
+  }
+
+  /// Adds a container that an engine's command `command` starts.
+  func add(_ engine: String, _ command: [String]) throws {
+    try add(
+      Container(ofEngine: engine, command, number: containers.count + 1, stage: self))
+  }
+
+  private func add(_ container: Container) throws {
+    containers.append(container)
+    try container.actor.tell("know", facts(for: container))
+    try container.actor.tell("listen", 8080)
   }
 
   private static func instance(_ service: String, _ runner: RunnerLaboratory) throws -> Actor {

@@ -53,6 +53,11 @@ final class World {
   func plug(in process: Int32, port: String, addresses: (String, String)) throws {
     try Self.ip(in: name, "link add \(port) type veth peer name eth0 netns \(process)")
     try Self.ip(in: name, "link set \(port) master br0 up")
+    // Docker's containers have none.
+    let ipv6 = try run(
+      PacketPrograms.enter(process)
+        + ["sysctl", "--quiet", "--write", "net.ipv6.conf.eth0.disable_ipv6=0"])
+    guard ipv6.status == 0 else { throw Unexpected("IPv6: \(ipv6.errors)") }
     for words in [
       "addr add \(addresses.0)/16 dev eth0", "link set eth0 up",
       "addr add \(addresses.1)/64 dev eth0 nodad", "route add default via 10.213.0.1",

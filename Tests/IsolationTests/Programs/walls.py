@@ -1,7 +1,7 @@
 """The walls themselves: control socket, maps and programs, cgroups, other processes, other namespaces.
 Each says `breach` where it got there; who is attacked is looked at besides."""
 
-import ctypes, os, socket, struct, time
+import ctypes, errno, os, socket, struct, time
 
 import namespaces
 
@@ -126,8 +126,9 @@ def read_memory_by_call(at, port):
     buffer = ctypes.create_string_buffer(4)
     local = ctypes.create_string_buffer(struct.pack("=QQ", ctypes.addressof(buffer), 4))
     remote = ctypes.create_string_buffer(struct.pack("=QQ", place, 4))
-    if libc.process_vm_readv(at["victim"], local, 1, remote, 1, 0) < 0 and ctypes.get_errno() == 1:
-        raise OSError(1, "")
+    # ESRCH: it is not there for who asks. Anything else but EPERM is about the address.
+    if libc.process_vm_readv(at["victim"], local, 1, remote, 1, 0) < 0 and ctypes.get_errno() in (1, 3):
+        raise OSError(ctypes.get_errno(), "")
     return reached("memory")
 
 
@@ -199,7 +200,14 @@ def tun(at, port):
 def device_node(at, port):
     node = f"/tmp/istbpf-escape-{os.getpid()}"
     os.mknod(node, 0o20600, os.makedev(1, 1))
-    os.unlink(node)
+    try:
+        # By itself a node is nothing: an engine's rules may allow to make it, and none to open it.
+        os.close(os.open(node, os.O_RDONLY))
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            raise
+    finally:
+        os.unlink(node)
     return reached("a device")
 
 
