@@ -23,7 +23,7 @@ struct ExampleTests {
 
   @Test(
     "Examples/two-clients shows the calls, one URL and the other's 502, with a daemon of its own",
-    arguments: ["podman", "istbpf"])
+    arguments: ["podman", "docker", "istbpf"])
   func twoClients(engine: String) async throws {
     try await RunnerLaboratory.withoutDaemon { runner in
       let (namespace, _) = try runner.laboratory.namespace()
