@@ -67,11 +67,12 @@ final class PendingOpen {
       guard let self, let tunnel else { return }
       let isOver = loop.now - since >= patience.answer || !patience.isWanted()
       let isReached = linux_tcp_silence(tunnel.channel.descriptor) == 0
-      if !isOver, isReached, !isReuse { return awaitAnswer(in: loop) }
+      if !isOver, isReached, !tunnel.isUnread { return awaitAnswer(in: loop) }
       // What the peer will yet say on that tunnel is unknown, so it is of no more use.
       let pool = tunnel.pool
       tunnel.close()
-      // The stream before may have left bytes there that its program does not read, and this one waits behind them.
+      // The stream before may have left bytes there that its program does not read, and this one waits behind them:
+      // a runner of an older version does not say when it has read all.
       if !isOver, isReached, let pool { return pool.requestNew(self) }
       fail(ETIMEDOUT, "\(peer.runner.name) did not answer in time", isReached: isReached, in: loop)
     }

@@ -21,9 +21,8 @@ extension Stream {
       if switchIncoming() { continue }
       // What follows both ends is not of this stream any more, but the next one's preface.
       // Nor does anything follow a MOVE.
-      guard !moveIn.hasMove, !(hasReceivedEnd && hasSentEnd && !moveIn.isUnderWay),
-        incoming.isReadable
-      else { return false }
+      let isEnded = hasReceivedEnd && hasSentEnd && !moveIn.isUnderWay && !awaitsDone
+      guard !moveIn.hasMove, !isEnded, incoming.isReadable else { return false }
       if incoming.channel.receiveMode == .kernel, !discards { gatherSpliced() } else { gather() }
       if isOver { return false }
     }
@@ -101,9 +100,11 @@ extension Stream {
     switch frame {
     case .data(let count) where !hasReceivedEnd:
       frameLeft = count
+      if !isOpener { openerBytes += count }
       return true
     case .urgent(let byte) where !hasReceivedEnd:
       loop.counters.bytesReceived.add(1)
+      if !isOpener { openerBytes += 1 }
       if !discards { urgentDue = byte }
     case .end where !hasReceivedEnd:
       hasReceivedEnd = true
@@ -113,6 +114,7 @@ extension Stream {
       moveIn.hasMove = true
     case .wish where isOpener:
       incoming.isSpent = true
+    case .done where awaitsDone && hasSentEnd && hasReceivedEnd: hasReceivedDone = true
     default: violated("it sent \(frame) out of place")
     }
     return false

@@ -69,7 +69,14 @@ extension Stream {
       loop.schedule(self)
     }
     hasSentEnd = true
-    return append(.end)
+    return append(.end) && appendDoneIfDue()
+  }
+
+  /// With the END, where that is the stream's last but for this, so that both go at once.
+  private func appendDoneIfDue() -> Bool {
+    guard isDoneDue else { return true }
+    hasSentDone = true
+    return append(.done)
   }
 
   /// Sends the urgent byte at which a read ends; as any other where the other runner knows none.
@@ -77,6 +84,7 @@ extension Stream {
     var byte: UInt8 = 0
     guard linux_receive(local.descriptor, &byte, 1, 0) == 1 else { return explainRead() }
     local.hasUrgent = false
+    if isOpener { openerBytes += 1 }
     loop.counters.bytesSent.add(1)
     return knowsUrgent ? append(.urgent(byte)) : append(.data(1), byte)
   }
@@ -86,7 +94,7 @@ extension Stream {
   /// Reads a batch, and seals it with its header as one frame of full records; with the socket's end
   /// behind it, where that has come.
   private func sealOut(_ local: LocalSocket) -> Bool {
-    let (header, room) = (Frame.headerSize, TunnelChannel.batch - 2 * Frame.headerSize)
+    let (header, room) = (Frame.headerSize, TunnelChannel.batch - 3 * Frame.headerSize)
     let payload = loop.scratch + header
     let first = linux_receive(local.descriptor, payload, UInt64(room), 0)
     guard first > 0 else { return first == 0 ? finishOut() : explainRead() }
@@ -109,12 +117,18 @@ extension Stream {
       hasSentEnd = true
       (loop.scratch + size).storeBytes(of: Frame.end.header.bigEndian, as: UInt32.self)
       size += header
+      if isDoneDue {
+        hasSentDone = true
+        (loop.scratch + size).storeBytes(of: Frame.done.header.bigEndian, as: UInt32.self)
+        size += header
+      }
     }
     guard out.channel.append(UnsafeRawBufferPointer(start: loop.scratch, count: size)) else {
       fail(.ended(.closed, peer: peer.runner.name, "the tunnel cannot seal"))
       return false
     }
     loop.counters.bytesSent.add(count)
+    if isOpener { openerBytes += count }
     return true
   }
 
@@ -161,6 +175,7 @@ extension Stream {
     pipe.count = Int(count)
     (outPipe, isHeaderDue) = (pipe, true)
     loop.counters.bytesSent.add(Int(count))
+    if isOpener { openerBytes += Int(count) }
     return true
   }
 

@@ -16,6 +16,8 @@ final class Stream: SocketOwner {
   let isOpener: Bool
   /// Whether the other runner knows the frame `urgent`; else such bytes are sent as any other.
   let knowsUrgent: Bool
+  /// Whether both runners know the frame `done`.
+  let knowsDone: Bool
   let peer: PeerCertificate
   private(set) var local: LocalSocket?
   private(set) var isOver = false
@@ -29,6 +31,10 @@ final class Stream: SocketOwner {
   /// The RESET that is to be sent at the next boundary of frames, even after an END.
   var resetDue: Int32?
   var hasSentReset = false
+  /// How many bytes the runner that opened it has sent.
+  var openerBytes = 0
+  /// Whether `done` has been appended.
+  var hasSentDone = false
   /// With kernel TLS, the payload of the frame that is being sent.
   var outPipe: Pipe?
   var isHeaderDue = false
@@ -40,6 +46,8 @@ final class Stream: SocketOwner {
   var frameLeft = 0
   /// Whether END or RESET has come.
   var hasReceivedEnd = false
+  /// Whether `done` has come.
+  var hasReceivedDone = false
   /// Whether the socket gets a FIN when all is delivered.
   var isShutdownDue = false
   /// Whether the socket is reset when all that came before the RESET is delivered.
@@ -64,9 +72,12 @@ final class Stream: SocketOwner {
   /// When a RESET overtakes the bytes before it.
   private var overtaking: Deadline?
 
-  init(token: StreamToken, on tunnel: TunnelConnection, isOpener: Bool, knowsUrgent: Bool) {
+  init(
+    token: StreamToken, on tunnel: TunnelConnection, isOpener: Bool, knowsUrgent: Bool,
+    knowsDone: Bool
+  ) {
     (self.token, self.isOpener, loop) = (token, isOpener, tunnel.loop)
-    self.knowsUrgent = knowsUrgent
+    (self.knowsUrgent, self.knowsDone) = (knowsUrgent, knowsDone)
     (out, incoming, peer) = (tunnel, tunnel, tunnel.channel.peer)
     loop.streams[ObjectIdentifier(self)] = self
     loop.counters.streamsLive.add(1)
@@ -237,18 +248,46 @@ final class Stream: SocketOwner {
   /// Ends it where everything is done: the tunnel is free then.
   private func finishIfDone() -> Bool {
     guard isDone else { return false }
+    if endsWithDone, !(isOpener ? hasReceivedDone : hasSaidDone()) {
+      // The program's part is over.
+      local?.finishLater()
+      (local, isLocalGone) = (nil, true)
+      return isOver
+    }
     end()
-    out.release()
-    if incoming !== out { incoming.release() }
+    let isUnread = isOpener && !knowsDone && openerBytes > Frame.unconfirmed
+    out.release(isUnread: isUnread)
+    if incoming !== out { incoming.release(isUnread: isUnread) }
     return true
   }
 
+  /// Whether the runner that accepted says `done`, and the other waits for that.
+  private var endsWithDone: Bool { knowsDone && openerBytes > Frame.unconfirmed }
+
   /// Whether both directions have ended and everything has been moved.
-  var isDone: Bool {
-    hasSentEnd && resetDue == nil && hasReceivedEnd && out.channel.isFlushed && outPipe == nil
-      && held.isEmpty && inPipe == nil && !isShutdownDue && !isResetDue && urgentDue == nil
-      && !moveOut.isUnderWay
+  var isDone: Bool { hasMovedAll && out.channel.isFlushed }
+
+  /// The same but for what the tunnel's socket has not taken.
+  private var hasMovedAll: Bool {
+    hasSentEnd && resetDue == nil && hasReceivedEnd && outPipe == nil && held.isEmpty
+      && inPipe == nil && !isShutdownDue && !isResetDue && urgentDue == nil && !moveOut.isUnderWay
       && !moveIn.isUnderWay
+  }
+
+  /// Whether the opener waits for `done`, without which it cannot know that the far program has read all: the next
+  /// stream would wait behind what it has not.
+  var awaitsDone: Bool { isOpener && endsWithDone && !hasReceivedDone }
+
+  /// Whether the next frame is `done`.
+  var isDoneDue: Bool { !isOpener && endsWithDone && !hasSentDone && hasMovedAll }
+
+  private func hasSaidDone() -> Bool {
+    if isDoneDue {
+      hasSentDone = true
+      guard append(.done) else { return false }
+      _ = pumpOut()
+    }
+    return out.channel.isFlushed
   }
 
   /// A tunnel ended early or is broken: the program gets an RST, not a FIN that would pass for the

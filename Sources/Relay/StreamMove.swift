@@ -72,7 +72,7 @@ extension Stream {
   /// What the peer of `tunnel` is answered when it continues `direction` there: 0, EAGAIN while the
   /// last move is under way here, or ESRCH where the stream is not its own.
   func answerToMove(_ direction: StreamDirection, to tunnel: TunnelConnection) -> Int32 {
-    guard !isOver, tunnel.channel.peer.runner == peer.runner else { return ESRCH }
+    guard !isOver, !hasSentDone, tunnel.channel.peer.runner == peer.runner else { return ESRCH }
     return self[direction].next == nil ? 0 : EAGAIN
   }
 

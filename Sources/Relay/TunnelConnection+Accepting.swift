@@ -138,7 +138,7 @@ extension TunnelConnection {
     }
     let stream = Stream(
       token: StreamToken(loop: UInt16(loop.index)), on: self, isOpener: false,
-      knowsUrgent: asked.request.knowsUrgent)
+      knowsUrgent: asked.request.knowsUrgent, knowsDone: asked.request.awaitsDone)
     use = .stream(stream)
     // The answer may fail and close this tunnel, which the stream then finds.
     if answer(StreamAnswer(errno: 0, token: stream.token)) {

@@ -70,9 +70,10 @@ extension TunnelConnection {
     case .move(let stream, let direction):
       use = .stream(stream)
       stream.moveAccepted(direction, self)
-    case .open(_, let completion):
+    case .open(let request, let completion):
       let stream = Stream(
-        token: token, on: self, isOpener: true, knowsUrgent: answer.knowsUrgent)
+        token: token, on: self, isOpener: true, knowsUrgent: answer.knowsUrgent,
+        knowsDone: answer.saysDone && request.awaitsDone)
       use = .stream(stream)
       loop.counters.streamsOpened.add(1)
       // A tunnel may carry another stream later: what is on it now goes by a number of its own.

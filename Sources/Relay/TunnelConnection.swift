@@ -37,6 +37,8 @@ final class TunnelConnection: EventSource {
   private(set) var hasHungUp = false
   /// Whether the peer asked for no more streams on it, its key being used up.
   var isSpent = false
+  /// Whether the peer may have bytes of the last stream unread still, behind which the next one waits.
+  private(set) var isUnread = false
   var reader = FrameReader()
   var deadline: Deadline?
   /// Since when the peer has acknowledged nothing of what awaits that.
@@ -107,8 +109,9 @@ final class TunnelConnection: EventSource {
   // MARK: - Between streams
 
   /// Takes it back when its stream has ended in both directions.
-  func release() {
+  func release(isUnread: Bool) {
     guard case .stream = use else { return }
+    self.isUnread = isUnread
     let limit = loop.shared.configuration.keyUsage
     guard let pool else {
       use = .awaiting

@@ -20,7 +20,13 @@ package enum Frame: Hashable, Sendable {
   case answer(Int)
   /// One byte of the stream that was sent as urgent (MSG_OOB). Only to a runner that says that it knows this.
   case urgent(UInt8)
+  /// The runner that accepted has read all of the stream, and its program has been given it: the tunnel is free.
+  /// The stream's last frame, only to a runner that waits for it, and only where that one has sent more than
+  /// `unconfirmed` bytes.
+  case done
 
+  /// The bytes that the runner that accepted always has room for, whether or not its program reads.
+  package static let unconfirmed = 8192
   /// The bytes of a header.
   package static let headerSize = 4
   /// The largest number that a header holds.
@@ -38,6 +44,7 @@ package enum Frame: Hashable, Sendable {
     case (6, _): self = .preface(number)
     case (7, _): self = .answer(number)
     case (8, 0...0xff): self = .urgent(UInt8(number))
+    case (9, 0): self = .done
     default: return nil
     }
   }
@@ -53,6 +60,7 @@ package enum Frame: Hashable, Sendable {
     case .preface(let count): 6 << 24 | UInt32(count)
     case .answer(let count): 7 << 24 | UInt32(count)
     case .urgent(let byte): 8 << 24 | UInt32(byte)
+    case .done: 9 << 24
     }
   }
 

@@ -24,6 +24,7 @@ extension StreamPreface {
       message.open.port = UInt32(request.port.rawValue)
       message.open.sourcePort = UInt32(request.sourcePort?.rawValue ?? 0)
       message.open.urgent = request.knowsUrgent
+      message.open.done = request.awaitsDone
     case .resume(let token, let isSending):
       message.continue.stream = Data(token.bytes)
       message.continue.sending = isSending
@@ -66,6 +67,7 @@ extension StreamPreface {
       destination: IPv4Address(open.destination), port: port,
       sourcePort: try? PortNumber(Int(open.sourcePort)))
     request.knowsUrgent = open.urgent
+    request.awaitsDone = open.done
     return request
   }
 }
@@ -78,6 +80,7 @@ extension StreamAnswer {
     message.errno = UInt32(errno)
     if let token { message.stream = Data(token.bytes) }
     message.urgent = knowsUrgent
+    message.done = saysDone
     let bytes: [UInt8] = try message.serializedBytes()
     return Frame.answer(bytes.count).bytes + bytes
   }
@@ -94,6 +97,6 @@ extension StreamAnswer {
     // 4095 is the kernel's own MAX_ERRNO.
     self.init(
       errno: message.errno < 4096 ? Int32(message.errno) : EPROTO, token: token,
-      knowsUrgent: message.urgent)
+      knowsUrgent: message.urgent, saysDone: message.done)
   }
 }

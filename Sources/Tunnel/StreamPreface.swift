@@ -14,6 +14,8 @@ public struct StreamRequest: Hashable, Sendable {
   public let sourcePort: PortNumber?
   /// Whether the runner that asks knows the frame `urgent`.
   package var knowsUrgent = true
+  /// Whether the runner that asks waits for the frame `done`.
+  package var awaitsDone = true
 
   /// A connection from `source` to `port` of `destination`.
   public init(
@@ -74,9 +76,14 @@ package struct StreamAnswer: Hashable, Sendable {
   package let token: StreamToken?
   /// Whether the runner that answers knows the frame `urgent`.
   package let knowsUrgent: Bool
+  /// Whether the runner that answers will say `done`.
+  package let saysDone: Bool
 
   /// An answer from its parts.
-  package init(errno: Int32, token: StreamToken? = nil, knowsUrgent: Bool = true) {
-    (self.errno, self.token, self.knowsUrgent) = (errno, token, knowsUrgent)
+  package init(
+    errno: Int32, token: StreamToken? = nil, knowsUrgent: Bool = true, saysDone: Bool = true
+  ) {
+    (self.errno, self.token) = (errno, token)
+    (self.knowsUrgent, self.saysDone) = (knowsUrgent, saysDone)
   }
 }

@@ -167,6 +167,74 @@ struct ReuseTests {
     #expect(received == sent)
   }
 
+  /// A connection whose far program has ended it and does not read what the near one has sent, then closed.
+  private func leaveUnread(
+    _ laboratory: RelayLaboratory, _ change: (inout StreamRequest) -> Void = { _ in }
+  ) throws -> TestSocket {
+    let (listener, port) = try TestSocket.listener()
+    var size: Int32 = 4096
+    setsockopt(
+      listener.descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+    let program = try laboratory.connect(port, change)
+    let service = try listener.accept()
+    service.finish()
+    #expect(try program.receiveAll().isEmpty)
+    try program.send([UInt8](repeating: 5, count: Self.unread))
+    program.finish()
+    return service
+  }
+
+  /// More than a service's own socket takes, and less than there is room for on the way to it.
+  private static let unread = 120_000
+
+  @Test(
+    "A stream does not wait behind what the far program of the last one has not read",
+    arguments: pairs)
+  func unread(pair: (a: Bool, b: Bool)) throws {
+    let laboratory = try RelayLaboratory(
+      a: configuration(kernel: pair.a, loops: 1), b: configuration(kernel: pair.b, loops: 1))
+    defer { laboratory.stop() }
+    let service = try leaveUnread(laboratory)
+    usleep(300_000)
+    let (other, port) = try TestSocket.listener()
+    let begin = ContinuousClock.now
+    try exchange(laboratory, other, port)
+    #expect(ContinuousClock.now - begin < .seconds(3))
+    // And the tunnel comes back when all is read.
+    #expect(laboratory.a.counters.streamsLive == 1)
+    #expect(try service.receiveAll().count == Self.unread)
+    #expect(eventually { laboratory.a.counters.streamsLive == 0 })
+    #expect(eventually { laboratory.b.counters.streamsLive == 0 })
+    let handshakes = laboratory.a.counters.handshakes
+    try exchange(laboratory, other, port)
+    #expect(laboratory.a.counters.handshakes == handshakes)
+    #expect(laboratory.a.counters.streamsTruncated == 0)
+  }
+
+  @Test("With a runner that does not say that all is read, the next stream takes a fresh tunnel")
+  func unreadUnsaid() throws {
+    let laboratory = try RelayLaboratory(
+      a: configuration(kernel: true, loops: 1), b: configuration(kernel: true, loops: 1))
+    defer { laboratory.stop() }
+    let service = try leaveUnread(laboratory) { $0.awaitsDone = false }
+    #expect(eventually { laboratory.a.counters.streamsLive == 0 })
+    let (other, port) = try TestSocket.listener()
+    let begin = ContinuousClock.now
+    guard
+      case .success(let stream) = try laboratory.open(
+        port, timeout: .seconds(1), answerTimeout: .seconds(20))
+    else {
+      Issue.record("it was not opened")
+      return
+    }
+    #expect(ContinuousClock.now - begin > .milliseconds(900))
+    let (program, relay) = try TestSocket.pair()
+    laboratory.a.join(OwnedDescriptor(owning: relay), to: stream)
+    try program.send([7])
+    #expect(try other.accept().receive(1) == [7])
+    #expect(try service.receiveAll().count == Self.unread)
+  }
+
   @Test("Streams at once, 200 of them, each get their own bytes, and leave no descriptor")
   func many() throws {
     func descriptors() -> Int {

@@ -87,16 +87,23 @@ public final class RelayLaboratory: Sendable {
 
   /// Opens a stream to `port`, and waits for the outcome.
   public func open(
-    _ port: UInt16, to peer: TunnelPeer? = nil, timeout: Duration = .seconds(10)
+    _ port: UInt16, to peer: TunnelPeer? = nil, timeout: Duration = .seconds(10),
+    answerTimeout: Duration? = nil, _ change: (inout StreamRequest) -> Void = { _ in }
   ) throws -> Result<RelayStream, StreamRefusal> {
     let outcome = Outcome()
-    a.open(try Self.request(port), to: peer ?? self.peer, timeout: timeout) { outcome.set($0) }
+    var request = try Self.request(port)
+    change(&request)
+    a.open(request, to: peer ?? self.peer, timeout: timeout, answerTimeout: answerTimeout) {
+      outcome.set($0)
+    }
     return outcome.wait()
   }
 
-  /// A connection from a program on `a` to `port`: the program's socket.
-  public func connect(_ port: UInt16) throws -> TestSocket {
-    let stream = try open(port).get()
+  /// A connection from a program on `a` to `port`: the program's socket. `change` is made to what `b` is asked.
+  public func connect(
+    _ port: UInt16, _ change: (inout StreamRequest) -> Void = { _ in }
+  ) throws -> TestSocket {
+    let stream = try open(port, change).get()
     let (program, relay) = try TestSocket.pair()
     a.join(OwnedDescriptor(owning: relay), to: stream)
     program.limit(60)

@@ -9,7 +9,7 @@ struct FrameTests {
     "A frame's header says it again",
     arguments: [
       Frame.data(1), .data(Frame.maximumNumber), .end, .reset(104), .reset(0), .move, .wish,
-      .preface(1024), .answer(7), .urgent(0), .urgent(255),
+      .preface(1024), .answer(7), .urgent(0), .urgent(255), .done,
     ])
   func headers(frame: Frame) {
     #expect(Frame(header: frame.header) == frame)
@@ -19,7 +19,8 @@ struct FrameTests {
   @Test(
     "A header of no frame is none",
     arguments: [
-      0, 0x0100_0000, 0x0200_0001, 0x0400_0001, 0x0500_0001, 0x0800_0100, 0x0900_0000, 0xffff_ffff,
+      0, 0x0100_0000, 0x0200_0001, 0x0400_0001, 0x0500_0001, 0x0800_0100, 0x0900_0001, 0x0a00_0000,
+      0xffff_ffff,
     ]
       as [UInt32])
   func noFrames(header: UInt32) { #expect(Frame(header: header) == nil) }
@@ -49,6 +50,7 @@ struct FrameTests {
     for answer in [
       StreamAnswer(errno: 0, token: token), StreamAnswer(errno: ECONNREFUSED),
       StreamAnswer(errno: 0, token: token, knowsUrgent: false),
+      StreamAnswer(errno: 0, token: token, saysDone: false),
     ] {
       let decoded = try StreamAnswer(decoding: message(answer.frame()))
       #expect(decoded == answer)

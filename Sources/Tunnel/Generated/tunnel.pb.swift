@@ -87,6 +87,9 @@ nonisolated struct Istbpf_Tunnel_V1_OpenMessage: Sendable {
   /// The opening runner knows the frame URGENT.
   var urgent: Bool = false
 
+  /// The opening runner waits for the frame DONE before it uses the tunnel again.
+  var done: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -124,6 +127,9 @@ nonisolated struct Istbpf_Tunnel_V1_AnswerMessage: Sendable {
 
   /// The answering runner knows the frame URGENT.
   var urgent: Bool = false
+
+  /// The answering runner will say DONE.
+  var done: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -208,7 +214,7 @@ nonisolated extension Istbpf_Tunnel_V1_PrefaceMessage: SwiftProtobuf.Message, Sw
 
 nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".OpenMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}source\0\u{1}destination\0\u{1}port\0\u{3}source_port\0\u{1}urgent\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}source\0\u{1}destination\0\u{1}port\0\u{3}source_port\0\u{1}urgent\0\u{1}done\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -222,6 +228,7 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.sourcePort) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.urgent) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.done) }()
       default: break
       }
     }
@@ -246,6 +253,9 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
     if self.urgent != false {
       try visitor.visitSingularBoolField(value: self.urgent, fieldNumber: 6)
     }
+    if self.done != false {
+      try visitor.visitSingularBoolField(value: self.done, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -256,6 +266,7 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
     if lhs.port != rhs.port {return false}
     if lhs.sourcePort != rhs.sourcePort {return false}
     if lhs.urgent != rhs.urgent {return false}
+    if lhs.done != rhs.done {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -298,7 +309,7 @@ nonisolated extension Istbpf_Tunnel_V1_ContinueMessage: SwiftProtobuf.Message, S
 
 nonisolated extension Istbpf_Tunnel_V1_AnswerMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".AnswerMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}errno\0\u{1}stream\0\u{1}urgent\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}errno\0\u{1}stream\0\u{1}urgent\0\u{1}done\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -310,6 +321,7 @@ nonisolated extension Istbpf_Tunnel_V1_AnswerMessage: SwiftProtobuf.Message, Swi
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.errno) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.stream) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.urgent) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.done) }()
       default: break
       }
     }
@@ -328,6 +340,9 @@ nonisolated extension Istbpf_Tunnel_V1_AnswerMessage: SwiftProtobuf.Message, Swi
     if self.urgent != false {
       try visitor.visitSingularBoolField(value: self.urgent, fieldNumber: 4)
     }
+    if self.done != false {
+      try visitor.visitSingularBoolField(value: self.done, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -336,6 +351,7 @@ nonisolated extension Istbpf_Tunnel_V1_AnswerMessage: SwiftProtobuf.Message, Swi
     if lhs.errno != rhs.errno {return false}
     if lhs.stream != rhs.stream {return false}
     if lhs.urgent != rhs.urgent {return false}
+    if lhs.done != rhs.done {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
