@@ -28,3 +28,14 @@ uint64_t linux_tcp_acknowledged(int fd) {
   socklen_t length = sizeof info;
   return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : info.tcpi_bytes_acked;
 }
+
+int64_t linux_tcp_last_heard(int fd, enum linux_tcp_unsent *unsent) {
+  struct tcp_info info = {0};
+  socklen_t length = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length)) return -1;
+  *unsent = info.tcpi_unacked         ? linux_tcp_in_flight
+            : info.tcpi_notsent_bytes ? linux_tcp_blocked
+                                      : linux_tcp_nothing_unsent;
+  return info.tcpi_last_ack_recv < info.tcpi_last_data_recv ? info.tcpi_last_ack_recv
+                                                            : info.tcpi_last_data_recv;
+}

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -36,6 +37,14 @@ int64_t linux_tcp_silence(int fd) {
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length)) return -1;
   return info.tcpi_unacked || info.tcpi_probes > 1 ? info.tcpi_last_ack_recv : 0;
 }
+
+int linux_tcp_drop_incoming(int fd) {
+  struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+  struct sock_fprog program = {.len = 1, .filter = &nothing};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+int linux_tcp_take_incoming(int fd) { return set(fd, SOL_SOCKET, SO_DETACH_FILTER, 0); }
 
 int linux_reset_on_close(int fd) {
   struct linger linger = {.l_onoff = 1, .l_linger = 0};

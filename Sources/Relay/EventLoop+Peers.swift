@@ -13,8 +13,13 @@ extension EventLoop {
   func keepAlive(_ descriptor: Int32) {
     let configuration = shared.configuration
     let idle = max(1, configuration.keepAlive.components.seconds)
-    let interval = max(1, idle / 2)
-    let count = max(1, (configuration.peerTimeout.components.seconds - idle) / interval)
+    keepAlive(descriptor, idle: idle, interval: max(1, idle / 2))
+  }
+
+  /// The same after `idle` seconds and then each `interval` seconds.
+  func keepAlive(_ descriptor: Int32, idle: Int64, interval: Int64) {
+    let limit = shared.configuration.peerTimeout.components.seconds
+    let count = max(1, (limit - idle) / interval)
     linux_tcp_keep_alive(descriptor, Int32(idle), Int32(interval), Int32(count))
   }
 

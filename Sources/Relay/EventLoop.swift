@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import LinuxSystem
+import Model
 import Synchronization
 import SystemPackage
 import Tunnel
@@ -53,6 +54,9 @@ final class EventLoop: @unchecked Sendable {
   private(set) var stopsAt: UInt64?
   /// When the peers of the tunnels are looked at next.
   var peerWatch: Deadline?
+  /// The runners with which there are streams, or were a moment ago, and when these are looked at next.
+  var reachability: [RunnerIdentifier: PeerReachability] = [:]
+  var reachabilityWatch: Deadline?
 
   init(index: Int, shared: RelayShared) throws {
     (self.index, self.shared) = (index, shared)

@@ -32,6 +32,7 @@ final class LocalSocket: EventSource {
   /// The errno that broke the connection off, nil while nothing has. What came before may be unread still, and
   /// a read that returns 0 is no FIN then.
   private(set) var failure: Int32?
+  private var isCutOff = false
 
   init(_ socket: consuming OwnedDescriptor, in loop: EventLoop) {
     self.loop = loop
@@ -117,6 +118,13 @@ final class LocalSocket: EventSource {
     (isReadable, hasEnd) = (true, true)
   }
 
+  /// Whether what the program sends gets here, or is lost as on a wire that is cut.
+  func setReachable(_ isReachable: Bool) {
+    guard isCutOff == isReachable, descriptor >= 0 else { return }
+    isCutOff = !isReachable
+    _ = isCutOff ? linux_tcp_drop_incoming(descriptor) : linux_tcp_take_incoming(descriptor)
+  }
+
   private func close() {
     guard descriptor >= 0 else { return }
     connecting = nil
@@ -131,6 +139,7 @@ final class LocalSocket: EventSource {
 
   /// Closes it with FIN, behind what the program has not been sent yet.
   func finish() {
+    setReachable(true)
     if descriptor >= 0 { linux_finish_on_close(descriptor) }
     close()
   }
@@ -138,6 +147,7 @@ final class LocalSocket: EventSource {
   /// The same, as soon as the loop has nothing else to do.
   func finishLater() {
     guard descriptor >= 0 else { return }
+    setReachable(true)
     linux_finish_on_close(descriptor)
     if let socket = socket.take() { loop.closeLater(socket) }
     close()

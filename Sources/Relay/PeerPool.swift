@@ -80,10 +80,7 @@ final class PeerPool {
       if error.isPassing, let open = waiting.first(where: { !$0.hasFailedOnce }) {
         open.hasFailedOnce = true
       } else {
-        // That the other runner's port refuses says nothing about the service's.
-        let isLate = error.kind == .timedOut || error.kind == .system(.timedOut)
-        waiting.removeFirst()
-          .fail(isLate ? ETIMEDOUT : EHOSTUNREACH, error.description, in: loop)
+        waiting.removeFirst().fail(error, in: loop)
       }
     }
     // Not from within the failure of this one: a dial may fail at once, and thousands may wait.

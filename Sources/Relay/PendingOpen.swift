@@ -48,7 +48,9 @@ final class PendingOpen {
     remind(after: patience.contact, in: loop) { [weak self, weak pool] in
       guard let self, let pool else { return }
       if pool.lastProgress > since { return awaitTunnel(of: pool, in: loop) }
-      fail(ETIMEDOUT, "no tunnel to \(peer.runner.name) could be had in time", in: loop)
+      fail(
+        ETIMEDOUT, "no tunnel to \(peer.runner.name) could be had in time", isSilence: true,
+        in: loop)
     }
   }
 
@@ -74,7 +76,9 @@ final class PendingOpen {
       // The stream before may have left bytes there that its program does not read, and this one waits behind them:
       // a runner of an older version does not say when it has read all.
       if !isOver, isReached, let pool { return pool.requestNew(self) }
-      fail(ETIMEDOUT, "\(peer.runner.name) did not answer in time", isReached: isReached, in: loop)
+      fail(
+        ETIMEDOUT, "\(peer.runner.name) did not answer in time", isReached: isReached,
+        isSilence: !isReached, in: loop)
     }
   }
 
@@ -92,13 +96,27 @@ final class PendingOpen {
     }
   }
 
-  /// Ends it without a stream, once. `isReached` where the peer was there, whatever it said.
-  func fail(_ errno: Int32, _ cause: String, isReached: Bool = false, in loop: EventLoop) {
+  /// Ends it without a stream, since its tunnel broke or could not be made. That the other runner's port refuses says
+  /// nothing about the service's.
+  func fail(_ error: TunnelError, in loop: EventLoop) {
+    let isLate = error.kind == .timedOut || error.kind == .system(.timedOut)
+    fail(
+      isLate ? ETIMEDOUT : EHOSTUNREACH, error.description, isSilence: error.isSilence, in: loop)
+  }
+
+  /// Ends it without a stream, once. `isReached` where the peer was there, whatever it said; `isSilence` where nothing
+  /// came from it.
+  func fail(
+    _ errno: Int32, _ cause: String, isReached: Bool = false, isSilence: Bool = false,
+    in loop: EventLoop
+  ) {
     guard end(in: loop) else { return }
     switch purpose {
     case .open(_, let completion):
       loop.counters.streamsRefused.add(1)
-      completion(.failure(StreamRefusal(errno: errno, cause: cause, isReached: isReached)))
+      completion(
+        .failure(
+          StreamRefusal(errno: errno, cause: cause, isReached: isReached, isSilence: isSilence)))
     case .move(let stream, let direction): stream.moveFailed(direction, errno)
     }
   }

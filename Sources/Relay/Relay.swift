@@ -209,10 +209,13 @@ public struct StreamRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   /// Whether the other runner was there: it said so, or acknowledged what it was asked until nobody waited for its
   /// answer any more.
   public let isReached: Bool
+  /// Whether nothing at all came from the other runner: it may be there, and the network be cut.
+  public let isSilence: Bool
 
   /// A refusal from its parts.
-  public init(errno: Int32, cause: String, isReached: Bool = false) {
-    (self.errno, self.cause, self.isReached) = (errno, cause, isReached)
+  public init(errno: Int32, cause: String, isReached: Bool = false, isSilence: Bool = false) {
+    (self.errno, self.cause) = (errno, cause)
+    (self.isReached, self.isSilence) = (isReached, isSilence)
   }
 
   /// The errno and its cause.

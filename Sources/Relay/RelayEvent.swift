@@ -1,3 +1,4 @@
+import Model
 import Tunnel
 
 /// Something that a log wants to have. Events come on the event loops' threads: do not block there.
@@ -10,6 +11,8 @@ public enum RelayEvent: Sendable {
   case streamTruncated(PeerCertificate, TunnelError)
   /// A peer broke the protocol, and its tunnel was closed.
   case protocolViolation(PeerCertificate, String)
+  /// A runner with which there are connections has ceased to answer, or answers again.
+  case peerReachable(RunnerIdentifier, Bool)
   /// Live tunnels of a certificate were ended, so many.
   case tunnelsKilled(Int)
   /// A listener could not accept: out of descriptors or memory, by errno.

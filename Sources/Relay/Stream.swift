@@ -20,6 +20,7 @@ final class Stream: SocketOwner {
   let knowsDone: Bool
   let peer: PeerCertificate
   private(set) var local: LocalSocket?
+  private let reachability: PeerReachability
   private(set) var isOver = false
   var isScheduled = false
 
@@ -79,7 +80,9 @@ final class Stream: SocketOwner {
     (self.token, self.isOpener, loop) = (token, isOpener, tunnel.loop)
     (self.knowsUrgent, self.knowsDone) = (knowsUrgent, knowsDone)
     (out, incoming, peer) = (tunnel, tunnel, tunnel.channel.peer)
+    reachability = tunnel.loop.reachability(of: tunnel.channel.peer.runner)
     loop.streams[ObjectIdentifier(self)] = self
+    reachability.add(self)
     loop.counters.streamsLive.add(1)
     if !isOpener { loop.accepted[token] = self }
   }
@@ -332,6 +335,7 @@ final class Stream: SocketOwner {
     // A pipe with bytes in it is not put back.
     for pipe in [outPipe.take(), inPipe.take()] { if let pipe { loop.pipes.put(pipe) } }
     loop.streams[ObjectIdentifier(self)] = nil
+    reachability.remove(self)
     loop.counters.streamsLive.add(-1)
     if !isOpener { loop.accepted[token] = nil }
   }

@@ -41,7 +41,7 @@ extension TunnelConnection {
     // As a rule the other side did not take this one's certificate, which in TLS 1.3 it says late.
     if error.kind == .handshake { loop.shared.observe(.handshakeFailed(error, incoming: false)) }
     if open.isReuse, let pool, !open.isOver { return pool.request(open) }
-    open.fail(EHOSTUNREACH, error.description, in: loop)
+    open.fail(error, in: loop)
   }
 
   /// The peer refuses a certificate after this side's handshake has ended (TLS 1.3), so that the

@@ -54,6 +54,8 @@ final class TunnelConnection: EventSource {
     use = pool == nil ? .awaiting : .idle
   }
 
+  var isClosed: Bool { if case .closed = use { true } else { false } }
+
   var isKernel: Bool { channel.sendMode == .kernel && channel.receiveMode == .kernel }
 
   override func handle(_ events: UInt32) {
@@ -147,7 +149,7 @@ final class TunnelConnection: EventSource {
     case .stream(let stream): stream.fail(reason)
     case .opening(let open):
       close()
-      open.fail(EHOSTUNREACH, reason.description, in: loop)
+      open.fail(reason, in: loop)
     default:
       pool?.remove(self)
       close()

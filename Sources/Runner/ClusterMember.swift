@@ -177,6 +177,10 @@ final class ClusterMember: Sendable {
       logger.warning("a connection with \(peer.runner.name) was cut: \(error)")
     case .protocolViolation(let peer, let problem):
       logger.error("\(peer.runner.name) broke the protocol: \(problem)")
+    case .peerReachable(let runner, false):
+      logger.warning("\(runner.name) does not answer: connections with it stand still")
+    case .peerReachable(let runner, true):
+      logger.notice("\(runner.name) answers again")
     case .tunnelsKilled(let count):
       logger.notice("ended \(count) tunnels")
     case .acceptFailed(let errno):

@@ -48,6 +48,8 @@ final class RemoteConnects: Sendable {
   /// How long the last one may take to accept: longer than its runner's kernel (tcp_syn_retries) and the
   /// caller's, one of which gives up first.
   private static let lastPatience = Duration.seconds(180)
+  /// The pause after a round in which no runner was heard of, in seconds.
+  private static let pause = 0.5
   /// How long a far runner may know of an instance before this one does.
   private static let propagation = (interval: 0.05, attempts: 20)
 
@@ -109,28 +111,46 @@ final class RemoteConnects: Sendable {
       return true
     }
     guard isAdmitted else { return forget(flow) }
+    attempt(flow, frame, until: .now + Self.lastPatience, otherwise: Self.noInstance)
+  }
+
+  /// Asks the instances that may take it, those that are known now, one after the other.
+  private func attempt(
+    _ flow: Flow, _ frame: HeldFrame, until: ContinuousClock.Instant,
+    otherwise refusal: StreamRefusal
+  ) {
     guard let (deployment, candidates) = directory.candidates(for: flow) else {
-      return refuse(flow, frame, Self.noInstance)
+      return refuse(flow, frame, refusal)
     }
-    attempt(
-      silent.last(candidates), atMost: Self.attempts, flow, frame, deployment, Self.noInstance)
+    let round = Round(flow: flow, frame: frame, deployment: deployment, until: until)
+    attempt(silent.last(candidates), atMost: Self.attempts, of: round, refusal)
+  }
+
+  /// What is asked of one instance after the other.
+  private struct Round {
+    let flow: Flow
+    let frame: HeldFrame
+    let deployment: DeploymentName
+    /// How long there may be others after it.
+    let until: ContinuousClock.Instant
   }
 
   private func attempt(
-    _ candidates: [InstanceDirectory.Candidate], atMost attempts: Int, _ flow: Flow,
-    _ frame: HeldFrame, _ deployment: DeploymentName, _ last: StreamRefusal
+    _ candidates: [InstanceDirectory.Candidate], atMost attempts: Int, of round: Round,
+    _ last: StreamRefusal
   ) {
-    let others = candidates.dropFirst()
+    let (flow, frame, others) = (round.flow, round.frame, candidates.dropFirst())
     guard attempts > 0, let candidate = candidates.first,
       let port = try? PortNumber(Int(flow.destinationPort)),
       let relay = state.withLock({ $0.relay })
-    else { return refuse(flow, frame, last) }
+    else { return exhausted(round, last) }
     guard let peer = candidate.peer else {
       return attempt(
-        Array(others), atMost: attempts - 1, flow, frame, deployment, Self.noRunner)
+        Array(others), atMost: attempts - 1, of: round,
+        last.isReached || last.isSilence ? last : Self.noRunner)
     }
     let request = StreamRequest(
-      deployment: deployment, source: flow.source, destination: candidate.address, port: port,
+      deployment: round.deployment, source: flow.source, destination: candidate.address, port: port,
       sourcePort: try? PortNumber(Int(flow.sourcePort)))
     let isLast = attempts == 1 || others.isEmpty
     relay.open(
@@ -145,9 +165,23 @@ final class RemoteConnects: Sendable {
       case .failure(let refusal):
         silent.note(peer, isReached: refusal.isReached)
         guard isAwaited(flow) else { return refuse(flow, frame, refusal) }
+        // Where one answered, that is the answer.
+        let isNews = !refusal.isSilence || !last.isReached
         attempt(
-          silent.last(others), atMost: attempts - 1, flow, frame, deployment, refusal)
+          silent.last(others), atMost: attempts - 1, of: round, isNews ? refusal : last)
       }
+    }
+  }
+
+  /// No instance took it. Where nothing came from their runners although these are registered, the network may be
+  /// cut: as on a plain one, the caller waits until its own kernel gives up, and is connected once it is mended.
+  private func exhausted(_ round: Round, _ last: StreamRefusal) {
+    guard last.isSilence, .now < round.until else { return refuse(round.flow, round.frame, last) }
+    dialing.asyncAfter(deadline: .now() + Self.pause) { [self] in
+      guard isAwaited(round.flow) else { return refuse(round.flow, round.frame, last) }
+      attempt(
+        round.flow, round.frame, until: round.until,
+        otherwise: StreamRefusal(errno: EHOSTUNREACH, cause: last.cause))
     }
   }
 
@@ -229,6 +263,7 @@ final class RemoteConnects: Sendable {
       case ECONNREFUSED: try port?.play(frame)
       // The far kernel's SYNs were not answered, or the caller has gone: its own may go on, and are not answered.
       case ETIMEDOUT where refusal.isReached: break
+      case _ where refusal.isSilence: break
       default: try port?.reportUnreachable(frame, to: flow.source)
       }
     } catch {

@@ -44,6 +44,16 @@ public struct TunnelError: Error, Hashable, Sendable {
     }
   }
 
+  /// Whether nothing came from the peer: it is down, or the network is.
+  package var isSilence: Bool {
+    switch kind {
+    case .timedOut, .system(.timedOut), .system(.noRouteToHost), .system(.networkUnreachable),
+      .system(.hostIsDown):
+      true
+    default: false
+    }
+  }
+
   init(_ kind: Kind, peer: String, certificate: String? = nil, _ cause: String) {
     (self.kind, self.peer, self.certificate, self.cause) = (kind, peer, certificate, cause)
   }

@@ -78,4 +78,24 @@ struct BurstTests {
       })
     _ = waiting
   }
+
+  @Test("A runner whose service is busy was reached, though its caller has given up")
+  func abandoned() throws {
+    let laboratory = try RelayLaboratory()
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    #expect(listen(listener.descriptor, 1) == 0)
+    let waiting = try (0..<2).map { _ in try TestSocket.connect(port) }
+    let outcome = Outcome()
+    laboratory.a.open(
+      try RelayLaboratory.request(port), to: laboratory.peer, timeout: .seconds(1),
+      answerTimeout: .seconds(60), isWanted: { false }
+    ) { outcome.set($0) }
+    guard case .failure(let refusal) = outcome.wait() else {
+      Issue.record("it was accepted")
+      return
+    }
+    #expect(refusal.errno == ETIMEDOUT && refusal.isReached && !refusal.isSilence)
+    _ = waiting
+  }
 }

@@ -290,20 +290,24 @@ struct HostilePeerTests {
   func unreachable() throws {
     let laboratory = try laboratory()
     defer { laboratory.stop() }
-    func errno(_ port: UInt16, _ name: String) throws -> Int32? {
+    func refusal(_ port: UInt16, _ name: String) throws -> StreamRefusal? {
       let peer = TunnelPeer(
         runner: try #require(RunnerIdentifier(cluster: "test", name: name)),
         address: try #require(TunnelAddress("127.0.0.1", port: port)))
       if case .failure(let refusal) = try laboratory.open(9, to: peer, timeout: .seconds(1)) {
-        return refusal.errno
+        return refusal
       }
       return nil
     }
     let gone = try TestSocket.listener().port
-    #expect(try errno(gone, "b") == EHOSTUNREACH)
-    #expect(try errno(laboratory.peer.address.port, "z") == EHOSTUNREACH)
+    for refusal in [try refusal(gone, "b"), try refusal(laboratory.peer.address.port, "z")] {
+      #expect(refusal?.errno == EHOSTUNREACH)
+      #expect(refusal?.isReached == false && refusal?.isSilence == false)
+    }
     let (silent, port) = try TestSocket.listener()
-    #expect(try errno(port, "b") == ETIMEDOUT)
+    let refused = try refusal(port, "b")
+    #expect(refused?.errno == ETIMEDOUT)
+    #expect(refused?.isReached == false && refused?.isSilence == true)
     _ = silent
   }
 }

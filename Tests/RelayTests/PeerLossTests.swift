@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import LinuxSystem
 import Relay
@@ -66,6 +67,54 @@ struct PeerLossTests {
         })
       try idle.program.send([7])
       #expect(try idle.service.receive() == [7])
+      #expect(runners.relays.a.counters.streamsTruncated == 0)
+      #expect(runners.relays.b.counters.streamsTruncated == 0)
+    }
+  }
+
+  @Test("While the network is cut the timers of the programs run, at either end, and others wait")
+  func timers() throws {
+    try withRunners(RelayConfiguration()) { runners in
+      let (caller, service, writer, plain) = (
+        try runners.connect(), try runners.connect(), try runners.connect(), try runners.connect()
+      )
+      for pair in [caller, service, writer, plain] {
+        for socket in [pair.program, pair.service] { socket.limit(25) }
+      }
+      for socket in [caller.program, service.service] {
+        #expect(linux_tcp_keep_alive(socket.descriptor, 1, 1, 3) == 0)
+      }
+      var milliseconds: Int32 = 2000
+      setsockopt(
+        writer.program.descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, 4)
+      try runners.cut(true)
+      let begin = ContinuousClock.now
+      try concurrently(
+        { #expect(caller.program.ending() == .timedOut) },
+        { #expect(service.service.ending() == .timedOut) },
+        {
+          var ending: Errno?
+          while ending == nil, ContinuousClock.now - begin < .seconds(20) {
+            do { try writer.program.send([1]) } catch { ending = (error as? SystemError)?.errno }
+            usleep(200_000)
+          }
+          #expect(ending == .timedOut)
+        },
+        {
+          for number in 0..<20 {
+            try plain.program.send([UInt8(number)])
+            usleep(200_000)
+          }
+        })
+      #expect(ContinuousClock.now - begin < .seconds(12 * slowness))
+      let isTold = runners.relays.observedByB.contains {
+        if case .peerReachable(_, false) = $0 { true } else { false }
+      }
+      #expect(isTold)
+      try runners.cut(false)
+      #expect(try plain.service.receiveExactly(20) == Array(0..<20))
+      try plain.service.send([7])
+      #expect(try plain.program.receive() == [7])
       #expect(runners.relays.a.counters.streamsTruncated == 0)
       #expect(runners.relays.b.counters.streamsTruncated == 0)
     }

@@ -15,5 +15,19 @@ int linux_set_congestion(int fd, const char *name);
  * (tcpi_min_rtt): of the handshake at least. -1 with errno. */
 int64_t linux_shortest_round_trip(int fd);
 
+/* What a TCP socket has to send. */
+enum linux_tcp_unsent {
+  linux_tcp_nothing_unsent,
+  /* Bytes are under way, and sent again ever more rarely until they are acknowledged. */
+  linux_tcp_in_flight,
+  /* Bytes wait for room in the peer's window and none is under way: the kernel probes that ever more rarely, and
+   * silence means nothing. */
+  linux_tcp_blocked,
+};
+
+/* The milliseconds since anything came from the peer of a TCP socket, an acknowledgement or bytes; -1 on error. Only
+ * where nothing is unsent does keepalive probe it. */
+int64_t linux_tcp_last_heard(int fd, enum linux_tcp_unsent *unsent);
+
 /* The bytes of a TCP socket that its peer has acknowledged since it was connected (tcpi_bytes_acked); 0 on error. */
 uint64_t linux_tcp_acknowledged(int fd);

@@ -29,6 +29,13 @@ int linux_tcp_keep_alive(int fd, int idle_seconds, int interval_seconds, int cou
  * has kept its window closed for so long (tcp_probe_timer). */
 int64_t linux_tcp_silence(int fd);
 
+/* Has the kernel drop each segment that comes for a connected TCP socket, as if it were lost on the way: it
+ * acknowledges nothing, and the peer's timers run (SO_ATTACH_FILTER). */
+int linux_tcp_drop_incoming(int fd);
+
+/* Ends that. */
+int linux_tcp_take_incoming(int fd);
+
 /* Has close(2) send RST instead of FIN (SO_LINGER with 0 seconds): also the close that the kernel does for a
  * process that was killed. */
 int linux_reset_on_close(int fd);
