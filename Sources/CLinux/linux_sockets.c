@@ -79,7 +79,17 @@ int linux_tcp_limit_unsent(int fd, int bytes) {
 }
 
 int linux_limit_receive_buffer(int fd, int bytes) {
-  return set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes) ? set(fd, SOL_SOCKET, SO_RCVBUF, bytes) : 0;
+  if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes) && set(fd, SOL_SOCKET, SO_RCVBUF, bytes)) return -1;
+  /* The window does not follow the buffer of a socket that is connected. */
+  return set(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, bytes);
+}
+
+int linux_unlimit_receive_buffer(int fd) { return set(fd, SOL_SOCKET, SO_BUF_LOCK, 0); }
+
+int linux_receive_buffer(int fd) {
+  int bytes = 0;
+  socklen_t length = sizeof bytes;
+  return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &length) ? -1 : bytes;
 }
 
 int linux_is_at_urgent(int fd) {

@@ -4,24 +4,28 @@ import CLinux
 ///
 /// Left to itself it grows each buffer to what tcp_rmem and tcp_wmem allow, 4 to 6 MiB, of which a stream has
 /// four beside those of the programs: 60 stalled streams held over 1 GiB, near to where the whole host's TCP
-/// slows down (tcp_mem).
+/// slows down (tcp_mem). So each direction of a stream has a window, which begins small, and grows while bytes move
+/// fast and `BufferBudget` has room (`StreamWindow`).
 enum BufferLimits {
-  /// What a socket takes beyond its peer's window, in bytes: two batches, so that it does not run dry.
-  private static let unsent: Int32 = 262_144
-  /// What one of a path without delay keeps, in bytes, of which the kernel makes twice as much.
-  private static let unread: Int32 = 524_288
+  /// What a direction begins with, in bytes: what the kernel begins with.
+  static let initial: Int32 = 65_536
+  /// The same where the budget is used up: half of this would make TCP wait for its timers, as a segment on a link
+  /// within the runner has up to 64 KiB.
+  static let scarce: Int32 = 32_768
+  /// The most that one has, for a path without delay: two batches unsent, so that it does not run dry.
+  static let most: Int32 = 524_288
 
-  /// For the socket of a program, which is on this runner.
-  static func apply(toLocal descriptor: Int32) {
-    linux_tcp_limit_unsent(descriptor, unsent)
-    linux_limit_receive_buffer(descriptor, unread)
+  /// The socket that a direction is read from keeps up to `window` bytes.
+  static func limitUnread(_ descriptor: Int32, _ window: Int32) {
+    linux_limit_receive_buffer(descriptor, window)
   }
 
-  /// For a tunnel that has made its handshake. One to a far runner needs as much as is under way in a round trip,
-  /// which the kernel finds out.
-  static func apply(toTunnel descriptor: Int32) {
-    linux_tcp_limit_unsent(descriptor, unsent)
-    guard !TunnelCongestion.isFar(descriptor) else { return }
-    linux_limit_receive_buffer(descriptor, unread)
+  /// The socket that a direction is written to takes this much beyond its peer's window.
+  static func limitUnsent(_ descriptor: Int32, _ window: Int32) {
+    linux_tcp_limit_unsent(descriptor, window / 2)
   }
+
+  /// What a direction with `window` keeps in the kernel at most, in bytes: of what is unread the kernel counts twice
+  /// as much.
+  static func cost(_ window: Int32) -> Int { Int(window) * 5 / 2 }
 }

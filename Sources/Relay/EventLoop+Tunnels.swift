@@ -66,7 +66,6 @@ extension EventLoop {
   ) -> TunnelConnection? {
     keepAlive(channel.descriptor)
     TunnelCongestion.settle(channel.descriptor)
-    BufferLimits.apply(toTunnel: channel.descriptor)
     counters.handshakes.add(1)
     // Denied while the handshake went on, after its certificate was looked at.
     guard shared.identities?.isDenied(channel.peer.serial) == false else {

@@ -54,6 +54,9 @@ final class EventLoop: @unchecked Sendable {
   private(set) var stopsAt: UInt64?
   /// When the peers of the tunnels are looked at next.
   var peerWatch: Deadline?
+  /// Streams that have more of the kernel's memory than they began with, and when these are looked at next.
+  var widened: [ObjectIdentifier: Stream] = [:]
+  var windowWatch: Deadline?
   /// The runners with which there are streams, or were a moment ago, and when these are looked at next.
   var reachability: [RunnerIdentifier: PeerReachability] = [:]
   var reachabilityWatch: Deadline?

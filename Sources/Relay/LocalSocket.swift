@@ -33,6 +33,7 @@ final class LocalSocket: EventSource {
   /// a read that returns 0 is no FIN then.
   private(set) var failure: Int32?
   private var isCutOff = false
+  private var (unread, unsent): (Int32, Int32) = (0, 0)
 
   init(_ socket: consuming OwnedDescriptor, in loop: EventLoop) {
     self.loop = loop
@@ -43,7 +44,6 @@ final class LocalSocket: EventSource {
     // Whatever ends this process, the program must not take half of a stream for the whole.
     linux_reset_on_close(descriptor)
     linux_urgent_inline(descriptor)
-    BufferLimits.apply(toLocal: descriptor)
   }
 
   /// Begins to be watched; false where the kernel has no memory for it.
@@ -116,6 +116,18 @@ final class LocalSocket: EventSource {
     failure = errno
     // What was there before it is still to be read, and no other event will tell.
     (isReadable, hasEnd) = (true, true)
+  }
+
+  /// Keeps up to `window` bytes of what the program sends.
+  func limitUnread(_ window: Int32) {
+    if unread != window { BufferLimits.limitUnread(descriptor, window) }
+    unread = window
+  }
+
+  /// Takes up to half of `window` beyond what the program has room for.
+  func limitUnsent(_ window: Int32) {
+    if unsent != window { BufferLimits.limitUnsent(descriptor, window) }
+    unsent = window
   }
 
   /// Whether what the program sends gets here, or is lost as on a wire that is cut.

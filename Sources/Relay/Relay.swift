@@ -13,6 +13,7 @@ struct RelayShared: Sendable {
   let identities: TunnelIdentities?
   let authorize: StreamAuthorizer
   let observe: @Sendable (RelayEvent) -> Void
+  let budget: BufferBudget
   let census = IdleCensus()
 }
 
@@ -21,7 +22,7 @@ struct RelayShared: Sendable {
 /// In this process a connection holds at most about 420 KiB: in user space a sealed batch (144 KiB),
 /// records that are read (144 KiB) and an opened batch (128 KiB); with kernel TLS two pipes of 128 KiB,
 /// in the kernel. It holds nothing of it while no byte waits. What the kernel's socket buffers hold
-/// besides is bounded by tcp_rmem and tcp_wmem.
+/// besides: `BufferLimits`.
 public final class Relay: Sendable {
   let loops: [EventLoop]
   let shared: RelayShared
@@ -38,7 +39,8 @@ public final class Relay: Sendable {
     observe: @escaping @Sendable (RelayEvent) -> Void = { _ in }
   ) throws {
     let shared = RelayShared(
-      configuration: configuration, identities: identities, authorize: authorize, observe: observe)
+      configuration: configuration, identities: identities, authorize: authorize, observe: observe,
+      budget: BufferBudget(total: configuration.bufferBudget))
     let loops = try (0..<max(1, min(configuration.loops, 1024))).map {
       try EventLoop(index: $0, shared: shared)
     }

@@ -54,6 +54,10 @@ final class SocketPair: SocketOwner {
   private init(_ near: LocalSocket, _ far: LocalSocket, in loop: EventLoop) {
     (self.near, self.far, self.loop) = (near, far, loop)
     (near.owner, far.owner) = (self, self)
+    for socket in [near, far] {
+      socket.limitUnread(BufferLimits.most)
+      socket.limitUnsent(BufferLimits.most)
+    }
     loop.pairs[ObjectIdentifier(self)] = self
   }
 

@@ -135,6 +135,7 @@ extension Stream {
     let sent = linux_send(local.descriptor, held.bytes.baseAddress, UInt64(held.bytes.count), 0)
     guard sent >= 0 else { return explainWrite() }
     held.drop(Int(sent))
+    noteMoved(.receiving, Int(sent))
     if !held.isEmpty { local.isWritable = false }
     return held.isEmpty && deliverUrgent()
   }
@@ -159,6 +160,7 @@ extension Stream {
       }
       sent = 0
     }
+    noteMoved(.receiving, Int(sent))
     guard sent < bytes.count else { return }
     held.hold(UnsafeRawBufferPointer(rebasing: bytes[Int(sent)...]))
     local.isWritable = false
@@ -186,6 +188,7 @@ extension Stream {
       let moved = linux_splice(pipe.output, local.descriptor, UInt64(pipe.count))
       guard moved > 0 else { return explainWrite() }
       pipe.count -= Int(moved)
+      noteMoved(.receiving, Int(moved))
     }
     inPipe = nil
     loop.pipes.put(pipe)

@@ -129,6 +129,7 @@ extension Stream {
     }
     loop.counters.bytesSent.add(count)
     if isOpener { openerBytes += count }
+    noteMoved(.sending, count)
     return true
   }
 
@@ -176,6 +177,7 @@ extension Stream {
     (outPipe, isHeaderDue) = (pipe, true)
     loop.counters.bytesSent.add(Int(count))
     if isOpener { openerBytes += Int(count) }
+    noteMoved(.sending, Int(count))
     return true
   }
 

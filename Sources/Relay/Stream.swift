@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import LinuxSystem
+import Model
 import SystemPackage
 import Tunnel
 
@@ -19,6 +20,8 @@ final class Stream: SocketOwner {
   /// Whether both runners know the frame `done`.
   let knowsDone: Bool
   let peer: PeerCertificate
+  /// Whose it is.
+  let deployment: DeploymentName
   private(set) var local: LocalSocket?
   private let reachability: PeerReachability
   private(set) var isOver = false
@@ -70,15 +73,17 @@ final class Stream: SocketOwner {
   var moveIn = StreamMove()
   /// The tunnel that was left last, until the other side has read all of it.
   weak var unread: TunnelConnection?
+  var windows = Windows()
   /// When a RESET overtakes the bytes before it.
   private var overtaking: Deadline?
 
   init(
     token: StreamToken, on tunnel: TunnelConnection, isOpener: Bool, knowsUrgent: Bool,
-    knowsDone: Bool
+    knowsDone: Bool, deployment: DeploymentName
   ) {
     (self.token, self.isOpener, loop) = (token, isOpener, tunnel.loop)
     (self.knowsUrgent, self.knowsDone) = (knowsUrgent, knowsDone)
+    self.deployment = deployment
     (out, incoming, peer) = (tunnel, tunnel, tunnel.channel.peer)
     reachability = tunnel.loop.reachability(of: tunnel.channel.peer.runner)
     loop.streams[ObjectIdentifier(self)] = self
@@ -103,6 +108,7 @@ final class Stream: SocketOwner {
     joinedAt = loop.now
     self.local = local
     local.owner = self
+    beginWindows()
     run()
   }
 
@@ -336,6 +342,7 @@ final class Stream: SocketOwner {
     for pipe in [outPipe.take(), inPipe.take()] { if let pipe { loop.pipes.put(pipe) } }
     loop.streams[ObjectIdentifier(self)] = nil
     reachability.remove(self)
+    endWindows()
     loop.counters.streamsLive.add(-1)
     if !isOpener { loop.accepted[token] = nil }
   }

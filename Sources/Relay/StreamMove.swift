@@ -113,6 +113,7 @@ extension Stream {
       let old = out
       out = next
       moveOut = StreamMove()
+      apply(.sending)
       loop.counters.streamsMoved.add(1)
       if old !== incoming {
         unread = old
@@ -133,6 +134,7 @@ extension Stream {
     let old = incoming
     incoming = next
     moveIn = StreamMove()
+    apply(.receiving)
     loop.counters.streamsMoved.add(1)
     if old !== out { old.leave(nil) }
     return true

@@ -138,7 +138,8 @@ extension TunnelConnection {
     }
     let stream = Stream(
       token: StreamToken(loop: UInt16(loop.index)), on: self, isOpener: false,
-      knowsUrgent: asked.request.knowsUrgent, knowsDone: asked.request.awaitsDone)
+      knowsUrgent: asked.request.knowsUrgent, knowsDone: asked.request.awaitsDone,
+      deployment: asked.request.deployment)
     use = .stream(stream)
     // The answer may fail and close this tunnel, which the stream then finds.
     if answer(StreamAnswer(errno: 0, token: stream.token)) {

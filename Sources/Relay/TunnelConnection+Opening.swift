@@ -73,7 +73,8 @@ extension TunnelConnection {
     case .open(let request, let completion):
       let stream = Stream(
         token: token, on: self, isOpener: true, knowsUrgent: answer.knowsUrgent,
-        knowsDone: answer.saysDone && request.awaitsDone)
+        knowsDone: answer.saysDone && request.awaitsDone,
+        deployment: request.deployment)
       use = .stream(stream)
       loop.counters.streamsOpened.add(1)
       // A tunnel may carry another stream later: what is on it now goes by a number of its own.

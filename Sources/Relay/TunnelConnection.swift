@@ -39,6 +39,11 @@ final class TunnelConnection: EventSource {
   var isSpent = false
   /// Whether the peer may have bytes of the last stream unread still, behind which the next one waits.
   private(set) var isUnread = false
+  /// Whether its runner is so far that the kernel finds out how much there is under way.
+  let isFar: Bool
+  /// Whether it is not to find out more.
+  private(set) var isLimited = false
+  private var (unread, unsent): (Int32, Int32) = (0, 0)
   var reader = FrameReader()
   var deadline: Deadline?
   /// Since when the peer has acknowledged nothing of what awaits that.
@@ -50,6 +55,7 @@ final class TunnelConnection: EventSource {
 
   init(_ channel: TunnelChannel, in loop: EventLoop, pool: PeerPool?) {
     (self.channel, self.loop, self.pool) = (channel, loop, pool)
+    isFar = TunnelCongestion.isFar(channel.descriptor)
     id = loop.makeID()
     use = pool == nil ? .awaiting : .idle
   }
@@ -108,12 +114,40 @@ final class TunnelConnection: EventSource {
     close()
   }
 
+  // MARK: - What the kernel keeps
+
+  /// Keeps up to `window` bytes of what comes, unless its runner is far.
+  func limitUnread(_ window: Int32) {
+    guard !isFar, unread != window else { return }
+    BufferLimits.limitUnread(channel.descriptor, window)
+    unread = window
+  }
+
+  /// Takes up to half of `window` beyond what its peer has room for.
+  func limitUnsent(_ window: Int32) {
+    if unsent != window { BufferLimits.limitUnsent(channel.descriptor, window) }
+    unsent = window
+  }
+
+  /// Where its runner is far, keeps up to `window` bytes of what comes until `unlimit`.
+  func limit(_ window: Int32) {
+    isLimited = true
+    linux_limit_receive_buffer(channel.descriptor, window)
+  }
+
+  /// The kernel finds out again.
+  func unlimit() {
+    if isLimited { _ = linux_unlimit_receive_buffer(channel.descriptor) }
+    isLimited = false
+  }
+
   // MARK: - Between streams
 
   /// Takes it back when its stream has ended in both directions.
   func release(isUnread: Bool) {
     guard case .stream = use else { return }
     self.isUnread = isUnread
+    unlimit()
     let limit = loop.shared.configuration.keyUsage
     guard let pool else {
       use = .awaiting

@@ -58,9 +58,16 @@ int linux_urgent_inline(int fd);
  * that a peer that does not read does not fill the kernel's memory. */
 int linux_tcp_limit_unsent(int fd, int bytes);
 
-/* Has a TCP socket keep up to twice `bytes` of what is not read, instead of as much as the kernel thinks
- * (SO_RCVBUFFORCE, tcp_rmem); without CAP_NET_ADMIN no more than net.core.rmem_max allows. */
+/* Has a TCP socket keep up to `bytes` of what is not read, for which the kernel reckons with twice as much memory,
+ * instead of as much as it thinks (SO_RCVBUFFORCE, TCP_WINDOW_CLAMP, tcp_rmem); without CAP_NET_ADMIN no more than
+ * net.core.rmem_max allows. */
 int linux_limit_receive_buffer(int fd, int bytes);
+
+/* Leaves that to the kernel again, from what it is now on (SO_BUF_LOCK, Linux 5.14). */
+int linux_unlimit_receive_buffer(int fd);
+
+/* The memory that a socket may have now for what is not read, in bytes (SO_RCVBUF); -1 on error. */
+int linux_receive_buffer(int fd);
 
 /* Whether the next byte to be read is an urgent one (SIOCATMARK). */
 int linux_is_at_urgent(int fd);

@@ -84,9 +84,6 @@ TIMERS = "open: what is sent in the 2.5 s in which a cut is noticed is acknowled
 
 # What is to go.
 OPEN = [
-    Known(
-        "StalledSmall", [ACROSS], "open: what lies between takes in more than the buffers of two TCP connections",
-    ),
     Known("CutUserTimeout", [ACROSS], TIMERS),
 ]
 

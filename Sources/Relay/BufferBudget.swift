@@ -1,0 +1,59 @@
+import Glibc
+import LinuxSystem
+import Model
+import Synchronization
+
+/// What the streams of a relay together, and those of one deployment, may have the kernel keep for them.
+///
+/// What is beyond is not refused, but goes without more than the least: `BufferLimits.scarce`.
+final class BufferBudget: Sendable {
+  private let total: Int
+  private let share: Int
+  private let state = Mutex(State())
+
+  private struct State {
+    var taken = 0
+    var byDeployment: [DeploymentName: Int] = [:]
+  }
+
+  /// `total` bytes, of which one deployment has half at most.
+  init(total: Int) { (self.total, share) = (total, total / 2) }
+
+  /// Takes `bytes` for a stream of `deployment`; false where there are not so many left.
+  func take(_ bytes: Int, for deployment: DeploymentName) -> Bool {
+    state.withLock { state in
+      let own = state.byDeployment[deployment, default: 0]
+      guard state.taken + bytes <= total, own + bytes <= share else { return false }
+      state.taken += bytes
+      state.byDeployment[deployment] = own + bytes
+      return true
+    }
+  }
+
+  /// Gives back what was taken.
+  func give(_ bytes: Int, for deployment: DeploymentName) {
+    guard bytes > 0 else { return }
+    state.withLock { state in
+      state.taken -= bytes
+      let own = state.byDeployment[deployment, default: 0] - bytes
+      state.byDeployment[deployment] = own > 0 ? own : nil
+    }
+  }
+
+  /// What is taken now, in bytes.
+  var taken: Int { state.withLock { $0.taken } }
+
+  /// A quarter of what all TCP of this host may have before the kernel begins to save (tcp_mem), in bytes.
+  static let standard: Int = {
+    (pagesOfTCP() ?? 65_536) * Int(sysconf(Int32(_SC_PAGESIZE))) / 4
+  }()
+
+  private static func pagesOfTCP() -> Int? {
+    guard let file = try? OwnedDescriptor(opening: "/proc/sys/net/ipv4/tcp_mem", flags: O_RDONLY)
+    else { return nil }
+    var bytes = [UInt8](repeating: 0, count: 128)
+    let count = read(file.rawValue, &bytes, bytes.count)
+    guard count > 0 else { return nil }
+    return Int(String(decoding: bytes.prefix { $0 >= 0x30 && $0 <= 0x39 }, as: UTF8.self))
+  }
+}
