@@ -148,6 +148,9 @@ def measure(programs, options, log):
             rows += turns("across-delay", f"connect, 1 byte, close, {DELAY * 1000:.0f} ms", "ms",
                           contenders, options,
                           lambda pair: 1000 / pair.measure(f"connect {options.seconds}")["value"])
+            rows += turns("across-delay", f"connect() alone, {DELAY * 1000:.0f} ms", "ms",
+                          contenders, options,
+                          lambda pair: pair.measure(f"connect-time {options.seconds}")["value"] / 1000)
     return rows
 
 

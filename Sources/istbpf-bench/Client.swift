@@ -22,6 +22,7 @@ struct Client {
     case .bulk(let seconds, let bytes, let streams): try bulk(seconds, bytes, streams)
     case .roundTrip(let seconds, let bytes): try roundTrip(seconds, bytes)
     case .connect(let seconds): try connections(seconds)
+    case .connectTime(let seconds): try connectTimes(seconds)
     }
   }
 
@@ -36,11 +37,15 @@ struct Client {
 
   private func connected(for service: Service) throws(CallFailed) -> StreamSocket {
     let socket = try connected()
+    try ask(for: service, on: socket)
+    return socket
+  }
+
+  private func ask(for service: Service, on socket: borrowing StreamSocket) throws(CallFailed) {
     var byte = service.rawValue
     guard send(socket.descriptor, &byte, 1, Int32(MSG_NOSIGNAL)) == 1 else {
       throw CallFailed(call: "send")
     }
-    return socket
   }
 
   private static func buffer(_ count: Int) -> UnsafeMutableRawBufferPointer {
@@ -122,12 +127,36 @@ struct Client {
       latencies.append(UInt32(clamping: after - before))
       before = after
     } while before < end
-    let elapsed = before - start
+    return median("round-trip", &latencies, before - start)
+  }
+
+  private func median(
+    _ name: String, _ latencies: inout [UInt32], _ elapsed: UInt64
+  ) -> Measurement {
     latencies.sort()
     let percentiles = [50, 90, 99].map { ($0, latencies[latencies.count * $0 / 100]) }
     return Measurement(
-      name: "round-trip", value: Double(percentiles[0].1) / 1000, unit: "us",
+      name: name, value: Double(percentiles[0].1) / 1000, unit: "us",
       count: latencies.count, nanoseconds: elapsed, percentiles: percentiles)
+  }
+
+  /// The median time of connect() alone, of connections as `connections` makes them.
+  private func connectTimes(_ seconds: Double) throws(CallFailed) -> Measurement {
+    let buffer = Self.buffer(1)
+    defer { buffer.deallocate() }
+    var latencies: [UInt32] = []
+    let start = nanoseconds()
+    let end = start + UInt64(seconds * 1e9)
+    repeat {
+      let before = nanoseconds()
+      let socket = try connected()
+      latencies.append(UInt32(clamping: nanoseconds() - before))
+      try ask(for: .greet, on: socket)
+      guard try socket.receiveAll(buffer), try socket.receive(buffer) == 0 else {
+        throw CallFailed(call: "await one byte and the end")
+      }
+    } while nanoseconds() < end
+    return median("connect-time", &latencies, nanoseconds() - start)
   }
 
   /// Connections a second: connect, ask for a byte, await it and the end, close.

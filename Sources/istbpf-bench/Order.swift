@@ -6,6 +6,8 @@ enum Order {
   case roundTrip(seconds: Double, bytes: Int)
   /// Connections, one after the other.
   case connect(seconds: Double)
+  /// The same, but only how long connect() takes.
+  case connectTime(seconds: Double)
 
   /// Parses a line; nil where it is none.
   init?(_ line: String) {
@@ -18,6 +20,7 @@ enum Order {
       self = .bulk(seconds: seconds, bytes: numbers[0], streams: numbers[1])
     case ("round-trip", 1): self = .roundTrip(seconds: seconds, bytes: numbers[0])
     case ("connect", 0): self = .connect(seconds: seconds)
+    case ("connect-time", 0): self = .connectTime(seconds: seconds)
     default: return nil
     }
   }
