@@ -67,6 +67,26 @@ struct BrokenConnectionTests {
     }
   }
 
+  @Test("An end and then a reset arrive as both: EOF, then EPIPE", arguments: pairs)
+  func endThenReset(pair: (a: Bool, b: Bool)) throws {
+    try connect(pair) { _, program, service in
+      try program.send([1])
+      service?.finish()
+      // With a byte unread, so that it resets.
+      service = nil
+      let rest = rest(program)
+      #expect(rest.count == 0)
+      #expect(rest.errno == nil)
+      var errno: Errno?
+      let isTold = eventually {
+        do { try program.send([2]) } catch { errno = (error as? SystemError)?.errno }
+        return errno != nil
+      }
+      #expect(isTold)
+      #expect(errno == .brokenPipe)
+    }
+  }
+
   @Test("One that its service resets as it accepts was accepted")
   func resetAtOnce() throws {
     let laboratory = try RelayLaboratory()
@@ -82,28 +102,31 @@ struct BrokenConnectionTests {
       })
   }
 
-  @Test("A program that does not read learns of an RST although bytes for it wait before it")
-  func behindWaiting() throws {
+  @Test(
+    "A program that does not read learns of an RST although bytes for it wait before it",
+    arguments: [true, false])
+  func behindWaiting(isServiceStalled: Bool) throws {
     let laboratory = try RelayLaboratory()
     defer { laboratory.stop() }
     let (listener, port) = try TestSocket.listener()
-    let program = try laboratory.connect(port)
-    var service: TestSocket? = try listener.accept()
+    var ends: [TestSocket] = [try laboratory.connect(port), try listener.accept()]
+    if isServiceStalled { ends.swapAt(0, 1) }
+    let stalled = ends.removeFirst()
     // Until nothing moves any more.
-    _ = fcntl(try #require(service).descriptor, F_SETFL, O_NONBLOCK)
+    _ = fcntl(ends[0].descriptor, F_SETFL, O_NONBLOCK)
     let block = [UInt8](repeating: 9, count: 1 << 20)
     var stalls = 0
-    while stalls < 20, let descriptor = service?.descriptor {
-      if send(descriptor, block, block.count, Int32(MSG_NOSIGNAL)) > 0 {
+    while stalls < 20 {
+      if send(ends[0].descriptor, block, block.count, Int32(MSG_NOSIGNAL)) > 0 {
         stalls = 0
       } else {
         stalls += 1
         usleep(20_000)
       }
     }
-    service?.resetOnClose()
-    service = nil
-    var poll = pollfd(fd: program.descriptor, events: 0, revents: 0)
+    ends[0].resetOnClose()
+    ends = []
+    var poll = pollfd(fd: stalled.descriptor, events: 0, revents: 0)
     #expect(Glibc.poll(&poll, 1, 20_000) == 1)
     #expect(poll.revents & Int16(POLLERR) != 0)
   }
