@@ -5,9 +5,9 @@
 //      │                                                        │ composes
 //      └── inspect, doctor, uninstall ──> Dataplane, Fabric, Tunnel <──┘
 //
-// Model does no I/O. Dataplane is the only user of libbpf, Fabric the only user of netlink, and
-// they know nothing of each other, of the registry or of gRPC. Tunnel is the only user of OpenSSL;
-// Relay moves bytes between tunnels and sockets that others made, and knows no fabric.
+// Model does no I/O. Dataplane is the only user of libbpf, Fabric the only user of netlink, NameResolution
+// the only user of c-ares, and they know nothing of each other, of the registry or of gRPC. Tunnel is the
+// only user of OpenSSL; Relay moves bytes between tunnels and sockets that others made, and knows no fabric.
 
 import PackageDescription
 
@@ -45,6 +45,7 @@ let package = Package(
       name: "CBoringSSL", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
     .target(name: "CDataplaneABI"),
     .target(name: "CLinux"),
+    .systemLibrary(name: "CCares", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
     .systemLibrary(name: "CLibbpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
     .systemLibrary(name: "CLibidn2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
     .systemLibrary(
@@ -72,6 +73,11 @@ let package = Package(
       name: "Fabric", dependencies: ["CLibnlRoute", "LinuxSystem", "Model"], swiftSettings: strict),
     .executableTarget(name: "EmbedObject", path: "Plugins/EmbedObject", swiftSettings: strict),
     .plugin(name: "CompileBPF", capability: .buildTool(), dependencies: ["EmbedObject"]),
+
+    // Which addresses the names have that services may connect to.
+    .target(
+      name: "NameResolution", dependencies: ["CCares", "CLinux", "LinuxSystem", "Model"],
+      swiftSettings: strict),
 
     // Between runners: the encrypted connections, and the loop that moves bytes through them.
     .target(
@@ -140,8 +146,8 @@ let package = Package(
     .target(
       name: "Runner",
       dependencies: [
-        "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem", "Model", "Registry",
-        "RegistryEtcd", "RegistrySQLite", "Relay", "Tunnel",
+        "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem", "Model", "NameResolution",
+        "Registry", "RegistryEtcd", "RegistrySQLite", "Relay", "Tunnel",
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -197,6 +203,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "FrontDoorTests", dependencies: ["FrontDoor", "Model", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "NameResolutionTests", dependencies: ["Model", "NameResolution", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "FabricTests", dependencies: ["Fabric", "TestSupport"], swiftSettings: strict),

@@ -46,6 +46,7 @@ struct Deploy: AsyncParsableCommand {
       let response = try await ControlClient.connect(
         to: options.chosen().controlSocketPath
       ) { try await $0.deploy(request) }
+      for warning in response.warnings { printError("istbpf: warning: \(warning)") }
       try show(response)
     }
   }

@@ -35,6 +35,7 @@ struct EventLines {
       let reason = Reason(identifier: denied.reason)
       detail = [
         event.protocol, reason.map { "\(denied.reason): \($0.explanation)" } ?? denied.reason,
+        denied.advice,
       ]
     case .opened: (kind, detail) = ("opened", [event.protocol])
     case .closed(let closed):

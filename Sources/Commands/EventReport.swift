@@ -32,6 +32,7 @@ struct EventReport: Encodable {
   var command: String?
   var reason: String?
   var explanation: String?
+  var advice: String?
   var sent: UInt64?
   var received: UInt64?
   var durationNanoseconds: UInt64?
@@ -63,6 +64,7 @@ struct EventReport: Encodable {
       self.init(event: "denied")
       reason = denied.reason
       explanation = Reason(identifier: denied.reason)?.explanation
+      advice = denied.advice.isEmpty ? nil : denied.advice
     case .closed(let closed):
       self.init(event: "closed")
       (sent, received) = (closed.sent, closed.received)

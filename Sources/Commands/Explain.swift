@@ -11,8 +11,8 @@ struct Explain: AsyncParsableCommand {
     discussion: """
       Asks the data path's own program, over its maps as they are, and looks into the instances for \
       who listens. Nothing is connected. TARGET is a service (db), its host name (db.warp), a service \
-      of any deployment (shop/db), an address, or a name outside (example.org:443), which is resolved on \
-      this machine. The exit status is 0 whether or not it could connect.
+      of any deployment (shop/db), an address, or a name outside (example.org:443): with the addresses that \
+      istbpfd has of it where a rule names it, and else as this machine resolves it. The exit status is 0 whether or not it could connect.
       """)
 
   @Argument(help: "Who connects: DEPLOYMENT/SERVICE.")
@@ -46,6 +46,7 @@ struct Explain: AsyncParsableCommand {
                 $0.target = target
               }))
         }
+        if let name, answers.isEmpty { answers = [name.unresolved] }
         return (name, answers)
       }
       if output.json, let first = answers.first {
@@ -65,11 +66,10 @@ struct Explain: AsyncParsableCommand {
 
   private static func rows(_ answer: Istbpf_Control_V1_ExplainResponse) -> [[String]] {
     let address = answer.address.contains(":") ? "[\(answer.address)]" : answer.address
+    let place = address.isEmpty ? answer.target : "\(address):\(answer.port)"
+    let isNamed = !address.isEmpty && !answer.target.isEmpty
     var rows = [
-      [
-        "connect",
-        "\(address):\(answer.port)\(answer.target.isEmpty ? "" : " (\(answer.target))")",
-      ],
+      ["connect", "\(place)\(isNamed ? " (\(answer.target))" : "")"],
       ["outcome", answer.outcome],
       [
         "decided by",

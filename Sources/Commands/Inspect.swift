@@ -7,7 +7,8 @@ struct Inspect: ParsableCommand {
     commandName: "inspect",
     abstract: "Show the pinned BPF maps, decoded.",
     discussion: """
-      Reads the kernel's maps themselves, so it works while istbpfd is down. Maps: \
+      Reads the kernel's maps themselves, so it works while istbpfd is down; which names the addresses of \
+      `egress` have is what istbpfd last wrote down. Maps: \
       \(PinnedState.mapNames.joined(separator: ", ")). What each is for: bpf/maps.h.
       """)
 
@@ -20,7 +21,11 @@ struct Inspect: ParsableCommand {
   func run() throws {
     try failing {
       let state = try PinnedState(directory: options.chosen().pinDirectory)
-      let dumps = try (map.map { [$0] } ?? PinnedState.mapNames).map { try state.dump($0) }
+      let names = SavedNames(directory: try options.chosen().namesDirectory)
+      let dumps = try (map.map { [$0] } ?? PinnedState.mapNames).map {
+        let dump = try state.dump($0)
+        return names.added(to: ShownMap(map: dump.map, columns: dump.columns, rows: dump.rows))
+      }
       if output.json {
         let maps = dumps.map { dump in
           (dump.map, dump.rows.map { Dictionary(uniqueKeysWithValues: zip(dump.columns, $0)) })

@@ -8,6 +8,8 @@ struct ServiceReport: Encodable {
   let port: UInt32
   let `private`: Bool
   let egress: [String]
+  /// The names that `egress` has.
+  let names: [OutsideNameReport]
   let denials: [String: UInt64]
   let url: String?
   /// Seconds; nil where it has no URL.
@@ -20,6 +22,7 @@ struct ServiceReport: Encodable {
     port = message.port
     `private` = message.private
     egress = message.egress
+    names = message.names.map(OutsideNameReport.init)
     url = message.url.isEmpty ? nil : message.url
     timeout = message.timeoutSeconds == 0 ? nil : message.timeoutSeconds
     denials = Dictionary(

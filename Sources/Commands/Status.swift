@@ -55,6 +55,11 @@ struct Status: AsyncParsableCommand {
         ]
       }
       print(services.text)
+      var names = Table(["name outside", "of", "addresses", "state"])
+      names.rows = deployment.services.flatMap { service in
+        service.names.map { [$0.name, service.name, $0.addressText, $0.stateText] }
+      }
+      if !names.rows.isEmpty { print(names.text) }
       guard !deployment.instances.isEmpty else { continue }
       var instances = Table(["instance", "address", "container", "engine", "pids", "guarded"])
       instances.rows = deployment.instances.map { instance in

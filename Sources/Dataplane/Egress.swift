@@ -4,51 +4,51 @@ import Model
 
 /// The ways out of the deployment that the programs allow services.
 extension Dataplane {
-  /// The rules in effect for each service of a deployment (by id) that has any.
+  /// Where the programs let each service of a deployment (by id) connect that may connect anywhere.
   public func egress(
     ofDeployment deployment: UInt16
-  ) throws(DataplaneError) -> [ServiceNumber: Set<EgressRule>] {
-    var rules: [ServiceNumber: Set<EgressRule>] = [:]
+  ) throws(DataplaneError) -> [ServiceNumber: Set<AllowedNetwork>] {
+    var allowed: [ServiceNumber: Set<AllowedNetwork>] = [:]
     for key in try maps.egress.keys() where key.owner.deployment == UInt32(deployment) {
-      rules[ServiceNumber(key.owner.service), default: []].insert(EgressRule(key))
+      allowed[ServiceNumber(key.owner.service), default: []].insert(AllowedNetwork(key))
     }
-    return rules
+    return allowed
   }
 
-  /// Lets a service connect where `rules` say, from now on; rules that it has keep their counts.
+  /// Lets a service connect to `networks`, from now on; those that it may connect to keep their counts.
   public func allow(
-    _ rules: some Sequence<EgressRule>, service: ServiceNumber, deployment: UInt16
+    _ networks: some Sequence<AllowedNetwork>, service: ServiceNumber, deployment: UInt16
   ) throws(DataplaneError) {
-    for rule in rules {
-      let key = ist_egress_key(rule, service: service, deployment: deployment)
+    for network in networks {
+      let key = ist_egress_key(network, service: service, deployment: deployment)
       if try maps.egress.value(at: key) == nil { try maps.egress.set(0, at: key) }
     }
   }
 
-  /// Lets a service no longer connect where `rules` say. Connections that they let out are stopped at
-  /// once, and end when they are cut.
+  /// Lets a service no longer connect to `networks`. Connections that they let out are stopped at once,
+  /// and end when they are cut.
   public func revoke(
-    _ rules: some Sequence<EgressRule>, service: ServiceNumber, deployment: UInt16
+    _ networks: some Sequence<AllowedNetwork>, service: ServiceNumber, deployment: UInt16
   ) throws(DataplaneError) {
-    for rule in rules {
-      try maps.egress.remove(ist_egress_key(rule, service: service, deployment: deployment))
+    for network in networks {
+      try maps.egress.remove(ist_egress_key(network, service: service, deployment: deployment))
     }
   }
 
-  /// The same for all rules of a deployment (by id) that is no more.
+  /// The same for all that a deployment (by id) has, which is no more.
   public func withdrawEgress(ofDeployment deployment: UInt16) throws(DataplaneError) {
-    for (service, rules) in try egress(ofDeployment: deployment) {
-      try revoke(rules, service: service, deployment: deployment)
+    for (service, networks) in try egress(ofDeployment: deployment) {
+      try revoke(networks, service: service, deployment: deployment)
     }
   }
 }
 
 extension ist_egress_key {
-  init(_ rule: EgressRule, service: ServiceNumber, deployment: UInt16) {
+  init(_ allowed: AllowedNetwork, service: ServiceNumber, deployment: UInt16) {
     self.init(
-      prefix_length: UInt32(IST_EGRESS_FIXED_BITS) + UInt32(rule.prefixLength),
+      prefix_length: UInt32(IST_EGRESS_FIXED_BITS) + UInt32(allowed.network.prefixLength),
       deployment: UInt32(deployment).bigEndian, service: service.bigEndian,
-      port: (rule.port?.rawValue ?? 0).bigEndian, address: rule.network.networkOrder)
+      port: (allowed.port?.rawValue ?? 0).bigEndian, address: allowed.network.first.networkOrder)
   }
 
   /// Whose rule it is, in host byte order.
@@ -57,13 +57,12 @@ extension ist_egress_key {
   }
 }
 
-extension EgressRule {
-  /// The rule of a key.
+extension AllowedNetwork {
+  /// What a key allows.
   init(_ key: ist_egress_key) {
+    let bits = key.prefix_length - UInt32(IST_EGRESS_FIXED_BITS)
     self.init(
-      network: IPv4Address(networkOrder: key.address),
-      prefixLength: UInt8(
-        truncatingIfNeeded: key.prefix_length - UInt32(IST_EGRESS_FIXED_BITS)),
+      IPv4Network(IPv4Address(networkOrder: key.address), UInt8(truncatingIfNeeded: bits)),
       port: try? PortNumber(Int(UInt16(bigEndian: key.port))))
   }
 }

@@ -75,9 +75,11 @@ extension PinnedState {
   /// The rules, and how many connections each has let out.
   private func dumpEgress(_ names: Names) throws(DataplaneError) -> MapDump {
     let rows = try maps.egress.entries().map { key, connections in
-      let rule = EgressRule(key)
+      let rule = AllowedNetwork(key)
       return (
-        (key.owner.deployment, key.owner.service, rule.network, rule.prefixLength),
+        (
+          key.owner.deployment, key.owner.service, rule.network.first, rule.network.prefixLength
+        ),
         [
           names.deployment(key.owner.deployment),
           names.service(key.owner.deployment, number: key.owner.service), rule.description,

@@ -31,6 +31,8 @@ public enum ConfigurationKeys {
     "tunnel.authorities": .text, "tunnel.denied": .text, "tunnel.kernelTLS": .flag,
     "frontDoor.domain": .text, "frontDoor.certificates": .text, "frontDoor.https": .text,
     "frontDoor.http": .text, "oci.runtime": .text, "oci.variables": .flag,
+    "egress.resolvConf": .text, "egress.keepFormerSeconds": .number,
+    "egress.keepOnFailureSeconds": .number,
   ]
 
   /// Variables that are not the form of a key.

@@ -52,6 +52,9 @@ public struct Installation: Hashable, Sendable {
   /// The instances' hosts files.
   public var hostsDirectory: String { "\(runtimeDirectory)/hosts" }
 
+  /// What is known of the names outside that services may connect to.
+  public var namesDirectory: String { "\(runtimeDirectory)/names" }
+
   /// The hosts files of containers. No deployment has such a name.
   public var containerHostsDirectory: String { "\(hostsDirectory)/.containers" }
 

@@ -13,7 +13,7 @@ extension ControlService {
         runner.feed.subscribe(try await runner.filter(of: request)),
         try EventNaming(
           pinnedIn: runner.configuration.installation.pinDirectory,
-          plan: runner.configuration.plan)
+          plan: runner.configuration.plan, outside: runner.outside)
       )
     }
     defer { subscription.end() }

@@ -22,9 +22,11 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
       let outcome = try await runner.deploy(
         declarations, in: try DeploymentName(request.deployment), replace: request.replace)
       let plan = runner.configuration.plan
+      let warnings = await runner.awaitNames(of: outcome.services)
       return .with {
         $0.services = outcome.services.map { Istbpf_Control_V1_ServiceStatus($0, plan: plan) }
         $0.removed = outcome.removed.map(\.name.rawValue)
+        $0.warnings = warnings
       }
     }
   }
@@ -65,6 +67,30 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
       let environment = try await runner.environment(
         of: try ServiceName(request.service), in: try DeploymentName(request.deployment))
       return .with { $0.variables = environment.messages }
+    }
+  }
+
+  func watchEnvironment(
+    request: Istbpf_Control_V1_GetEnvironmentRequest,
+    response: RPCWriter<Istbpf_Control_V1_GetEnvironmentResponse>, context: ServerContext
+  ) async throws {
+    let (name, deployment) = try await answering {
+      (try ServiceName(request.service), try DeploymentName(request.deployment))
+    }
+    let changes = await runner.declarations()
+    try await withRPCCancellationHandler {
+      var last: InstanceEnvironment?
+      for await _ in changes.stream {
+        let environment = try await answering {
+          try await runner.environment(of: name, in: deployment)
+        }
+        guard environment != last else { continue }
+        last = environment
+        try await response.write(.with { $0.variables = environment.messages })
+      }
+    } onCancelRPC: {
+      // The caller has gone, or the daemon is to stop.
+      changes.continuation.finish()
     }
   }
 

@@ -80,6 +80,7 @@ public enum Daemon {
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     try await group.run()
     events.stop()
+    runner.outside.follower.stop()
     connects.stop()
     member?.stop()
     ownRelay?.shutdown(grace: .zero)
@@ -134,6 +135,7 @@ public enum Daemon {
     for (path, mode) in [
       (installation.stateDirectory, 0o700), (installation.runtimeDirectory, 0o755),
       (installation.hostsDirectory, 0o755), (installation.containersDirectory, 0o700),
+      (installation.namesDirectory, 0o700),
     ] {
       try FileManager.default.createDirectory(
         atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: mode])

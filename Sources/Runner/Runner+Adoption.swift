@@ -51,6 +51,7 @@ extension Runner {
     }
     for found in ended { await end(found) }
     try await removeOrphans(of: deployments)
+    beginFollowingNames()
     logger.info("adopted \(running.count) instances of \(deployments.count) deployments")
   }
 

@@ -70,6 +70,7 @@ extension Runner {
 
   private func finish(_ steps: Steps, of deployment: Deployment) throws {
     applications += 1
+    for watcher in watchers.values { watcher.yield() }
     guard let first = steps.errors.first else {
       unapplied.remove(deployment)
       if unapplied.isEmpty { retryDelay = nil }

@@ -25,6 +25,7 @@ extension Runner {
     for await known in await registry.views() {
       view = known
       remote?.directory.update(known)
+      outside.objections.update(known.runners)
       return report(known.condition, before: nil)
     }
   }
@@ -33,6 +34,11 @@ extension Runner {
     let old = view
     view = new
     remote?.directory.update(new)
+    if new.runners != old?.runners {
+      outside.objections.update(new.runners)
+      // What a name has may be another runner's now, or no more.
+      publishNames(egress.names)
+    }
     report(new.condition, before: old?.condition)
     let changes = new.changes(since: old)
     guard !changes.isEmpty || !unapplied.isEmpty else { return }
@@ -81,15 +87,5 @@ extension Runner {
         $0.deployment == service.deployment && $0.serviceNumber == service.number
           && $0.runner != configuration.runnerName
       }.map(\.number))
-  }
-
-  private struct ServicePlace: Hashable {
-    let deployment: DeploymentName
-    let number: ServiceNumber
-
-    init(_ service: Service) { (deployment, number) = (service.deployment, service.number) }
-    init(_ instance: Instance) {
-      (deployment, number) = (instance.deployment, instance.serviceNumber)
-    }
   }
 }

@@ -25,9 +25,11 @@ extension Runner {
   ) async throws -> Prepared {
     let environment = try await environment(of: name, in: deployment)
     let services = try await registry.services(of: deployment)
+    let service = try await registry.service(name, of: deployment)
     let number = String(UInt64.random(in: 0...UInt64.max), radix: 16)
     let path = "\(installation.containerHostsDirectory)/\(number)"
-    try writeHostsFile(HostsFile.text(base: hosts, services: services, plan: plan), to: path)
+    try hostsFiles.make(
+      path, base: hosts, hostsEntries(of: ServicePlace(service), among: services))
     Task {
       try await Task.sleep(for: Self.patience)
       try removeHostsFiles { $0 == path }
@@ -134,6 +136,7 @@ extension Runner {
     for path in try DirectoryListing.names(in: directory).map({ "\(directory)/\($0)" })
     where isMeant(path) && !used.contains(path) {
       try removeIfThere(path)
+      hostsFiles.forget(path)
     }
   }
 

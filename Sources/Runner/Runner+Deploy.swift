@@ -1,3 +1,4 @@
+import Foundation
 import Model
 import Registry
 
@@ -27,6 +28,19 @@ extension Runner {
       """)
     return outcome
   }
+
+  /// Says at once, and whenever something was declared, that what is declared may have changed; what ends
+  /// the stream is the caller's.
+  func declarations() -> (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation) {
+    let id = UUID()
+    let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    continuation.onTermination = { [weak self] _ in Task { await self?.endWatching(id) } }
+    watchers[id] = continuation
+    continuation.yield()
+    return (stream, continuation)
+  }
+
+  private func endWatching(_ id: UUID) { watchers[id] = nil }
 
   /// The variables that an instance of a service gets.
   func environment(

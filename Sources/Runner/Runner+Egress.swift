@@ -9,30 +9,47 @@ extension Runner {
   /// no longer declare is revoked, and the connections that it had allowed are cut. Throws the first
   /// error, once everything was tried: a rule that cannot be added keeps no other from being revoked.
   func publishEgress(of services: [Service], in deployment: Deployment) throws {
+    egress.declare(services, in: deployment)
+    followNames()
     let current = try dataplane.egress(ofDeployment: deployment.id)
     var steps = Steps()
     for service in services {
-      let (old, new) = (current[service.number] ?? [], Set(service.egress))
-      steps.attempt {
-        try dataplane.allow(
-          new.subtracting(old), service: service.number, deployment: deployment.id)
-      }
-      steps.attempt {
-        try revoke(old.subtracting(new), of: service.number, in: deployment, keeping: new)
-      }
+      publishEgress(of: service, in: deployment, current[service.number] ?? [], &steps)
     }
     let declared = Set(services.map(\.number))
-    for (service, rules) in current where !declared.contains(service) {
-      steps.attempt { try revoke(rules, of: service, in: deployment, keeping: []) }
+    for (service, networks) in current where !declared.contains(service) {
+      outside.note(nil, of: service, in: deployment.id)
+      steps.attempt { try revoke(networks, of: service, in: deployment, keeping: []) }
     }
     if let first = steps.errors.first { throw first }
+  }
+
+  /// The same of one service, which may connect to `old` now.
+  func publishEgress(
+    of service: Service, in deployment: Deployment, _ old: Set<AllowedNetwork>, _ steps: inout Steps
+  ) {
+    let place = ServicePlace(service)
+    let (allowed, named) = allowed(service, besides: old)
+    let before = steps.errors.count
+    steps.attempt {
+      try dataplane.allow(
+        allowed.subtracting(old), service: service.number, deployment: deployment.id)
+    }
+    steps.attempt {
+      try revoke(old.subtracting(allowed), of: service.number, in: deployment, keeping: allowed)
+    }
+    egress.opened[place] = steps.errors.count == before ? allowed : nil
+    egress.named[place] = named.isEmpty ? nil : named
+    var names: [IPv4Address: HostName] = [:]
+    for (network, found) in named { names[network.network.first] = found.min() }
+    outside.note(names.isEmpty ? nil : names, of: service.number, in: deployment.id)
   }
 
   /// First cut, so that the RST finds its way out; then revoked; then cut what came in between, of
   /// which the other end is not told.
   private func revoke(
-    _ revoked: Set<EgressRule>, of service: ServiceNumber, in deployment: Deployment,
-    keeping kept: Set<EgressRule>
+    _ revoked: Set<AllowedNetwork>, of service: ServiceNumber, in deployment: Deployment,
+    keeping kept: Set<AllowedNetwork>
   ) throws {
     guard !revoked.isEmpty else { return }
     let instances = running.values.filter {
@@ -43,9 +60,9 @@ extension Runner {
     for instance in instances { cutEgress(of: instance, keeping: kept) }
   }
 
-  /// Cuts the connections that no rule of `kept` allows, of the instance's own sockets: others may
+  /// Cuts the connections that nothing of `kept` allows, of the instance's own sockets: others may
   /// share its network namespace.
-  private func cutEgress(of instance: RunningInstance, keeping kept: Set<EgressRule>) {
+  private func cutEgress(of instance: RunningInstance, keeping kept: Set<AllowedNetwork>) {
     let cgroups = cgroupIDs(of: instance)
     cut("egress", of: instance) { [plan] connection in
       !plan.contains(connection.peer) && !connection.peer.isLoopback && connection.isOf(cgroups)

@@ -141,11 +141,10 @@ extension Runner {
       judge(own.map { candidate($0, port, destination) }, from: own.first, in: &response)
       if response.reason.isEmpty { response.decidedBy = "listen" }
     } else {
-      let rule = caller.egress.first { $0.admits(address, port) }
       response.outcome = "unknown"
-      response.entries = rule.map { ["egress \(caller.id) \($0)"] } ?? []
+      response.entries = try egressEntries(caller, deployment, address, port)
       response.why = """
-        egress allows it\(rule.map { ", by the rule \($0)" } ?? ""): the connection leaves through \
+        egress allows it\(whyAllowed(caller, address, port)): the connection leaves through \
         the container's other interfaces, and what answers there is not IST's to know
         """
     }
@@ -356,13 +355,5 @@ extension Runner {
 extension Instance {
   fileprivate func isOf(_ other: Service) -> Bool {
     deployment == other.deployment && serviceNumber == other.number
-  }
-}
-
-extension EgressRule {
-  /// Whether the rule is about this address and port.
-  fileprivate func admits(_ address: IPv4Address, _ port: PortNumber) -> Bool {
-    let mask: UInt32 = ~0 << UInt32(32 - prefixLength)
-    return address.rawValue & mask == network.rawValue && (self.port ?? port) == port
   }
 }

@@ -1,6 +1,7 @@
 import Dataplane
 import LinuxSystem
 import Model
+import NameResolution
 
 /// What `explain` says of addresses outside the deployment.
 extension Runner {
@@ -21,7 +22,62 @@ extension Runner {
     if case .own(_, let instance) = place {
       return denied + ". It has nobody to let in there: \(instance) is its own address"
     }
-    return denied + ". To allow it, add \"\(address):\(port)\" to its deployment.egress, and deploy"
+    return denied + advice(caller, address, port)
+  }
+
+  /// What a service's names have to do with an address that is denied, and what to write.
+  private func advice(_ caller: Service, _ address: IPv4Address, _ port: PortNumber) -> String {
+    var target = "\(address)"
+    var names = ""
+    for name in Set(caller.egress.compactMap(\.name)).sorted() {
+      guard let record = outside.follower.record(of: name) else { continue }
+      if let reason = record.refused[address] {
+        return ". \(name) has this address, which is not opened for a name: \(reason)"
+      }
+      if outside.open(name).contains(address) {
+        (target, names) = (name.rawValue, ", though \(name) has this address")
+      }
+    }
+    if port.rawValue == 53 {
+      names +=
+        ". Programs need no DNS: a name that a rule has, \"NAME:443\", is in their /etc/hosts"
+    }
+    return names + ". To allow it, add \"\(target):\(port)\" to its deployment.egress, and deploy"
+  }
+
+  /// By which rules egress allows a connect, as the end of a sentence's part; empty where none is declared.
+  func whyAllowed(_ caller: Service, _ address: IPv4Address, _ port: PortNumber) -> String {
+    let now = bootTimeNow()
+    var reasons: [String] = []
+    for rule in caller.egress where rule.port == nil || rule.port == port {
+      switch rule.destination {
+      case .network(let network):
+        if network.contains(address) { reasons.append("by the rule \(rule)") }
+      case .name(let name):
+        guard let record = outside.follower.record(of: name), outside.open(name).contains(address)
+        else { continue }
+        func seconds(_ time: BootTime) -> String { "\(Int(abs(time - now).rounded())) s" }
+        if let end = record.former[address] {
+          reasons.append(
+            "by the rule \(rule), whose name had this address, which is kept for \(seconds(end)) more"
+          )
+        } else {
+          let age = record.answered.map { ", answered \(seconds($0)) ago" } ?? ""
+          let left = record.validUntil > now ? ", holds for \(seconds(record.validUntil))" : ""
+          reasons.append("by the rule \(rule), whose name has this address\(age)\(left)")
+        }
+      }
+    }
+    return reasons.isEmpty ? "" : ", \(reasons.joined(separator: ", and "))"
+  }
+
+  /// What the kernel's map has that allows a connect.
+  func egressEntries(
+    _ caller: Service, _ deployment: Deployment, _ address: IPv4Address, _ port: PortNumber
+  ) throws -> [String] {
+    try (dataplane.egress(ofDeployment: deployment.id)[caller.number] ?? [])
+      .filter { $0.allows(address, port: port.rawValue) }.map { "egress \(caller.id) \($0)" }
+      .sorted()
   }
 
   /// Whose an address outside the deployment is, as far as this machine tells.

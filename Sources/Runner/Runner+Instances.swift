@@ -28,7 +28,7 @@ extension Runner {
     unproven.insert(instance.id)
     do {
       try guardCgroup(of: new)
-      try writeHostsFile(of: new, services: services)
+      try makeHostsFile(of: new, services: services)
       try watch.add(new.cgroup, awaitingFirstProcess: true)
       try await guarded(new)
       guard running[instance.id]?.instance == instance else {
@@ -171,6 +171,7 @@ extension Runner {
       if fabric.exists { try fabric.detach(ifindex: ended.link.ifindex) }
     }
     attempt("remove the hosts file of", id) { try removeIfThere(ended.hostsPath) }
+    hostsFiles.forget(ended.hostsPath)
     attempt("remove the record of", id) { try containerRecords.remove(of: ended.link.ifindex) }
     do {
       try await registry.releaseInstance(ended.instance)
@@ -184,26 +185,36 @@ extension Runner {
     do { try body() } catch { logger.error("cannot \(operation) \(object): \(error)") }
   }
 
-  /// Writes in place, since the file is bound over /etc/hosts and a new file would not be seen there.
-  func writeHostsFile(of instance: RunningInstance, services: [Service]) throws {
-    // A container's begins with what its engine wrote, which is in the file.
-    let source = instance.record == nil ? "/etc/hosts" : instance.hostsPath
-    let base =
-      SmallFile.exists(source) ? try SmallFile.read(source) : "127.0.0.1 localhost\n"
-    try writeHostsFile(
-      HostsFile.text(base: base, services: services, plan: plan), to: instance.hostsPath)
+  /// Makes the hosts file of an instance of `istbpf run`: this machine's, and what is ours.
+  private func makeHostsFile(of new: RunningInstance, services: [Service]) throws {
+    let source = "/etc/hosts"
+    let base = SmallFile.exists(source) ? try SmallFile.read(source) : "127.0.0.1 localhost\n"
+    try hostsFiles.make(
+      new.hostsPath, base: base,
+      hostsEntries(of: ServicePlace(new.instance), among: services))
   }
 
-  func writeHostsFile(_ text: String, to path: String) throws {
-    let directory = (path as NSString).deletingLastPathComponent
-    try FileManager.default.createDirectory(
-      atPath: directory, withIntermediateDirectories: true)
-    let descriptor = try OwnedDescriptor(
-      opening: path, flags: O_WRONLY | O_CREAT | O_CLOEXEC, mode: 0o644)
-    let bytes = Array(text.utf8)
-    guard pwrite(descriptor.rawValue, bytes, bytes.count, 0) == bytes.count,
-      ftruncate(descriptor.rawValue, off_t(bytes.count)) == 0
-    else { throw SystemError(.last, "write", path) }
+  /// Makes the hosts file of an instance say what it should, while programs may be reading it.
+  func writeHostsFile(of instance: RunningInstance, services: [Service]) throws {
+    let entries = hostsEntries(of: ServicePlace(instance.instance), among: services)
+    guard SmallFile.exists(instance.hostsPath) else {
+      // Somebody removed it. What runs keeps the file that it has.
+      return try hostsFiles.make(instance.hostsPath, base: "127.0.0.1 localhost\n", entries)
+    }
+    guard try hostsFiles.update(instance.hostsPath, entries), !isHostsUpdateScheduled else {
+      return
+    }
+    isHostsUpdateScheduled = true
+    Task {
+      try await Task.sleep(for: HostsFiles.reading + .milliseconds(50))
+      isHostsUpdateScheduled = false
+      for instance in running.values {
+        guard let declared = egress.declared[instance.instance.deployment] else { continue }
+        attempt("write the hosts file of", instance.instance.id) {
+          try writeHostsFile(of: instance, services: declared.services)
+        }
+      }
+    }
   }
 
   func removeIfThere(_ path: String) throws {

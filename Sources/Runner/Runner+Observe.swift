@@ -37,12 +37,13 @@ extension Runner {
 struct EventNaming {
   private let state: PinnedState
   private let plan: AddressPlan
+  private let outside: OutsideNames
   private var names: Names
   private var read = ContinuousClock.now
 
   /// Throws `DataplaneError`.
-  init(pinnedIn directory: String, plan: AddressPlan) throws {
-    self.plan = plan
+  init(pinnedIn directory: String, plan: AddressPlan, outside: OutsideNames) throws {
+    (self.plan, self.outside) = (plan, outside)
     state = try PinnedState(directory: directory)
     names = try Names(state)
   }
@@ -82,14 +83,18 @@ struct EventNaming {
       if let peer = event.peer.ipv4, let instance = event.instance {
         message.peer.name =
           peer == plan.host && event.isIncoming
-          ? "istbpf connect" : names.endpoint(peer, deployment: instance.deployment) ?? ""
+          ? "istbpf connect"
+          : names.endpoint(peer, deployment: instance.deployment) ?? outsideName(peer, of: instance)
+            ?? ""
       }
       message.incoming = event.isIncoming
       message.protocol = Self.name(ofProtocol: event.networkProtocol)
       message.pid = event.pid
       message.command = event.command
       switch event.kind {
-      case .denied(let reason): message.denied.reason = reason.identifier
+      case .denied(let reason):
+        message.denied.reason = reason.identifier
+        message.denied.advice = advice(reason, event) ?? ""
       case .opened: message.opened = .init()
       case .closed(let closing):
         message.closed = .with {
@@ -100,6 +105,29 @@ struct EventNaming {
         }
       }
     }
+  }
+
+  private func outsideName(_ address: IPv4Address, of instance: Identity) -> String? {
+    plan.offset(of: instance.address).flatMap {
+      outside.name(of: address, for: ServiceNumber($0 >> 8), in: instance.deployment)?.rawValue
+    }
+  }
+
+  /// What whoever was denied this may do instead; nil where that is not known.
+  private func advice(_ reason: Reason, _ event: Event) -> String? {
+    guard !event.isIncoming, let instance = event.instance else { return nil }
+    let deniesDNS = [.udp, .foreignAddress, .foreignPacket].contains(reason)
+    if deniesDNS, event.peer.port == 53 {
+      return
+        "programs need no DNS: write egress: [\"NAME:443\"] into the service's deployment, and NAME is in "
+        + "its /etc/hosts"
+    }
+    if reason == .foreignAddress, let address = event.peer.ipv4,
+      let name = outsideName(address, of: instance)
+    {
+      return "to allow it, write egress: [\"\(name):\(event.peer.port)\"]"
+    }
+    return nil
   }
 
   /// As /etc/protocols has it; the number where it is not among those that are met often.

@@ -40,6 +40,7 @@ extension Runner {
     let denials = try pinned.denials(deployment: deployment.id)
     for service in try await registry.services(of: deployment.name) {
       var message = Istbpf_Control_V1_ServiceStatus(service, plan: plan)
+      message.names = nameStatus(of: service)
       if let names, let settings = configuration.frontDoor {
         message.add(names, of: service, settings)
       }

@@ -37,6 +37,15 @@ public actor Runner {
   /// What is known of all runners; nil on a runner that is alone, and at the beginning.
   var view: ClusterView?
 
+  /// Names outside that services may connect to.
+  let outside: OutsideNames
+  /// What was made known of the ways out of deployments.
+  var egress = PublishedEgress()
+  /// The hosts files of instances.
+  var hostsFiles = HostsFiles()
+  /// When the hosts files that are in it are to be looked at again.
+  var isHostsUpdateScheduled = false
+
   /// The instances that run here, by `Instance.id`.
   var running: [String: RunningInstance] = [:]
   /// The network namespaces of those that this daemon started, and of those where it had to look.
@@ -49,6 +58,8 @@ public actor Runner {
   var unapplied: Set<Deployment> = []
   /// How often something was applied, so that one that waited knows whether what it read is old.
   var applications = 0
+  /// Those that are to be told when something was applied.
+  var watchers: [UUID: AsyncStream<Void>.Continuation] = [:]
   var isRetryScheduled = false
   /// How long the next retry waits; nil where nothing failed.
   var retryDelay: Duration?
@@ -65,6 +76,7 @@ public actor Runner {
     self.remote = remote
     self.frontDoor = frontDoor
     self.logger = logger
+    outside = try OutsideNames(configuration, logger: logger)
     feed = EventFeed { wanted in
       do { try dataplane.observeConnections(wanted) } catch {
         logger.error("connections cannot be observed: \(error)")

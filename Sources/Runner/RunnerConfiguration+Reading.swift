@@ -38,6 +38,7 @@ extension RunnerConfiguration {
       metricsAddress: try MetricsAddress.read(reader),
       cluster: try ClusterConfiguration.read(
         reader, runner: runnerName, installation: installation),
+      egress: try EgressConfiguration.read(reader),
       frontDoor: try FrontDoorSettings.read(reader))
   }
 

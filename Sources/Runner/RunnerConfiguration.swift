@@ -14,6 +14,9 @@ public struct RunnerConfiguration: Sendable {
   /// The other runners; nil where this one is alone.
   public var cluster: ClusterConfiguration?
 
+  /// How names outside are looked up.
+  public var egress: EgressConfiguration
+
   /// The front door; nil where this runner has none.
   public var frontDoor: FrontDoorSettings?
 
@@ -21,9 +24,10 @@ public struct RunnerConfiguration: Sendable {
   public init(
     installation: Installation, plan: AddressPlan, runnerName: String,
     metricsAddress: MetricsAddress? = nil, cluster: ClusterConfiguration? = nil,
-    frontDoor: FrontDoorSettings? = nil
+    egress: EgressConfiguration = EgressConfiguration(), frontDoor: FrontDoorSettings? = nil
   ) {
     self.cluster = cluster
+    self.egress = egress
     self.frontDoor = frontDoor
     self.installation = installation
     self.metricsAddress = metricsAddress

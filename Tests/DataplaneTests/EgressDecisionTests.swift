@@ -34,11 +34,15 @@ struct EgressDecisionTests {
     try allow("10.0.0.0/8:*", deployment: 2)
   }
 
+  private func allowed(_ rule: String) throws -> AllowedNetwork {
+    try #require(try EgressRule(rule).allowedNetwork)
+  }
+
   private func allow(
     _ rules: String..., service: ServiceNumber = 1, deployment: UInt16 = 1
   ) throws {
     for rule in rules {
-      let key = ist_egress_key(try EgressRule(rule), service: service, deployment: deployment)
+      let key = ist_egress_key(try allowed(rule), service: service, deployment: deployment)
       try laboratory.maps.egress.set(0, at: key)
     }
   }
@@ -76,7 +80,7 @@ struct EgressDecisionTests {
     let neighbour: UInt32 = 0xc612_0302
     #expect(try connect("203.0.113.9", 443, from: neighbour) == IST_FOREIGN_ADDRESS.rawValue)
     for _ in 1...3 { _ = try connect("203.0.113.9", 443) }
-    let key = ist_egress_key(try EgressRule("203.0.113.0/24:443"), service: 1, deployment: 1)
+    let key = ist_egress_key(try allowed("203.0.113.0/24:443"), service: 1, deployment: 1)
     #expect(try laboratory.maps.egress.value(at: key) == 3)
   }
 

@@ -12,7 +12,8 @@ extension FuzzTarget {
     for rule in declaration.egress { precondition((try? EgressRule("\(rule)")) == rule) }
   }
 
-  /// The hosts file that an engine wrote: ours are its last lines, whatever stands before.
+  /// The hosts file that an engine wrote: ours are its last lines, whatever stands before; and what was made
+  /// of it is changed in place.
   static let hostsFile = FuzzTarget(
     "hosts-file",
     seeds: [
@@ -20,21 +21,29 @@ extension FuzzTarget {
       "a\r\n\(HostsFile.begin)",
     ].map { Array($0.utf8) }
   ) { bytes in
-    guard let deployment = try? DeploymentName("shop"), let name = try? ServiceName("db")
-    else { preconditionFailure("a valid name is none") }
-    let service = Service(
-      deployment: deployment, name: name, number: 2, port: .standard, isPrivate: false,
-      egress: [])
-    let text = HostsFile.text(
-      base: String(decoding: bytes, as: UTF8.self), services: [service], plan: .standard)
-    let ours = "\(HostsFile.begin)\n198.18.2.1 db.warp\n\(HostsFile.end)\n"
+    let entry = HostsFile.Entry(IPv4Address(0xc612_0201), "db.warp")
+    let text = HostsFile.text(base: String(decoding: bytes, as: UTF8.self), entries: [entry])
+    let ours = "\(HostsFile.begin)\n198.18.2.1 db.warp             \n\(HostsFile.end)\n"
     precondition(text.utf8.reversed().starts(with: ours.utf8.reversed()))
+    var contents = bytes
+    let change = HostsFile.change(bytes, to: [entry]) { _ in true }
+    for write in change.writes {
+      precondition(write.offset <= contents.count)
+      contents.replaceSubrange(
+        write.offset..<min(contents.count, write.offset + write.octets.count), with: write.octets)
+    }
+    for offset in change.outdated {
+      contents.replaceSubrange(offset...offset, with: HostsFile.silenced)
+    }
+    precondition(HostsFile.change(contents, to: [entry]) { _ in true } == HostsFile.Change())
   }
 
   /// A rule of `deployment.egress`.
   static let egressRule = FuzzTarget(
     "egress-rule",
-    seeds: ["203.0.113.0/24:443", "10.0.0.1:*", "0.0.0.0/0:1"].map { Array($0.utf8) }
+    seeds: [
+      "203.0.113.0/24:443", "10.0.0.1:*", "0.0.0.0/0:1", "api.example.com:443", "ü.example:*",
+    ].map { Array($0.utf8) }
   ) { bytes in
     guard let rule = try? EgressRule(String(decoding: bytes, as: UTF8.self)) else { return }
     precondition((try? EgressRule("\(rule)")) == rule)

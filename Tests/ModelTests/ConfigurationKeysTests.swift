@@ -18,6 +18,8 @@ import Testing
        "tunnel": {"address": "192.0.2.7:7443", "certificate": "a", "key": "b", "authorities": "c",
          "denied": "d", "kernelTLS": false},
        "frontDoor": {"domain": "example.org", "certificates": "a", "https": "b", "http": ""},
+       "egress": {"resolvConf": "/etc/resolv.conf", "keepFormerSeconds": 300,
+         "keepOnFailureSeconds": 3600},
        "oci": {"runtime": "/usr/bin/crun", "variables": false}}
       """
     #expect(fault(json) == nil)
@@ -32,7 +34,8 @@ import Testing
       ),
       (#"{"tunel": {}}"#, 1, #"unknown key "tunel"; did you mean "tunnel"?"#),
       (
-        #"{"denied": "d"}"#, 1, #"unknown key "denied"; known are "cluster", "etcd", "frontDoor", "#
+        #"{"denied": "d"}"#, 1,
+        #"unknown key "denied"; known are "cluster", "egress", "etcd", "frontDoor", "#
       ),
       (#"{"tunnel.denied": "d"}"#, 1, #"unknown key "tunnel.denied": a section is an object"#),
       (#"{"tunnel": {"zebra": 1}}"#, 1, #"known are "address", "authorities", "certificate", "#),

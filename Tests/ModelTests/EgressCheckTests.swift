@@ -38,6 +38,18 @@ import Testing
     #expect(error?.description.contains("256") == true)
   }
 
+  @Test func `a service has a limited number of names, at any number of ports`() throws {
+    let most = EgressRule.mostNamesPerService
+    let rules = try (1...most).flatMap {
+      [try EgressRule("host\($0).example.com:443"), try EgressRule("host\($0).example.com:80")]
+    }
+    try EgressRule.check(rules, against: .standard)
+    let error = #expect(throws: InvalidEgressRule.self) {
+      try EgressRule.check(rules + [try EgressRule("one.example.com:443")], against: .standard)
+    }
+    #expect(error?.description.contains("may have \(most)") == true)
+  }
+
   @Test(arguments: [
     ("10.1.0.0/16:443", "10.1.255.255", 443, true), ("10.1.0.0/16:443", "10.2.0.0", 443, false),
     ("10.1.0.0/16:443", "10.1.0.1", 444, false), ("0.0.0.0/0:*", "203.0.113.7", 9, true),
@@ -47,6 +59,8 @@ import Testing
     text: String, address: String, port: UInt16, isAllowed: Bool
   ) throws {
     let address = try #require(IPv4Address(address))
-    #expect(try EgressRule(text).allows(address, port: port) == isAllowed)
+    let allowed = try #require(try EgressRule(text).allowedNetwork)
+    #expect(allowed.allows(address, port: port) == isAllowed)
+    #expect(allowed.description.hasPrefix("\(allowed.network.first)/"))
   }
 }

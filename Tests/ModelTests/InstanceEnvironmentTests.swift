@@ -80,23 +80,6 @@ import Testing
     #expect(throws: UnrenderableVariable.self) { try list.environmentFileText() }
   }
 
-  @Test func `the hosts file keeps its base and names every service`() {
-    let base = "127.0.0.1 localhost"
-    let text = HostsFile.text(base: base, services: services, plan: .standard)
-    #expect(
-      text == """
-        127.0.0.1 localhost
-        \(HostsFile.begin)
-        198.18.1.1 db.warp
-        198.18.2.1 my-app.warp
-        198.18.3.1 xn--4ca.warp
-        \(HostsFile.end)
-
-        """)
-    #expect(HostsFile.text(base: text, services: services, plan: .standard) == text)
-    #expect(HostsFile.text(base: "", services: [], plan: .standard).hasPrefix(HostsFile.begin))
-  }
-
   @Test func `an instance is named by deployment, service and number`() throws {
     let instance = try Instance(
       deployment: DeploymentName("shop"), service: ServiceName("app"), serviceNumber: 1, number: 2,

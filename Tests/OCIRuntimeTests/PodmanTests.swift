@@ -58,7 +58,7 @@ struct PodmanTests {
       #expect(result.errors.contains("/etc/hosts: Read-only file system"))
       for line in [
         "WARP_IST_db=198.18.2.1\n", "WARP_DEPLOYMENT=shop\n", "WARP_SERVICE=app\n",
-        "198.18.2.1 db.warp\n", "192.0.2.1\tmine",
+        "198.18.2.1 db.warp ", "192.0.2.1\tmine",
       ] {
         #expect(result.output.contains(line), "\(line)")
       }
@@ -120,7 +120,7 @@ struct PodmanTests {
       let executed = try podman.podman(
         "exec", "db", "sh", "-c", "nc -w 2 192.0.2.1 80; cat /etc/hosts")
       #expect(executed.errors.contains("Operation not permitted"), "\(executed.errors)")
-      #expect(executed.output.contains("198.18.1.1 app.warp\n"))
+      #expect(executed.output.contains("198.18.1.1 app.warp "))
 
       try podman.succeed("stop", "--time", "0", "db")
       #expect(try podman.runner.eventually { try podman.instances() == ["app"] })

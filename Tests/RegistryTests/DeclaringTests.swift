@@ -16,7 +16,10 @@ import Testing
     try await store.withRegistry { registry in
       let declaration = try ServiceDeclaration(
         name: service("ä-1"), port: PortNumber(3211), isPrivate: true,
-        egress: [EgressRule("10.0.0.0/8:443"), EgressRule("0.0.0.0/0:*")],
+        egress: [
+          EgressRule("10.0.0.0/8:443"), EgressRule("0.0.0.0/0:*"),
+          EgressRule("api.example.com:443"), EgressRule("bücher.example:*"),
+        ],
         timeout: RequestTimeout(seconds: 86_400))
       let outcome = try await registry.declare([declaration], in: shop, replace: false)
       let expected = Service(

@@ -168,7 +168,8 @@ struct ExplainTests {
         ["explain", "shop/app", "www.example.org:443"], wrapper: wrapper)
       #expect(result.status == 0, "\(result.errors)")
       for words in [
-        "www.example.org is 192.0.2.1, 192.0.2.2", "no DNS over UDP", "192.0.2.1:443",
+        "www.example.org is 192.0.2.1, 192.0.2.2",
+        "add \"www.example.org:443\" to its deployment.egress", "192.0.2.1:443",
         "add \"192.0.2.2:443\"",
       ] { #expect(result.output.contains(words), "\(words): \(result.output)") }
       let json = try runner.istbpf(

@@ -28,6 +28,8 @@ public final class Observation: Sendable {
     public let command: String?
     /// Why it was denied.
     public let reason: String?
+    /// What to do instead.
+    public let advice: String?
     /// Bytes.
     public let sent, received: Int?
     /// How long it was.

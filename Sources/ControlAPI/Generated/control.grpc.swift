@@ -84,6 +84,19 @@ package enum Istbpf_Control_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "WatchEnvironment" metadata.
+        package enum WatchEnvironment: Sendable {
+            /// Request type for "WatchEnvironment".
+            package typealias Input = Istbpf_Control_V1_GetEnvironmentRequest
+            /// Response type for "WatchEnvironment".
+            package typealias Output = Istbpf_Control_V1_GetEnvironmentResponse
+            /// Descriptor for "WatchEnvironment".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "WatchEnvironment",
+                type: .serverStreaming
+            )
+        }
         /// Namespace for "GetStatus" metadata.
         package enum GetStatus: Sendable {
             /// Request type for "GetStatus".
@@ -155,6 +168,7 @@ package enum Istbpf_Control_V1_Control: Sendable {
             StartInstance.descriptor,
             PublishInstance.descriptor,
             GetEnvironment.descriptor,
+            WatchEnvironment.descriptor,
             GetStatus.descriptor,
             ForgetRunner.descriptor,
             ConfirmLoss.descriptor,
@@ -259,6 +273,24 @@ extension Istbpf_Control_V1_Control {
         ///     to an internal error.
         /// - Returns: A streaming response of `Istbpf_Control_V1_GetEnvironmentResponse` messages.
         func getEnvironment(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetEnvironmentResponse>
+
+        /// Handle the "WatchEnvironment" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The same, and again whenever it changes, until the caller has enough or the daemon ends.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_GetEnvironmentRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_GetEnvironmentResponse` messages.
+        func watchEnvironment(
             request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetEnvironmentResponse>
@@ -440,6 +472,24 @@ extension Istbpf_Control_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_GetEnvironmentResponse>
 
+        /// Handle the "WatchEnvironment" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The same, and again whenever it changes, until the caller has enough or the daemon ends.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_GetEnvironmentRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_GetEnvironmentResponse` messages.
+        func watchEnvironment(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetEnvironmentResponse>
+
         /// Handle the "GetStatus" method.
         ///
         /// > Source IDL Documentation:
@@ -616,6 +666,25 @@ extension Istbpf_Control_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> Istbpf_Control_V1_GetEnvironmentResponse
 
+        /// Handle the "WatchEnvironment" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The same, and again whenever it changes, until the caller has enough or the daemon ends.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_GetEnvironmentRequest` message.
+        ///   - response: A response stream of `Istbpf_Control_V1_GetEnvironmentResponse` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        func watchEnvironment(
+            request: Istbpf_Control_V1_GetEnvironmentRequest,
+            response: GRPCCore.RPCWriter<Istbpf_Control_V1_GetEnvironmentResponse>,
+            context: GRPCCore.ServerContext
+        ) async throws
+
         /// Handle the "GetStatus" method.
         ///
         /// > Source IDL Documentation:
@@ -759,6 +828,17 @@ extension Istbpf_Control_V1_Control.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.WatchEnvironment.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetEnvironmentRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetEnvironmentResponse>(),
+            handler: { request, context in
+                try await self.watchEnvironment(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Istbpf_Control_V1_Control.Method.GetStatus.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetStatusRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetStatusResponse>(),
@@ -861,6 +941,17 @@ extension Istbpf_Control_V1_Control.ServiceProtocol {
             context: context
         )
         return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func watchEnvironment(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetEnvironmentResponse> {
+        let response = try await self.watchEnvironment(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return response
     }
 
     package func getStatus(
@@ -975,6 +1066,23 @@ extension Istbpf_Control_V1_Control.SimpleServiceProtocol {
                 context: context
             ),
             metadata: [:]
+        )
+    }
+
+    package func watchEnvironment(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetEnvironmentResponse> {
+        return GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetEnvironmentResponse>(
+            metadata: [:],
+            producer: { writer in
+                try await self.watchEnvironment(
+                    request: request.message,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
         )
     }
 
@@ -1152,6 +1260,29 @@ extension Istbpf_Control_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_GetEnvironmentResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetEnvironmentResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "WatchEnvironment" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The same, and again whenever it changes, until the caller has enough or the daemon ends.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_GetEnvironmentRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_GetEnvironmentRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_GetEnvironmentResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func watchEnvironment<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_GetEnvironmentRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_GetEnvironmentResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_GetEnvironmentResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "GetStatus" method.
@@ -1419,6 +1550,38 @@ extension Istbpf_Control_V1_Control {
             try await self.client.unary(
                 request: request,
                 descriptor: Istbpf_Control_V1_Control.Method.GetEnvironment.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "WatchEnvironment" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The same, and again whenever it changes, until the caller has enough or the daemon ends.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_GetEnvironmentRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_GetEnvironmentRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_GetEnvironmentResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func watchEnvironment<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_GetEnvironmentRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_GetEnvironmentResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_GetEnvironmentResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.serverStreaming(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.WatchEnvironment.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -1719,6 +1882,33 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
         )
     }
 
+    /// Call the "WatchEnvironment" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The same, and again whenever it changes, until the caller has enough or the daemon ends.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_GetEnvironmentRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func watchEnvironment<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_GetEnvironmentRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_GetEnvironmentResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        try await self.watchEnvironment(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetEnvironmentRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetEnvironmentResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
     /// Call the "GetStatus" method.
     ///
     /// > Source IDL Documentation:
@@ -1996,6 +2186,37 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.getEnvironment(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "WatchEnvironment" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The same, and again whenever it changes, until the caller has enough or the daemon ends.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func watchEnvironment<Result>(
+        _ message: Istbpf_Control_V1_GetEnvironmentRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Istbpf_Control_V1_GetEnvironmentResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_GetEnvironmentRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.watchEnvironment(
             request: request,
             options: options,
             onResponse: handleResponse

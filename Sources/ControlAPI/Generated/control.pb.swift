@@ -106,7 +106,7 @@ package nonisolated struct Istbpf_Control_V1_Declaration: Sendable {
 
   package var `private`: Bool = false
 
-  /// `203.0.113.0/24:443`, or `*` for any port.
+  /// `api.example.com:443`, `203.0.113.0/24:443`, or `*` for any port.
   package var egress: [String] = []
 
   /// Seconds that the service may be silent for while a request is under way; 0 for the standard.
@@ -127,6 +127,9 @@ package nonisolated struct Istbpf_Control_V1_DeployResponse: Sendable {
 
   /// Names of the services that were removed.
   package var removed: [String] = []
+
+  /// What of the declaration is in effect and yet opens nothing, for a person: names that are not resolved.
+  package var warnings: [String] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -442,6 +445,59 @@ package nonisolated struct Istbpf_Control_V1_ServiceStatus: Sendable {
   /// Seconds that it may be silent for while a request of its URL is under way; 0 where it has none.
   package var timeoutSeconds: UInt32 = 0
 
+  /// The names that its egress rules have.
+  package var names: [Istbpf_Control_V1_OutsideName] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A name outside that a service may connect to.
+package nonisolated struct Istbpf_Control_V1_OutsideName: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  /// The addresses that it has, and those that it had a moment ago: all of them are open.
+  package var addresses: [String] = []
+
+  package var former: [String] = []
+
+  /// Those that it has and that are not opened.
+  package var refused: [Istbpf_Control_V1_RefusedAddress] = []
+
+  /// How many addresses it has beyond those that are taken.
+  package var surplus: UInt32 = 0
+
+  /// Why the last look brought no address, for a person; empty where it did, or there was none yet.
+  package var problem: String = String()
+
+  /// Seconds since the resolver last answered, negative where it has not; until what it said ends to hold,
+  /// negative where it has ended; and until the next look.
+  package var answeredAgo: Double = 0
+
+  package var validFor: Double = 0
+
+  package var nextLookIn: Double = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_RefusedAddress: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var address: String = String()
+
+  /// For a person.
+  package var reason: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -651,7 +707,8 @@ package nonisolated struct Istbpf_Control_V1_Endpoint: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// `shop/app.2`, or `shop/app` for the service address; empty outside the deployment.
+  /// `shop/app.2`, or `shop/app` for the service address; outside the deployment the name by which an egress
+  /// rule has it, or empty.
   package var name: String = String()
 
   package var address: String = String()
@@ -670,6 +727,9 @@ package nonisolated struct Istbpf_Control_V1_Denied: Sendable {
 
   /// The word that `status` counts it by.
   package var reason: String = String()
+
+  /// What to do instead, for a person; empty where that is not known.
+  package var advice: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1006,7 +1066,7 @@ nonisolated extension Istbpf_Control_V1_Declaration: SwiftProtobuf.Message, Swif
 
 nonisolated extension Istbpf_Control_V1_DeployResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DeployResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}services\0\u{1}removed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}services\0\u{1}removed\0\u{1}warnings\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1016,6 +1076,7 @@ nonisolated extension Istbpf_Control_V1_DeployResponse: SwiftProtobuf.Message, S
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.services) }()
       case 2: try { try decoder.decodeRepeatedStringField(value: &self.removed) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.warnings) }()
       default: break
       }
     }
@@ -1028,12 +1089,16 @@ nonisolated extension Istbpf_Control_V1_DeployResponse: SwiftProtobuf.Message, S
     if !self.removed.isEmpty {
       try visitor.visitRepeatedStringField(value: self.removed, fieldNumber: 2)
     }
+    if !self.warnings.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.warnings, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Control_V1_DeployResponse, rhs: Istbpf_Control_V1_DeployResponse) -> Bool {
     if lhs.services != rhs.services {return false}
     if lhs.removed != rhs.removed {return false}
+    if lhs.warnings != rhs.warnings {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1644,7 +1709,7 @@ nonisolated extension Istbpf_Control_V1_DeploymentStatus: SwiftProtobuf.Message,
 
 nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ServiceStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}number\0\u{1}address\0\u{1}port\0\u{1}private\0\u{1}egress\0\u{1}denials\0\u{1}url\0\u{3}url_problem\0\u{3}timeout_seconds\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}number\0\u{1}address\0\u{1}port\0\u{1}private\0\u{1}egress\0\u{1}denials\0\u{1}url\0\u{3}url_problem\0\u{3}timeout_seconds\0\u{1}names\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1662,6 +1727,7 @@ nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, Sw
       case 8: try { try decoder.decodeSingularStringField(value: &self.url) }()
       case 9: try { try decoder.decodeSingularStringField(value: &self.urlProblem) }()
       case 10: try { try decoder.decodeSingularUInt32Field(value: &self.timeoutSeconds) }()
+      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.names) }()
       default: break
       }
     }
@@ -1698,6 +1764,9 @@ nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, Sw
     if self.timeoutSeconds != 0 {
       try visitor.visitSingularUInt32Field(value: self.timeoutSeconds, fieldNumber: 10)
     }
+    if !self.names.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.names, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1712,6 +1781,112 @@ nonisolated extension Istbpf_Control_V1_ServiceStatus: SwiftProtobuf.Message, Sw
     if lhs.url != rhs.url {return false}
     if lhs.urlProblem != rhs.urlProblem {return false}
     if lhs.timeoutSeconds != rhs.timeoutSeconds {return false}
+    if lhs.names != rhs.names {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_OutsideName: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".OutsideName"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}addresses\0\u{1}former\0\u{1}refused\0\u{1}surplus\0\u{1}problem\0\u{3}answered_ago\0\u{3}valid_for\0\u{3}next_look_in\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.addresses) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.former) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.refused) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.surplus) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.problem) }()
+      case 7: try { try decoder.decodeSingularDoubleField(value: &self.answeredAgo) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.validFor) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self.nextLookIn) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.addresses.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.addresses, fieldNumber: 2)
+    }
+    if !self.former.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.former, fieldNumber: 3)
+    }
+    if !self.refused.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.refused, fieldNumber: 4)
+    }
+    if self.surplus != 0 {
+      try visitor.visitSingularUInt32Field(value: self.surplus, fieldNumber: 5)
+    }
+    if !self.problem.isEmpty {
+      try visitor.visitSingularStringField(value: self.problem, fieldNumber: 6)
+    }
+    if self.answeredAgo.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.answeredAgo, fieldNumber: 7)
+    }
+    if self.validFor.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.validFor, fieldNumber: 8)
+    }
+    if self.nextLookIn.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.nextLookIn, fieldNumber: 9)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_OutsideName, rhs: Istbpf_Control_V1_OutsideName) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.addresses != rhs.addresses {return false}
+    if lhs.former != rhs.former {return false}
+    if lhs.refused != rhs.refused {return false}
+    if lhs.surplus != rhs.surplus {return false}
+    if lhs.problem != rhs.problem {return false}
+    if lhs.answeredAgo != rhs.answeredAgo {return false}
+    if lhs.validFor != rhs.validFor {return false}
+    if lhs.nextLookIn != rhs.nextLookIn {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_RefusedAddress: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RefusedAddress"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{1}reason\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.address) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.address.isEmpty {
+      try visitor.visitSingularStringField(value: self.address, fieldNumber: 1)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_RefusedAddress, rhs: Istbpf_Control_V1_RefusedAddress) -> Bool {
+    if lhs.address != rhs.address {return false}
+    if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2122,7 +2297,7 @@ nonisolated extension Istbpf_Control_V1_Endpoint: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Istbpf_Control_V1_Denied: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Denied"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0\u{1}advice\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2131,6 +2306,7 @@ nonisolated extension Istbpf_Control_V1_Denied: SwiftProtobuf.Message, SwiftProt
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.advice) }()
       default: break
       }
     }
@@ -2140,11 +2316,15 @@ nonisolated extension Istbpf_Control_V1_Denied: SwiftProtobuf.Message, SwiftProt
     if !self.reason.isEmpty {
       try visitor.visitSingularStringField(value: self.reason, fieldNumber: 1)
     }
+    if !self.advice.isEmpty {
+      try visitor.visitSingularStringField(value: self.advice, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Control_V1_Denied, rhs: Istbpf_Control_V1_Denied) -> Bool {
     if lhs.reason != rhs.reason {return false}
+    if lhs.advice != rhs.advice {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,7 +1,7 @@
 """The program of a test's instance: does what each line of standard input says, a JSON list of a
 function's name and its arguments, and answers with one line: a result, or an errno's name."""
 
-import errno, fcntl, json, os, socket, struct, subprocess, sys, threading, time
+import errno, fcntl, json, os, re, socket, struct, subprocess, sys, threading, time
 
 ME = f"{os.environ.get('WARP_DEPLOYMENT')}/{os.environ.get('WARP_SERVICE')}"
 listeners, held, background = {}, {}, {}
@@ -336,6 +336,46 @@ def make_socket(family, kind, protocol):
 
 def resolve(name):
     return socket.gethostbyname(name)
+
+
+def read_hosts(always):
+    """Reads /etc/hosts again and again in the background, as programs do that read it piece by piece, and notes
+    what is no line of such a file, and when one of the names `always` is missing."""
+    pattern = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]+)(\s+[\w.-]+)+\s*")
+
+    def run():
+        while not background["enough"]:
+            size = (512, 4096, 7, 64)[background["reads"] % 4]
+            parts = []
+            with open("/etc/hosts", "rb", buffering=0) as file:
+                while part := file.read(size):
+                    parts.append(part)
+            lines = b"".join(parts).decode().split("\n")
+            lines = [line.split("#")[0] for line in lines]
+            pairs = {tuple(line.split()[:2]) for line in lines if line.strip()}
+            background["torn"] += [line for line in lines if line.strip() and not pattern.fullmatch(line)][:3]
+            background["missing"] += [name for name in always if not any(name == pair[1] for pair in pairs)][:3]
+            background["pairs"] |= pairs
+            background["reads"] += 1
+
+    background.update(reads=0, enough=False, torn=[], missing=[], pairs=set())
+    background["reader"] = threading.Thread(target=run, daemon=True)
+    background["reader"].start()
+    return "reading"
+
+
+def hosts_read():
+    """What `read_hosts` found, which ends: how often it read, what was torn or missing, and every address and name."""
+    background["enough"] = True
+    background["reader"].join()
+    return json.dumps(
+        {
+            "reads": background["reads"],
+            "torn": background["torn"],
+            "missing": background["missing"],
+            "pairs": sorted(" ".join(pair) for pair in background["pairs"]),
+        }
+    )
 
 
 def variable(name):
