@@ -36,6 +36,7 @@ let package = Package(
     .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
     .package(
       url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
   ],
@@ -154,11 +155,15 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict),
+    // The configuration files of container engines: text in, text out.
+    .target(
+      name: "EngineConfiguration",
+      dependencies: [.product(name: "TOMLKit", package: "TOMLKit")], swiftSettings: strict),
     .target(
       name: "Commands",
       dependencies: [
-        "CertificateAuthority", "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem",
-        "Model", "Tunnel",
+        "CertificateAuthority", "ControlAPI", "Dataplane", "EngineConfiguration", "Fabric",
+        "FrontDoor", "LinuxSystem", "Model", "Tunnel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Subprocess", package: "swift-subprocess"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -200,6 +205,9 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "EngineConfigurationTests", dependencies: ["EngineConfiguration", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "FrontDoorTests", dependencies: ["FrontDoor", "Model", "TestSupport"],

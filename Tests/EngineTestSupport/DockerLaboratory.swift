@@ -67,13 +67,17 @@ package final class DockerLaboratory: @unchecked Sendable {
     let name = runner.installation.name
     // Docker would choose the network that another test's chooses at the same moment.
     let pool = "base=10.\(Int.random(in: 200...240)).\(Int.random(in: 0...255)).0/24,size=28"
+    let configured = try run([
+      try Product.istbpf(), "runtime", "configure", "--engine", "docker", "--runtime-path",
+      "\(directory)/istbpf-oci", "--config-file", "\(directory)/daemon.json",
+    ])
+    guard configured.status == 0 else { throw EngineFailure(configured.errors) }
     let daemon = try Conversation(
       wrapper + [
-        "dockerd", "--data-root", "\(directory)/d", "--exec-root", "\(directory)/e", "--pidfile",
+        "dockerd", "--config-file", "\(directory)/daemon.json", "--data-root", "\(directory)/d", "--exec-root", "\(directory)/e", "--pidfile",
         "\(directory)/pid", "--host", "unix://\(socket)", "--iptables=false", "--ip6tables=false",
         "--bridge=none", "--storage-driver=vfs", "--log-level=error", "--cgroup-parent",
-        "/\(name)-docker", "--default-address-pool", pool, "--add-runtime",
-        "istbpf=\(directory)/istbpf-oci",
+        "/\(name)-docker", "--default-address-pool", pool,
       ] + options)
     self.daemon = daemon
     guard
