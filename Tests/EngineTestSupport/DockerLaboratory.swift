@@ -74,7 +74,8 @@ package final class DockerLaboratory: @unchecked Sendable {
     guard configured.status == 0 else { throw EngineFailure(configured.errors) }
     let daemon = try Conversation(
       wrapper + [
-        "dockerd", "--config-file", "\(directory)/daemon.json", "--data-root", "\(directory)/d", "--exec-root", "\(directory)/e", "--pidfile",
+        "dockerd", "--config-file", "\(directory)/daemon.json", "--data-root", "\(directory)/d",
+        "--exec-root", "\(directory)/e", "--pidfile",
         "\(directory)/pid", "--host", "unix://\(socket)", "--iptables=false", "--ip6tables=false",
         "--bridge=none", "--storage-driver=vfs", "--log-level=error", "--cgroup-parent",
         "/\(name)-docker", "--default-address-pool", pool,

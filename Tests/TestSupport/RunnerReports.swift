@@ -15,8 +15,9 @@ extension RunnerLaboratory {
     public let missingHooks: [String]
     /// Whether the fabric's end of its link has the switch.
     public let switchAttached: Bool
-    /// The container's id and engine; nil where it is none.
+    /// The container's id; nil where it is none.
     public let container: String?
+    /// Its engine; nil where it is no container.
     public let engine: String?
 
     /// Whether every program is in effect.
