@@ -127,7 +127,7 @@ struct ContainerEditTests {
     #expect(
       create.first?["args"]?.elements.compactMap(\.string) == [
         "/usr/bin/istbpf-oci", "istbpf-hook", "attach", "shop", "app",
-        "/run/istbpf/hosts/.containers/1", "/bundle/config.json",
+        "/run/istbpf/hosts/.containers/1", "/bundle/config.json", "podman",
       ])
     for hook in [create.first, hooks?["poststop"]?.elements.first] {
       #expect(hook?["env"] == .strings(["ISTBPF_INSTALLATION=istbpf"]))
