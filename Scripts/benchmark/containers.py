@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import time
 
-from .programs import Failure
+from laboratory.programs import Failure
 from .report import take_turns
 
 SECTIONS = ("pass-through",)

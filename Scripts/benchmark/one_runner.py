@@ -3,7 +3,9 @@ import subprocess
 import sys
 import time
 
-from .programs import Failure, Pair
+from laboratory.programs import Failure
+
+from .pair import Pair
 from .report import take_turns
 
 INSTALLATION = "istbpf-bench"

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 
-from .programs import Failure, Pair
+from laboratory.programs import Failure
+
+from .pair import Pair
 
 HAPROXY = """
 global
@@ -40,8 +42,9 @@ sslVersionMin = TLSv1.3
 """
 
 
-def start(programs, at, address, port, directory, log):
+def start(cluster, port):
     """A pair through each of them, by name: the client's end is on runner 1."""
+    programs, at, address, directory = cluster.programs, cluster.at, cluster.address, cluster.directory
     pairs = {}
     if wireguard(at, address, directory):
         pairs["WireGuard"] = Pair(programs, port + 1, wireguard_address(2), at(2), at(1))
@@ -56,7 +59,7 @@ def start(programs, at, address, port, directory, log):
                                   (1, f"127.0.0.1:{entry}", f"{address(2)}:{far}")):
             command = start_proxy(n, listen, onward, f"{directory}/runner{n}.pem", authorities,
                                   directory)
-            programs.spawn([*at(n), *command], stdout=log, stderr=log)
+            programs.spawn([*at(n), *command], stdout=cluster.log, stderr=cluster.log)
         pairs[name] = ready(Proxied(programs, at, entry, service))
     return pairs
 
