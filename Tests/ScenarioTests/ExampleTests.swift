@@ -46,4 +46,23 @@ struct ExampleTests {
       #expect(runner.traces().isEmpty)
     }
   }
+
+  @Test("Examples/outside calls a server by a name that a rule has, and leaves nothing behind")
+  func outside() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
+      let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Examples/outside/run").path
+      let programs = URL(fileURLWithPath: try Product.istbpf()).deletingLastPathComponent()
+      let result = try run(
+        "env", "PATH=\(programs.path):/usr/bin:/bin:/usr/sbin:/sbin",
+        "ISTBPF_INSTALLATION=\(runner.installation.name)", script)
+      #expect(result.status == 0, "\(result.errors)")
+      for text in [
+        "by the rule api.outside.test:443, whose name has this address",
+        "api.outside.test: paid, api.outside.test\n", "www.outside.test: EAI_AGAIN\n",
+      ] { #expect(result.output.contains(text), "\(result.output)") }
+      #expect(runner.traces().isEmpty)
+    }
+  }
 }

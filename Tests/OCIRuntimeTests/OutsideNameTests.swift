@@ -1,0 +1,195 @@
+import EngineTestSupport
+import Foundation
+import TestSupport
+import Testing
+
+/// Containers whose service may connect to nothing but names.
+@Suite("Names outside from containers of podman", .timeLimit(.minutes(10)))
+struct OutsideNameTests {
+  /// podman, a resolver of the test's own, and servers outside.
+  private struct Stage {
+    let podman: PodmanLaboratory
+    let resolver: TestResolver
+    var runner: RunnerLaboratory { podman.runner }
+
+    private static func program(_ name: String) -> String {
+      URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Programs").path + "/\(name)"
+    }
+
+    /// Starts a program in a container, of a service or of none, which says one line once it is ready.
+    func start(
+      _ name: String, _ arguments: String..., service: String? = nil, options: [String] = []
+    ) throws -> (Conversation, line: String) {
+      let conversation = try Conversation(
+        podman.commandLine(
+          ["run", "--rm", "-i"] + PodmanLaboratory.hostPrograms
+            + podman.options(service) + options + mounts
+            + ["tools", "/usr/bin/python3", "-u", "/programs/\(name)"] + arguments))
+      runner.laboratory.atEnd { conversation.stop() }
+      return (conversation, try conversation.nextLine(patience: 60))
+    }
+
+    /// Runs a command in a container of shop/app, to its end.
+    func run(
+      network: String? = nil, _ options: [String] = [], _ command: String...
+    ) throws -> CommandResult {
+      try TestSupport.run(
+        podman.commandLine(
+          ["run", "--rm"] + PodmanLaboratory.hostPrograms
+            + podman.options("shop/app", network: network) + options + mounts + ["tools"] + command)
+      )
+    }
+
+    private var mounts: [String] {
+      ["-v", "\(podman.directory)/tls:/tls:ro", "-v", "\(Self.program("")):/programs:ro"]
+    }
+
+    func makeCertificate() throws {
+      let tls = "\(podman.directory)/tls"
+      try FileManager.default.createDirectory(atPath: tls, withIntermediateDirectories: true)
+      let made = try TestSupport.run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-days", "2", "-subj", "/CN=api.example.com", "-addext",
+        "subjectAltName=DNS:api.example.com", "-keyout", "\(tls)/key.pem", "-out",
+        "\(tls)/certificate.pem")
+      #expect(made.status == 0, "\(made.errors)")
+    }
+
+    func declare(_ service: String, _ rules: String...) throws {
+      let directory = "\(podman.directory)/\(service)"
+      try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+      let list = rules.map { "\"\($0)\"" }.joined(separator: ", ")
+      try #"{"container": "\#(service)", "deployment": {"egress": [\#(list)]}}"#.write(
+        toFile: "\(directory)/warp.config.json", atomically: true, encoding: .utf8)
+      let result = try runner.istbpf("deploy", "-d", "shop", directory)
+      #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
+    }
+  }
+
+  private func stage(_ body: (Stage) throws -> Void) async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
+      let resolver = try TestResolver(runner.laboratory)
+      try runner.startDaemon(wrapper: ["ISTBPF_EGRESS_RESOLV_CONF=\(resolver.configuration)"])
+      try runner.deploy("shop", "app", "db:3211")
+      try PodmanLaboratory.with(runner) { podman in
+        let stage = Stage(podman: podman, resolver: resolver)
+        try stage.makeCertificate()
+        try body(stage)
+      }
+    }
+  }
+
+  @Test("curl, Node, Python and a static busybox reach a name through a bridge, and nothing else")
+  func clients() async throws {
+    try await stage { stage in
+      let (server, address) = try stage.start("server.py", "/tls")
+      let (other, otherAddress) = try stage.start("server.py", "/tls")
+      defer { [server, other].forEach { $0.stop() } }
+      try stage.resolver.say([
+        "api.example.com": .addresses([address]), "www.example.com": .addresses([otherAddress]),
+      ])
+      try stage.declare("app", "api.example.com:443", "api.example.com:80")
+      let node = """
+        const https = require('https'); https.get(process.argv[1], { agent: false }, (answer) => \
+        answer.setEncoding('utf8').on('data', (text) => process.stdout.write(text))) \
+        .on('error', (error) => { console.error(error.code); process.exitCode = 1 })
+        """
+      let python = """
+        import ssl, sys, urllib.request
+        context = ssl.create_default_context(cafile="/tls/certificate.pem")
+        print(urllib.request.urlopen(sys.argv[1], context=context).read().decode(), end="")
+        """
+      let clients: [(command: [String], scheme: String)] = [
+        (["/usr/bin/curl", "-sS", "--cacert", "/tls/certificate.pem"], "https"),
+        (
+          ["/usr/bin/env", "NODE_EXTRA_CA_CERTS=/tls/certificate.pem", "node", "-e", node], "https"
+        ),
+        (["/usr/bin/python3", "-c", python], "https"),
+        (["busybox", "wget", "-q", "-O", "-"], "http"),
+      ]
+      for (command, scheme) in clients {
+        func fetch(_ host: String) throws -> CommandResult {
+          let script = command + ["\(scheme)://\(host)/"]
+          return try TestSupport.run(
+            stage.podman.commandLine(
+              ["run", "--rm"] + PodmanLaboratory.hostPrograms + stage.podman.options("shop/app")
+                + ["-v", "\(stage.podman.directory)/tls:/tls:ro", "tools"] + script))
+        }
+        let result = try fetch("api.example.com")
+        #expect(result.output == "from \(address)\n", "\(command): \(result.errors)")
+        for host in ["www.example.com", otherAddress] {
+          let result = try fetch(host)
+          #expect(result.status != 0 && result.output.isEmpty, "\(command): \(result.output)")
+        }
+      }
+    }
+  }
+
+  private struct Requests: Decodable {
+    let answers: [String: Int]
+    let failures: [String]
+  }
+
+  @Test("Ten changes of the address make no https request of a container fail")
+  func changes() async throws {
+    try await stage { stage in
+      let servers = try (0..<3).map { _ in try stage.start("server.py", "/tls") }
+      defer { servers.forEach { $0.0.stop() } }
+      let addresses = servers.map(\.line)
+      try stage.resolver.say("api.example.com", .addresses([addresses[0]], ttl: 1))
+      try stage.declare("app", "api.example.com:443")
+      let (client, line) = try stage.start(
+        "requests.py", "api.example.com", "/tls/certificate.pem", service: "shop/app")
+      #expect(line == "requesting")
+      for number in 1...10 {
+        let address = addresses[number % addresses.count]
+        try stage.resolver.say("api.example.com", .addresses([address], ttl: 1))
+        #expect(
+          try stage.runner.eventually(within: 12) {
+            try stage.runner.istbpf("explain", "shop/app", "api.example.com:443").output
+              .contains("api.example.com is \(address)")
+          })
+      }
+      let result = try JSONDecoder().decode(
+        Requests.self, from: Data(try client.ask("enough").utf8))
+      #expect(result.failures.isEmpty, "\(result)")
+      #expect(Set(result.answers.keys) == Set(addresses), "\(result)")
+    }
+  }
+
+  @Test(
+    "A proxy is the way out: outside, by its name, or a service of the deployment that has a bridge"
+  )
+  func proxies() async throws {
+    try await stage { stage in
+      let (server, address) = try stage.start("server.py", "/tls")
+      defer { server.stop() }
+      let (proxy, proxyAddress) = try stage.start(
+        "proxy.py", options: ["--add-host", "api.example.com:\(address)"])
+      defer { proxy.stop() }
+      try stage.resolver.say([
+        "proxy.example.com": .addresses([proxyAddress]), "api.example.com": .addresses([address]),
+      ])
+      func curl(_ proxy: String?, network: String? = nil) throws -> CommandResult {
+        try stage.run(
+          network: network, proxy.map { ["--env", "HTTPS_PROXY=http://\($0):3128"] } ?? [],
+          "/usr/bin/curl", "-sS", "--cacert", "/tls/certificate.pem", "https://api.example.com/")
+      }
+      // The organisation's.
+      try stage.declare("app", "proxy.example.com:3128")
+      #expect(try curl(nil).status != 0)
+      let outside = try curl("proxy.example.com")
+      #expect(outside.output == "from \(address)\n", "\(outside.errors)")
+
+      // One of the deployment's own, for a container without a network.
+      try stage.declare("app")
+      try stage.declare("proxy", "api.example.com:443")
+      let (own, _) = try stage.start("proxy.py", service: "shop/proxy")
+      defer { own.stop() }
+      let inside = try curl("proxy.warp", network: "none")
+      #expect(inside.output == "from \(address)\n", "\(inside.errors)")
+      #expect(try curl("proxy.example.com", network: "none").status != 0)
+    }
+  }
+}
