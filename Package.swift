@@ -71,7 +71,12 @@ let package = Package(
       name: "Dataplane", dependencies: ["CDataplaneABI", "CLibbpf", "LinuxSystem", "Model"],
       swiftSettings: strict, plugins: ["CompileBPF"]),
     .target(
-      name: "Fabric", dependencies: ["CLibnlRoute", "LinuxSystem", "Model"], swiftSettings: strict),
+      name: "Fabric",
+      dependencies: [
+        "CLibnlRoute", "CLinux", "LinuxSystem", "Model",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: strict),
     .executableTarget(name: "EmbedObject", path: "Plugins/EmbedObject", swiftSettings: strict),
     .plugin(name: "CompileBPF", capability: .buildTool(), dependencies: ["EmbedObject"]),
 
@@ -86,11 +91,16 @@ let package = Package(
       dependencies: [
         "CBoringSSL", "CLinux", "COpenSSL", "LinuxSystem", "Model",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       exclude: ["tunnel.proto"],
       swiftSettings: strict),
     .target(
-      name: "Relay", dependencies: ["CLinux", "LinuxSystem", "Model", "Tunnel"],
+      name: "Relay",
+      dependencies: [
+        "CLinux", "LinuxSystem", "Model", "Tunnel",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
       swiftSettings: strict),
 
     // The public entry: HAProxy, its configuration and its process.
@@ -147,12 +157,15 @@ let package = Package(
     .target(
       name: "Runner",
       dependencies: [
-        "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem", "Model", "NameResolution",
+        "CLinux", "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem", "Model",
+        "NameResolution",
         "Registry", "RegistryEtcd", "RegistrySQLite", "Relay", "Tunnel",
         .product(name: "Configuration", package: "swift-configuration"),
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: strict),
     // The configuration files of container engines: text in, text out.
@@ -165,6 +178,7 @@ let package = Package(
         "CertificateAuthority", "ControlAPI", "Dataplane", "EngineConfiguration", "Fabric",
         "FrontDoor", "LinuxSystem", "Model", "Tunnel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "Subprocess", package: "swift-subprocess"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -172,10 +186,16 @@ let package = Package(
     .executableTarget(
       name: "istbpfd",
       dependencies: [
-        "Runner", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Model", "Runner", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
-    .executableTarget(name: "istbpf", dependencies: ["Commands"], swiftSettings: strict),
+    .executableTarget(
+      name: "istbpf",
+      dependencies: [
+        "Commands", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
 
     // The OCI runtime that stands before runc or crun.
     .target(
@@ -190,7 +210,10 @@ let package = Package(
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Fabric", "LinuxSystem", "Model"],
+      name: "TestSupport",
+      dependencies: [
+        "Fabric", "LinuxSystem", "Model", .product(name: "SystemPackage", package: "swift-system"),
+      ],
       path: "Tests/TestSupport", exclude: ["Programs"], swiftSettings: strict),
     .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
     .testTarget(
@@ -216,16 +239,20 @@ let package = Package(
       name: "NameResolutionTests", dependencies: ["Model", "NameResolution", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "FabricTests", dependencies: ["Fabric", "TestSupport"], swiftSettings: strict),
+      name: "FabricTests", dependencies: ["Fabric", "LinuxSystem", "Model", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "DataplaneTests",
-      dependencies: ["CDataplaneABI", "CLibbpf", "Dataplane", "LinuxSystem", "TestSupport"],
+      dependencies: [
+        "CDataplaneABI", "CLibbpf", "Dataplane", "LinuxSystem", "Model", "TestSupport",
+      ],
       swiftSettings: strict, plugins: ["CompileBPF"]),
     .target(
       name: "TunnelTestSupport",
       dependencies: [
         "CLinux", "COpenSSL", "LinuxSystem", "Model", "Relay", "Tunnel",
         .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Tests/TunnelTestSupport", swiftSettings: strict),
     .testTarget(
@@ -239,17 +266,18 @@ let package = Package(
       name: "RelayTests",
       dependencies: [
         "CLinux", "LinuxSystem", "Model", "Relay", "TestSupport", "Tunnel", "TunnelTestSupport",
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: strict),
     .executableTarget(
       name: "relay-bench",
-      dependencies: ["CLinux", "LinuxSystem", "Model", "Relay", "Tunnel", "TunnelTestSupport"],
+      dependencies: ["CLinux", "LinuxSystem", "Relay", "Tunnel", "TunnelTestSupport"],
       path: "Tests/RelayBench", swiftSettings: strict),
     .target(
       name: "FuzzTargets",
       dependencies: [
         "CLinux", "Fabric", "LinuxSystem", "Model", "OCIRuntime", "Relay", "Tunnel",
-        "TunnelTestSupport",
+        "TunnelTestSupport", .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Tests/FuzzTargets", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
