@@ -112,7 +112,7 @@ extension HostsFile {
       let text = contents[line]
       if text.first == silenced[0] {
         if isReusable(line.lowerBound) { free.append((line.lowerBound, line.count)) }
-      } else if missing.removeValue(forKey: trimmed(text)) == nil {
+      } else if missing.removeValue(forKey: trimmed(text)) == nil, beginsWithAddress(text) {
         change.outdated.append(line.lowerBound)
       }
     }
@@ -163,7 +163,9 @@ extension HostsFile {
     var found: [Range<Int>] = []
     var open: [Range<Int>]?
     var start = 0
-    while let stop = contents[start...].firstIndex(of: UInt8(ascii: "\n")) {
+    while start < contents.count {
+      // The last line may have no line break.
+      let stop = contents[start...].firstIndex(of: UInt8(ascii: "\n")) ?? contents.count
       let line = contents[start..<stop]
       if line.elementsEqual(begin) {
         open = []
@@ -176,6 +178,14 @@ extension HostsFile {
       start = stop + 1
     }
     return found
+  }
+
+  /// Whether a line may be one that we wrote. Another's stays as it is: with a `#` for its first octet it could
+  /// become one of the lines that ours stand between.
+  private static func beginsWithAddress(_ line: ArraySlice<UInt8>) -> Bool {
+    func isDigit(_ octet: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(octet) }
+    guard let first = line.first, let second = line.dropFirst().first else { return false }
+    return isDigit(first) && (isDigit(second) || second == UInt8(ascii: "."))
   }
 
   private static func trimmed(_ line: ArraySlice<UInt8>) -> String {

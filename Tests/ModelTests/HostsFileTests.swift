@@ -84,6 +84,22 @@ import Testing
     #expect(later.writes.allSatisfy { $0.offset < silenced.count })
   }
 
+  @Test func `no line becomes one of those that ours stand between`() throws {
+    let entries = [try entry("192.0.2.1", "a.example")]
+    for theirs in ["! istbpf: end", "1 istbpf: end", "- istbpf: services of this deployment"] {
+      var contents = Array("\(HostsFile.begin)\n\(theirs)\n1.2.3.4 old\n\(HostsFile.end)\n".utf8)
+      let change = HostsFile.change(contents, to: entries) { _ in true }
+      #expect(change.outdated.count == 1)
+      for write in change.writes {
+        let end = min(contents.count, write.offset + write.octets.count)
+        contents.replaceSubrange(write.offset..<end, with: write.octets)
+      }
+      for offset in change.outdated { contents[offset] = HostsFile.silenced[0] }
+      #expect(read(contents) == [theirs, "192.0.2.1 a.example"])
+      #expect(HostsFile.change(contents, to: entries) { _ in true } == HostsFile.Change())
+    }
+  }
+
   @Test func `lines of others are left as they are`() throws {
     let contents = Array("# no \\n at the end\n192.0.2.9 theirs".utf8)
     let change = HostsFile.change(contents, to: [try entry("192.0.2.1", "a.example")]) { _ in true }
