@@ -18,7 +18,8 @@ extension FuzzTarget {
     "hosts-file",
     seeds: [
       "127.0.0.1 localhost\n", "\(HostsFile.begin)\n198.18.1.1 app.warp\n\(HostsFile.end)\n",
-      "a\r\n\(HostsFile.begin)",
+      "a\r\n\(HostsFile.begin)", "\(HostsFile.begin)\n198.18.1.1 app.warp\n\(HostsFile.end)",
+      "\(HostsFile.begin)\n! istbpf: end\n\(HostsFile.end)\n",
     ].map { Array($0.utf8) }
   ) { bytes in
     let entry = HostsFile.Entry(IPv4Address(0xc612_0201), "db.warp")

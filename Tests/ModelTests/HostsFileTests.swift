@@ -100,6 +100,12 @@ import Testing
     }
   }
 
+  @Test func `a last line without a line break counts`() throws {
+    let old = Array("\(HostsFile.begin)\n1.2.3.4 old\n\(HostsFile.end)".utf8)
+    let change = HostsFile.change(old, to: [try entry("192.0.2.1", "a.example")]) { _ in true }
+    #expect(change.outdated == [HostsFile.begin.utf8.count + 1])
+  }
+
   @Test func `lines of others are left as they are`() throws {
     let contents = Array("# no \\n at the end\n192.0.2.9 theirs".utf8)
     let change = HostsFile.change(contents, to: [try entry("192.0.2.1", "a.example")]) { _ in true }
