@@ -1,3 +1,4 @@
+import CLinux
 import Dataplane
 import Fabric
 import Foundation
@@ -75,6 +76,8 @@ final class Stage: Sendable {
         let text = "\(to.address):\(to.port) from \(from.address)"
         let socket = connection.release()
         _ = send(socket.rawValue, text, text.utf8.count, 0)
+        // Else its close is a reset, which a caller meets in connect() where that comes before it wakes.
+        linux_finish_on_close(socket.rawValue)
         try? dataplane.forget(
           Flow(
             deployment: 1, source: from.address, destination: to.address, sourcePort: from.port,
