@@ -78,6 +78,9 @@ BY_DESIGN = [
     Known("LingerStalled", [ACROSS], LINGER, sometimes=True),
     Known("LingerFar", [ACROSS], LINGER),
     Known("CutLinger", [ACROSS], LINGER),
+    Known(
+        "ResetOnAccept", EVERYWHERE, "direct too, now and then, the reset comes before connect() returns", sometimes=True,
+    ),
 ]
 
 TIMERS = "open: what is sent in the 2.5 s in which a cut is noticed is acknowledged by the near runner"
@@ -85,6 +88,12 @@ TIMERS = "open: what is sent in the 2.5 s in which a cut is noticed is acknowled
 # What is to go.
 OPEN = [
     Known("CutUserTimeout", [ACROSS], TIMERS),
+    Known(
+        "CutConnectWaits", [ACROSS],
+        "open: what the near runner asked for before it gave up may reach the far one once the wire is mended, and opens "
+        "a connection there that is reset",
+        sometimes=True,
+    ),
 ]
 
 KNOWN = BY_DESIGN + OPEN
