@@ -57,7 +57,7 @@ class CPython(Program):
         return self.tests("test_asyncio.test_events", "test_asyncio.test_sendfile")
 
     @case("test_asyncio: sendfile to a reader that goes away, buffers of 4 KiB", known={
-        "across": "what lies between takes in all of its 256 KiB (Documentation/transparency.md, StalledSmall)"})
+        "across": "what lies between takes in all of its 256 KiB (Sources/Relay/BufferLimits.swift)"})
     def gone_away(self):
         return self.tests("test_asyncio.test_sendfile", only=[f"EPollEventLoopTests.test_sendfile_{GONE_AWAY}"])
 
