@@ -23,7 +23,7 @@ struct RuntimeCommand: ParsableCommand {
         """)
 
     @Option(help: "The engine: docker, podman, containerd or cri-o.")
-    var engine: ContainerEngine
+    var engine: ConfigurableEngine
     @Flag(
       name: .customLong("default"), help: "Containers for which no runtime is named get it too.")
     var isDefault = false
@@ -90,7 +90,7 @@ struct RuntimeCommand: ParsableCommand {
   }
 }
 
-extension ContainerEngine: ExpressibleByArgument {}
+extension ConfigurableEngine: ExpressibleByArgument {}
 
 /// Why an engine was not configured.
 struct ConfigurationFailure: Error, CustomStringConvertible {
@@ -113,28 +113,12 @@ private struct EditedFile {
   /// Writes it in one step, with owner and mode as they were, or removes it for nil. A symbolic link stays one.
   /// Throws `ConfigurationFailure`.
   func write(_ text: String?) throws {
-    let manager = FileManager.default
     let target = URL(fileURLWithPath: path).resolvingSymlinksInPath()
     do {
-      guard let text else { return try manager.removeItem(at: target) }
-      try manager.createDirectory(
+      guard let text else { return try FileManager.default.removeItem(at: target) }
+      try FileManager.default.createDirectory(
         at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
-      let attributes = try? manager.attributesOfItem(atPath: target.path)
-      let new = target.deletingLastPathComponent()
-        .appendingPathComponent(".\(target.lastPathComponent).istbpf-\(getpid())")
-      do {
-        try Data(text.utf8).write(to: new, options: .withoutOverwriting)
-        let kept: [FileAttributeKey] = [.posixPermissions, .ownerAccountID, .groupOwnerAccountID]
-        try manager.setAttributes(
-          attributes?.filter { kept.contains($0.key) } ?? [.posixPermissions: 0o644],
-          ofItemAtPath: new.path)
-        guard rename(new.path, target.path) == 0 else {
-          throw SystemError(.last, "replace", target.path)
-        }
-      } catch {
-        try? manager.removeItem(at: new)
-        throw error
-      }
+      try SmallFile.replace(target.path, with: Array(text.utf8), mode: 0o644)
     } catch {
       let reason = (error as? SystemError).map { "\($0)" } ?? error.localizedDescription
       throw ConfigurationFailure(description: "cannot change \(path): \(reason)")

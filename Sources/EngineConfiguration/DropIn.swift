@@ -1,6 +1,6 @@
 /// A file of our own in a directory that the engine reads beside its configuration.
 struct DropIn: RuntimeEditor {
-  let engine: ContainerEngine
+  let engine: ConfigurableEngine
   let contents: @Sendable (RuntimeEntry) -> String
 
   private var header: String {

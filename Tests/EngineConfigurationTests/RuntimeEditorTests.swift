@@ -7,7 +7,7 @@ struct RuntimeEditorTests {
   private static let path = "/usr/bin/istbpf-oci"
 
   private func add(
-    _ engine: ContainerEngine, to text: String?, isDefault: Bool = false
+    _ engine: ConfigurableEngine, to text: String?, isDefault: Bool = false
   ) throws -> String {
     let entry = RuntimeEntry(path: Self.path, isDefault: isDefault)
     return try #require(try engine.editor.adding(entry, to: text))
@@ -30,7 +30,7 @@ struct RuntimeEditorTests {
     #expect(runtimes["istbpf"] as? NSDictionary == ["path": Self.path])
     #expect(try json(new)["default-runtime"] as? String == json(text)["default-runtime"] as? String)
     #expect(try add(.docker, to: new) == new)
-    #expect(try json(ContainerEngine.docker.editor.removing(from: new)) == json(text))
+    #expect(try json(ConfigurableEngine.docker.editor.removing(from: new)) == json(text))
   }
 
   @Test("A daemon.json that is not there is made, and removed again", arguments: [nil, "", "  \n"])
@@ -38,14 +38,14 @@ struct RuntimeEditorTests {
     let new = try add(.docker, to: text, isDefault: true)
     #expect(
       try json(new) == ["default-runtime": "istbpf", "runtimes": ["istbpf": ["path": Self.path]]])
-    #expect(try ContainerEngine.docker.editor.removing(from: new) == nil)
+    #expect(try ConfigurableEngine.docker.editor.removing(from: new) == nil)
     #expect(try json(add(.docker, to: new)) == ["runtimes": ["istbpf": ["path": Self.path]]])
   }
 
   @Test(
     "What cannot be edited is refused with the reason",
     arguments: [
-      (ContainerEngine.docker, "{", "it is no JSON"), (.docker, "[]", "it is no JSON object"),
+      (ConfigurableEngine.docker, "{", "it is no JSON"), (.docker, "[]", "it is no JSON object"),
       (.docker, #"{"runtimes": 1}"#, "runtimes is no JSON object"),
       (.docker, #"{"default-runtime": "kata"}"#, "default-runtime is kata already"),
       (.podman, "[engine]\n", "it was not written by istbpf runtime configure"),
@@ -68,7 +68,7 @@ struct RuntimeEditorTests {
         "it has a runtime istbpf that"
       ),
     ])
-  func refused(engine: ContainerEngine, text: String, reason: String) throws {
+  func refused(engine: ConfigurableEngine, text: String, reason: String) throws {
     let error = #expect(throws: ConfigurationProblem.self) {
       try add(engine, to: text, isDefault: true)
     }
@@ -109,15 +109,15 @@ struct RuntimeEditorTests {
     #expect(new.contains("SystemdCgroup = true\n# istbpf: end") == text.contains("SystemdCgroup"))
     #expect(new.contains("default_runtime_name = \"istbpf\"") == isDefault)
     #expect(try add(.containerd, to: new, isDefault: isDefault) == new)
-    #expect(try ContainerEngine.containerd.editor.removing(from: new) == text)
+    #expect(try ConfigurableEngine.containerd.editor.removing(from: new) == text)
     let other = try add(.containerd, to: new, isDefault: !isDefault)
-    #expect(try ContainerEngine.containerd.editor.removing(from: other) == text)
+    #expect(try ConfigurableEngine.containerd.editor.removing(from: other) == text)
   }
 
   @Test(
     "Files of our own are made, and removed again",
-    arguments: [ContainerEngine.podman, .crio, .containerd])
-  func dropIn(engine: ContainerEngine) throws {
+    arguments: [ConfigurableEngine.podman, .crio, .containerd])
+  func dropIn(engine: ConfigurableEngine) throws {
     let new = try add(engine, to: nil, isDefault: true)
     #expect(new.contains(Self.path))
     #expect(try add(engine, to: new, isDefault: true) == new)

@@ -1,5 +1,5 @@
 /// A container engine that can be told of a runtime.
-public enum ContainerEngine: String, CaseIterable, Sendable {
+public enum ConfigurableEngine: String, CaseIterable, Sendable {
   case docker, podman, containerd
   case crio = "cri-o"
 
