@@ -2,6 +2,7 @@
 #include "linux_unix_sockets.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -53,6 +54,33 @@ int linux_unix_connect(const char *path, int seconds)
 	    connect(fd, (struct sockaddr *)&name, sizeof(name)))
 		return close_failed(fd);
 	return fd;
+}
+
+int linux_unix_send_datagram(const char *path, const void *bytes, size_t size)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	size_t length = strlen(path);
+	socklen_t name_size = offsetof(struct sockaddr_un, sun_path) + length;
+	ssize_t sent;
+	int fd;
+
+	if (length >= sizeof(name.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(name.sun_path, path, length);
+	if (path[0] == '@')
+		name.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	do
+		sent = sendto(fd, bytes, size, MSG_NOSIGNAL, (struct sockaddr *)&name, name_size);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0)
+		return close_failed(fd);
+	close(fd);
+	return 0;
 }
 
 pid_t linux_unix_peer(int fd)

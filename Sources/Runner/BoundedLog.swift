@@ -1,3 +1,4 @@
+import LinuxSystem
 import Logging
 import Synchronization
 
@@ -9,9 +10,12 @@ public struct BoundedLog: LogHandler {
   private var inner: any LogHandler
   private let budget: LogBudget
 
-  /// To standard error.
+  /// To standard error, as text; to systemd's journal with fields where that is connected to it.
   public static func standardError(label: String) -> BoundedLog {
-    BoundedLog(inner: StreamLogHandler.standardError(label: label), budget: LogBudget())
+    let journal = Journal.ofStandardError()
+    return BoundedLog(
+      inner: journal.map { JournalLog(journal: $0, label: label) } ?? TextLog(label: label),
+      budget: LogBudget())
   }
 
   private init(inner: any LogHandler, budget: LogBudget) {

@@ -14,8 +14,12 @@ import ServiceLifecycle
 
 /// The daemon: its parts put together, from the lock to the socket.
 public enum Daemon {
-  /// Runs until SIGTERM or SIGINT. What it set up goes on without it.
+  /// Runs until SIGTERM or SIGINT. What it set up goes on without it. Where systemd started it, systemd is told
+  /// when it is ready, when it stops, and that it is alive.
   public static func run(_ configuration: RunnerConfiguration, logger: Logger) async throws {
+    var logger = logger
+    logger[metadataKey: LogField.runner] = "\(configuration.runnerName)"
+    let manager = ServiceManager()
     let installation = configuration.installation
     try checkMachine()
     try makeDirectories(installation)
@@ -67,6 +71,7 @@ public enum Daemon {
     let connects = try HostConnects(runner: runner, logger: logger)
     services += [
       InstanceWatchService(runner: runner),
+      WatchdogService(manager: manager, runner: runner, logger: logger),
       ControlServerService(
         containers: ControlServer(
           socketPath: installation.containersSocketPath, access: .nobody,
@@ -74,7 +79,7 @@ public enum Daemon {
         control: ControlServer(
           socketPath: installation.controlSocketPath, access: .group,
           service: ControlService(runner: runner)),
-        logger: logger),
+        manager: manager, logger: logger),
     ]
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -176,13 +181,20 @@ private struct InstanceWatchService: ServiceLifecycle.Service {
 private struct ControlServerService: ServiceLifecycle.Service {
   let containers: ControlServer
   let control: ControlServer
+  let manager: ServiceManager
   let logger: Logger
 
   func run() async throws {
     try await withGracefulShutdownHandler {
       // The one within the other: both set the process's umask for a moment.
-      try await containers.run { try await control.run { logger.info("ready") } }
+      try await containers.run {
+        try await control.run {
+          logger.info("ready")
+          do { try manager.tell(.ready) } catch { logger.warning("\(error)") }
+        }
+      }
     } onGracefulShutdown: {
+      try? manager.tell(.stopping)
       containers.stop()
       control.stop()
     }

@@ -102,7 +102,9 @@ final class HostConnects: Sendable {
       let connection = try dial(target)
       let instance = connection.instance
       let process = UnixSocket.peer(of: caller.rawValue).map { "\($0)" } ?? "unknown"
-      logger.notice("istbpf connect of process \(process) to \(instance.id), port \(target.port)")
+      logger.notice(
+        "istbpf connect of process \(process) to \(instance.id), port \(target.port)",
+        metadata: instance.logFields)
       let line = Array("\(InstanceConnection.accepted)\(instance.id)\n".utf8)
       let socket = connection.release()
       guard

@@ -50,7 +50,9 @@ final class PublicServices: Sendable {
         }
         doors.withLock { $0[route.socketPath] = door }
       } catch {
-        logger.error("no requests can be taken for \(route.service.id): \(error)")
+        logger.error(
+          "no requests can be taken for \(route.service.id): \(error)",
+          metadata: route.service.logFields)
       }
     }
   }

@@ -44,7 +44,9 @@ extension Runner {
       let services = try await registry.services(of: deployment.name)
       do { try apply(services, of: deployment) } catch {
         // It goes on as it was, and is tried again.
-        logger.error("\(deployment.name) is not in effect as it is declared: \(error)")
+        logger.error(
+          "\(deployment.name) is not in effect as it is declared: \(error)",
+          metadata: deployment.name.logFields)
       }
       let fabric = fabric(of: deployment.name)
       if fabric.exists { try remote?.serve(deployment, fabric: fabric) }

@@ -76,7 +76,9 @@ extension Runner {
       if unapplied.isEmpty { retryDelay = nil }
       return
     }
-    for other in steps.errors.dropFirst().prefix(8) { logger.error("\(deployment.name): \(other)") }
+    for other in steps.errors.dropFirst().prefix(8) {
+      logger.error("\(deployment.name): \(other)", metadata: deployment.name.logFields)
+    }
     markUnapplied(deployment)
     throw first
   }
@@ -111,10 +113,14 @@ extension Runner {
           try dataplane.withdraw(deployment: deployment.id)
           unapplied.remove(deployment)
         }
-        if !unapplied.contains(deployment) { logger.notice("\(deployment.name) is in effect now") }
+        if !unapplied.contains(deployment) {
+          logger.notice("\(deployment.name) is in effect now", metadata: deployment.name.logFields)
+        }
       } catch {
         markUnapplied(deployment)
-        logger.error("\(deployment.name) is not in effect as it is declared: \(error)")
+        logger.error(
+          "\(deployment.name) is not in effect as it is declared: \(error)",
+          metadata: deployment.name.logFields)
       }
     }
   }

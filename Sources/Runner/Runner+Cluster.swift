@@ -75,7 +75,9 @@ extension Runner {
     if let loss = condition.heldLoss { logger.critical("registry: \(loss)") }
     if condition.isCurrent, before?.isCurrent == false { logger.notice("registry: current again") }
     for instance in condition.displaced {
-      logger.critical("the number of \(instance.id) was given to another runner: end it")
+      logger.critical(
+        "the number of \(instance.id) was given to another runner: end it",
+        metadata: instance.logFields)
     }
   }
 

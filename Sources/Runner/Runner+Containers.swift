@@ -98,7 +98,8 @@ extension Runner {
       await end(new)
       throw error
     }
-    logger.info("\(instance.id) is container \(container) of \(engine)")
+    logger.info(
+      "\(instance.id) is container \(container) of \(engine)", metadata: instance.logFields)
     return new
   }
 

@@ -14,7 +14,9 @@ extension Runner {
     await Self.drain(within: Self.draining) {
       try namespaces(of: ended).flatMap { try TCPConnections.list(in: $0) }
     } report: {
-      logger.error("\(ended.instance.id): cannot see what is still to be sent: \($0)")
+      logger.error(
+        "\(ended.instance.id): cannot see what is still to be sent: \($0)",
+        metadata: ended.instance.logFields)
     }
   }
 
@@ -61,7 +63,9 @@ extension Runner {
     do {
       try TCPConnections.cut(in: try fabric.open()) { $0.peer == address && !$0.hasPeerEnded }
     } catch {
-      logger.error("\(instance.instance.id): cannot cut the relay's connections: \(error)")
+      logger.error(
+        "\(instance.instance.id): cannot cut the relay's connections: \(error)",
+        metadata: instance.instance.logFields)
     }
   }
 
@@ -72,9 +76,15 @@ extension Runner {
     for namespace in namespaces(of: instance) {
       do {
         let count = try TCPConnections.cut(in: namespace, where: isCut)
-        if count > 0 { logger.info("\(instance.instance.id): cut \(count) connections: \(what)") }
+        if count > 0 {
+          logger.info(
+            "\(instance.instance.id): cut \(count) connections: \(what)",
+            metadata: instance.instance.logFields)
+        }
       } catch {
-        logger.error("\(instance.instance.id): cannot cut connections: \(error)")
+        logger.error(
+          "\(instance.instance.id): cannot cut connections: \(error)",
+          metadata: instance.instance.logFields)
       }
     }
   }
@@ -95,7 +105,9 @@ extension Runner {
     } catch let error as SystemError where error.errno == .noSuchFileOrDirectory {
       // The cgroup is gone, and with it its processes.
     } catch {
-      logger.error("\(instance.instance.id): cannot look for its network namespace: \(error)")
+      logger.error(
+        "\(instance.instance.id): cannot look for its network namespace: \(error)",
+        metadata: instance.instance.logFields)
     }
     if found.count == 1 { namespaces[instance.instance.id] = found.values.first }
     return Array(found.values)
@@ -117,7 +129,9 @@ extension Runner {
     } catch let error as SystemError where error.errno == .noSuchFileOrDirectory {
       // It is gone, or one inside it went while it was looked at.
     } catch {
-      logger.error("\(instance.instance.id): cannot tell all of its sockets: \(error)")
+      logger.error(
+        "\(instance.instance.id): cannot tell all of its sockets: \(error)",
+        metadata: instance.instance.logFields)
     }
     return ids
   }

@@ -25,7 +25,7 @@ extension Runner {
       """
       deployed \(name): \(outcome.added.count) added, \(outcome.changed.count) changed, \
       \(outcome.removed.count) removed
-      """)
+      """, metadata: name.logFields)
     return outcome
   }
 

@@ -45,7 +45,9 @@ extension Runner {
     // What it opened until then.
     cutConnections(of: instance)
     await release(instance)
-    logger.notice("\(id): its service is removed; its processes go on without a network")
+    logger.notice(
+      "\(id): its service is removed; its processes go on without a network",
+      metadata: instance.instance.logFields)
   }
 
   /// A number whose cgroup has no process of a dismissed instance.

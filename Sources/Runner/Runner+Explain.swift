@@ -233,7 +233,9 @@ extension Runner {
         ? ("unknown", "") : judge(listeners, found, destination)
     } catch {
       candidate.instance.listens = "unknown"
-      logger.error("\(found.instance.id): cannot see what listens: \(error)")
+      logger.error(
+        "\(found.instance.id): cannot see what listens: \(error)",
+        metadata: found.instance.logFields)
     }
     return candidate
   }

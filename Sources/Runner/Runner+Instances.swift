@@ -64,7 +64,8 @@ extension Runner {
         inFabric: try fabric(of: deployment.name).namespaceID(behind: started.link)))
     unproven.remove(id)
     try publish(service, of: deployment)
-    logger.info("started \(id) at \(started.identity.address)")
+    logger.info(
+      "started \(id) at \(started.identity.address)", metadata: started.instance.logFields)
     if started.record != nil { Task { warnOfPublishedPorts(of: id) } }
     return InstanceEnvironment(
       of: service, among: services, plan: plan, runner: configuration.runnerName)
@@ -121,11 +122,13 @@ extension Runner {
         do {
           if try new.cgroup.hasProcesses() { return }
           break
-        } catch { logger.error("\(new.instance.id): \(error)") }
+        } catch { logger.error("\(new.instance.id): \(error)", metadata: new.instance.logFields) }
       }
       if dismissed.remove(new.cgroup) != nil { return removeDismissed(new.cgroup) }
       guard running[new.instance.id] != nil else { return }
-      logger.warning("\(new.instance.id) had no process for \(Self.patience): ended")
+      logger.warning(
+        "\(new.instance.id) had no process for \(Self.patience): ended",
+        metadata: new.instance.logFields)
       await end(new)
     }
   }
@@ -144,7 +147,7 @@ extension Runner {
     if ended.record == nil {
       attempt("remove the cgroup of", id) { try ended.cgroup.removeRecursively() }
     }
-    logger.info("ended \(id)")
+    logger.info("ended \(id)", metadata: ended.instance.logFields)
   }
 
   /// Nobody connects any more to an instance that is not among those running.
@@ -154,7 +157,9 @@ extension Runner {
       let service = try await registry.service(ended.instance.service, of: deployment.name)
       try publish(service, of: deployment)
     } catch {
-      logger.error("\(ended.instance.id): cannot withdraw, and will try again: \(error)")
+      logger.error(
+        "\(ended.instance.id): cannot withdraw, and will try again: \(error)",
+        metadata: ended.instance.logFields)
       markUnapplied(
         Deployment(name: ended.instance.deployment, id: ended.identity.deployment))
     }

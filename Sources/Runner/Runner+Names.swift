@@ -56,7 +56,9 @@ extension Runner {
         }
       }
       guard let first = steps.errors.first else { continue }
-      logger.error("\(deploymentName): what names have is not in effect: \(first)")
+      logger.error(
+        "\(deploymentName): what names have is not in effect: \(first)",
+        metadata: deploymentName.logFields)
       markUnapplied(declared.deployment)
     }
   }
@@ -105,7 +107,7 @@ extension Runner {
         """
         \(service.id): its names have more than \(Self.mostNamedPerService) addresses: \(crowded) are not \
         opened
-        """)
+        """, metadata: service.logFields)
     }
     egress.crowded[place] = crowded > 0 ? crowded : nil
     for (network, names) in inUse(old.filter { named[$0] == nil }, by: service, rules) {
@@ -139,7 +141,9 @@ extension Runner {
           .filter { $0.isOf(cgroups) }
       } catch {
         // Then what it uses is closed, rather than kept for ever.
-        logger.error("\(instance.instance.id): cannot see which addresses it uses: \(error)")
+        logger.error(
+          "\(instance.instance.id): cannot see which addresses it uses: \(error)",
+          metadata: instance.instance.logFields)
       }
     }
     let used = candidates.filter { network, _ in

@@ -61,9 +61,11 @@ extension Runner {
         \(id): port \(list) of this machine is published for it and leads nowhere: nothing comes in \
         by another interface than ist0. Services of its deployment connect to it by name, others use \
         its public URL, and this machine `istbpf connect`
-        """)
+        """, metadata: instance.instance.logFields)
     } catch {
-      logger.error("\(id): cannot tell whether a port is published for it: \(error)")
+      logger.error(
+        "\(id): cannot tell whether a port is published for it: \(error)",
+        metadata: instance.instance.logFields)
     }
   }
 

@@ -1,4 +1,4 @@
-/* Unix stream sockets that have a path. A path that is too long for sockaddr_un is ENAMETOOLONG. */
+/* Unix sockets that have a path. A path that is too long for sockaddr_un is ENAMETOOLONG. */
 #pragma once
 #include <sys/types.h>
 
@@ -7,6 +7,10 @@ int linux_unix_listen(const char *path);
 
 /* A socket connected to `path`, whose calls fail with EAGAIN after `seconds`; closed on exec. */
 int linux_unix_connect(const char *path, int seconds);
+
+/* Sends one datagram to the socket at `path`, or by the abstract name after its `@`. 0, or -1: EMSGSIZE where it is too
+ * large for one, some 200 KiB. */
+int linux_unix_send_datagram(const char *path, const void *bytes, size_t size);
 
 /* The process that listens at the other end (SO_PEERCRED: as it was when it began to), or -1. */
 pid_t linux_unix_peer(int fd);
