@@ -73,7 +73,7 @@ final class EtcdClient: Sendable {
         return try await authenticated(connections[index], connections[index], body)
       } catch let error as RPCError where error.isOfServer {
         try Task.checkCancellation()
-        failures.append("\(urls[index]): \(error.serverFailure)")
+        failures.append(failure(error, of: index))
         isSlow = isSlow || error.code == .deadlineExceeded
         leave(index)
       } catch let error as RPCError where error.isOfLease || error.isOfCompaction {
@@ -97,10 +97,16 @@ final class EtcdClient: Sendable {
     } catch let error as RPCError where error.isOfServer {
       try Task.checkCancellation()
       leave(index)
-      throw unreachable(["\(urls[index]): \(error.serverFailure)"])
+      throw unreachable([failure(error, of: index)])
     } catch let error as RPCError {
       throw error.registryError(urls)
     }
+  }
+
+  /// What to say of a server among several, which the whole error names once more where it is the only one.
+  private func failure(_ error: RPCError, of index: Int) -> String {
+    let text = String(error.serverFailure.reversed().drop { $0 == "." }.reversed())
+    return urls.count > 1 ? "\(urls[index]): \(text)" : text
   }
 
   private func unreachable(_ failures: some Sequence<String>) -> RegistryError {

@@ -176,6 +176,9 @@ import Testing
     // A runner that never knew anything has nothing to serve.
     let error = await #expect(throws: RegistryError.self) { try await server.open("r3") }
     #expect(error?.description.contains("cannot be reached at \(server.url)") == true)
+    // Each thing is said once.
+    #expect(error?.description.components(separatedBy: server.url).count == 2, "\(error!)")
+    #expect(error?.description.contains("..") == false, "\(error!)")
     try await server.start()
     #expect(try await eventually { try await again.currentView().condition == ClusterCondition() })
     #expect(try await again.instances().contains(second))
