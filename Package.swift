@@ -183,19 +183,15 @@ let package = Package(
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: strict),
-    .executableTarget(
-      name: "istbpfd",
+    .target(
+      name: "DaemonCommand",
       dependencies: [
         "Model", "Runner", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
-    .executableTarget(
-      name: "istbpf",
-      dependencies: [
-        "Commands", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ],
-      swiftSettings: strict),
+    .executableTarget(name: "istbpfd", dependencies: ["DaemonCommand"], swiftSettings: strict),
+    .executableTarget(name: "istbpf", dependencies: ["Commands"], swiftSettings: strict),
 
     // The OCI runtime that stands before runc or crun.
     .target(
@@ -296,6 +292,7 @@ let package = Package(
       dependencies: ["CLibbpf", "EngineTestSupport", "LinuxSystem", "TestSupport"],
       exclude: ["Programs"],
       swiftSettings: strict),
+    .testTarget(name: "PackagingTests", dependencies: ["TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "TransparencyTests", dependencies: ["LinuxSystem", "TestSupport"],
       exclude: ["Programs"], swiftSettings: strict),
@@ -313,6 +310,22 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// What Scripts/package builds: the three programs as one binary.
+if Context.environment["ISTBPF_ONE_BINARY"] != nil {
+  package.products.append(.executable(name: "istbpf-all", targets: ["istbpf-all"]))
+  package.targets += [
+    .target(name: "CNoLanguages"),
+    .executableTarget(
+      name: "istbpf-all",
+      dependencies: ["CNoLanguages", "Commands", "DaemonCommand", "OCIRuntime"],
+      swiftSettings: strict,
+      // Half a million addresses to be put right at each start: packed they take a tenth of the space.
+      linkerSettings: [
+        .unsafeFlags(["-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs"])
+      ]),
+  ]
+}
 
 // Scripts/fuzz says where libFuzzer's runtime is. What is fuzzed is told its coverage; not everything, as
 // `swift build --sanitize fuzzer` would have it, since that gives the plugin's tool libFuzzer's main function.

@@ -1,6 +1,7 @@
 import ControlAPI
 import Dataplane
 import Foundation
+import Glibc
 
 /// Events as lines for people, in columns that grow as they must.
 struct EventLines {
@@ -74,16 +75,25 @@ struct EventLines {
       ? "[\(host)]:\(endpoint.port)" : "\(host):\(endpoint.port)"
   }
 
+  // The C library's, here and below: Foundation's has 34 MB of languages and time zones with it (Scripts/package).
   private static func clock(_ date: Date) -> String {
-    date.formatted(
-      Date.VerbatimFormatStyle(
-        format:
-          "\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits):\(second: .twoDigits).\(secondFraction: .fractional(3))",
-        timeZone: .current, calendar: .current))
+    let milliseconds = Int64((date.timeIntervalSince1970 * 1000).rounded(.down))
+    var seconds = time_t(milliseconds / 1000)
+    var parts = tm()
+    localtime_r(&seconds, &parts)
+    return String(
+      format: "%02d:%02d:%02d.%03d", parts.tm_hour, parts.tm_min, parts.tm_sec,
+      Int32(milliseconds % 1000))
   }
 
-  private static func bytes(_ count: UInt64) -> String {
-    count < 10_000 ? "\(count) B" : count.formatted(.byteCount(style: .binary))
+  /// The unit that leaves at most three digits before the point.
+  static func bytes(_ count: UInt64) -> String {
+    guard count >= 10_000 else { return "\(count) B" }
+    var (value, unit) = (Double(count) / 1024, 0)
+    let units = ["kB", "MB", "GB", "TB", "PB", "EB"]
+    while value >= 999.5, unit < units.count - 1 { (value, unit) = (value / 1024, unit + 1) }
+    let digits = unit == 0 || value >= 99.95 ? 0 : unit == 1 ? 1 : 2
+    return String(format: "%.\(digits)f \(units[unit])", value)
   }
 
   private static func duration(_ seconds: Double) -> String {

@@ -27,6 +27,24 @@ public struct Istbpf: AsyncParsableCommand {
 
   /// For the argument parser.
   public init() {}
+
+  /// Does what this process's arguments say.
+  ///
+  /// Not `main()`: that leaves the main thread, and `run` must be on it, since what it enters (namespaces, filter,
+  /// credentials) belongs to the thread that calls exec.
+  @MainActor
+  public static func runFromCommandLine() async {
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      exit(withError: error)
+    }
+  }
 }
 
 /// The option of every command that says which installation is meant.

@@ -31,6 +31,8 @@ struct RuntimeCommand: ParsableCommand {
     var undo = false
     @Flag(help: "Print the file as it would be, and change nothing.")
     var dryRun = false
+    @Flag(help: "With --undo: change nothing, and fail where there is something to take out.")
+    var check = false
     @Option(
       help: ArgumentHelp(
         "Where istbpf-oci is. (default: beside this program)", valueName: "path"))
@@ -41,6 +43,9 @@ struct RuntimeCommand: ParsableCommand {
     func validate() throws {
       guard !undo || (!isDefault && runtimePath == nil) else {
         throw ValidationError("--undo takes neither --default nor --runtime-path")
+      }
+      guard !check || (undo && !dryRun) else {
+        throw ValidationError("--check is for --undo, without --dry-run")
       }
     }
 
@@ -57,7 +62,16 @@ struct RuntimeCommand: ParsableCommand {
             : engine.editor.adding(
               RuntimeEntry(path: try runtime(), isDefault: isDefault), to: old)
         } catch let problem as ConfigurationProblem {
+          // The engine cannot read it either, and it is not for this to say so.
+          if check, old?.contains("istbpf") != true { return }
           throw ConfigurationFailure(description: "\(path): \(problem)")
+        }
+        if check {
+          guard new == old else {
+            throw ConfigurationFailure(
+              description: "\(path) makes istbpf-oci a runtime of \(engine.rawValue)")
+          }
+          return
         }
         if dryRun { return show(new, path) }
         guard new != old else { return print("\(path) is as it should be: nothing was changed") }
@@ -74,18 +88,26 @@ struct RuntimeCommand: ParsableCommand {
     }
 
     private func runtime() throws -> String {
-      let path =
-        try runtimePath
-        ?? URL(
-          fileURLWithPath: FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        )
-        .deletingLastPathComponent().appendingPathComponent("istbpf-oci").path
+      let path = try runtimePath ?? Self.installedPath()
       guard path.hasPrefix("/"), FileManager.default.isExecutableFile(atPath: path) else {
         throw ConfigurationFailure(
           description:
             "there is no program \(path): name istbpf-oci by its absolute path with --runtime-path")
       }
       return path
+    }
+
+    /// Beside this program, as the build leaves it; or /usr/bin/istbpf-oci for /usr/lib/istbpf/istbpf, as a package
+    /// has them.
+    private static func installedPath() throws -> String {
+      let directory = URL(
+        fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(
+          atPath: "/proc/self/exe")
+      ).deletingLastPathComponent()
+      let packaged = directory.appendingPathComponent("../../bin/istbpf-oci").standardized.path
+      return directory.lastPathComponent == "istbpf"
+        && FileManager.default.isExecutableFile(atPath: packaged)
+        ? packaged : directory.appendingPathComponent("istbpf-oci").path
     }
   }
 }

@@ -17,7 +17,20 @@ struct Uninstall: ParsableCommand {
   @Flag(help: "Kill the instances that still run.")
   var force = false
 
+  @Flag(
+    help: "Leave the registry: what is declared is there again after the next start of istbpfd.")
+  var keepRegistry = false
+
+  @Flag(help: "Remove nothing; fail where instances still run. istbpfd may run.")
+  var check = false
+
   @OptionGroup var options: InstallationOptions
+
+  func validate() throws {
+    guard !check || !(force || keepRegistry) else {
+      throw ValidationError("--check takes neither --force nor --keep-registry")
+    }
+  }
 
   func run() throws {
     try failing {
@@ -25,8 +38,9 @@ struct Uninstall: ParsableCommand {
       guard geteuid() == 0 else {
         throw SystemError(.notPermitted, "uninstall", installation.name, hint: "you must be root")
       }
-      let lock = try takeLock(installation)
       let cgroups = try CgroupHierarchy.find().cgroup(installation.cgroupName)
+      if check { return try refuse(live(instances(in: cgroups) + containers(of: installation))) }
+      let lock = try takeLock(installation)
       try endInstances(try instances(in: cgroups) + containers(of: installation))
       if FrontDoor.end(of: installation) { print("removed the front door's haproxy") }
       try removeFabrics(installation)
@@ -36,9 +50,9 @@ struct Uninstall: ParsableCommand {
           try cgroups.removeRecursively(patience: .seconds(20))
         }
       }
-      for directory in [
-        installation.pinDirectory, installation.runtimeDirectory, installation.stateDirectory,
-      ] where FileManager.default.fileExists(atPath: directory) {
+      var directories = [installation.pinDirectory, installation.runtimeDirectory]
+      if !keepRegistry { directories.append(installation.stateDirectory) }
+      for directory in directories where FileManager.default.fileExists(atPath: directory) {
         try removed(directory) { try FileManager.default.removeItem(atPath: directory) }
       }
       _ = consume lock
@@ -71,16 +85,22 @@ struct Uninstall: ParsableCommand {
     }
   }
 
-  private func endInstances(_ cgroups: [Cgroup]) throws {
-    let live = try cgroups.filter { try $0.hasProcesses() }
+  private func live(_ cgroups: [Cgroup]) throws -> [Cgroup] {
+    try cgroups.filter { try $0.hasProcesses() }
+  }
+
+  private func refuse(_ live: [Cgroup]) throws {
     guard !live.isEmpty else { return }
-    guard force else {
-      throw Refusal(
-        description: """
-          instances still run in \(live.map(\.path).sorted().joined(separator: ", ")): end them, or \
-          kill them with --force
-          """)
-    }
+    throw Refusal(
+      description: """
+        instances still run in \(live.map(\.path).sorted().joined(separator: ", ")): end them, or \
+        kill them with istbpf uninstall --force
+        """)
+  }
+
+  private func endInstances(_ cgroups: [Cgroup]) throws {
+    let live = try live(cgroups)
+    if !force { try refuse(live) }
     for cgroup in live { try removed("processes of \(cgroup.path)") { try cgroup.kill() } }
   }
 

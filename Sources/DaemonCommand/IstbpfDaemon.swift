@@ -6,9 +6,9 @@ import Model
 import Runner
 
 /// The daemon of a runner.
-@main
-struct IstbpfDaemon: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
+public struct IstbpfDaemon: AsyncParsableCommand {
+  /// Name, help and version.
+  public static let configuration = CommandConfiguration(
     commandName: "istbpfd",
     abstract: "Keeps the private network of the deployments on this runner.",
     discussion: """
@@ -39,7 +39,11 @@ struct IstbpfDaemon: AsyncParsableCommand {
   @Option(help: "How much is logged: trace, debug, info, notice, warning, error.")
   var logLevel: String = "info"
 
-  func run() async throws {
+  /// For the argument parser.
+  public init() {}
+
+  /// Runs the daemon.
+  public func run() async throws {
     var logger = Logger(label: "istbpfd", factory: BoundedLog.standardError(label:))
     do {
       guard let level = Logger.Level(rawValue: logLevel) else {

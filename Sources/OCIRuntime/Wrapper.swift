@@ -7,10 +7,14 @@ import Model
 public struct Wrapper {
   private let arguments: [String]
   private let configuration: WrapperConfiguration
+  private let own: String
 
   /// Does what an engine asks by `arguments`, the program's own path first; returns an exit status,
-  /// or not at all, since this process becomes the real runtime.
-  public static func run(_ arguments: [String]) async -> Int32 {
+  /// or not at all, since this process becomes the real runtime. `own` is the path by which engines call istbpf-oci:
+  /// not this process's binary, where a package has another program before it.
+  public static func run(
+    _ arguments: [String], calledAs own: String = "/proc/self/exe"
+  ) async -> Int32 {
     let words = Array(arguments.dropFirst())
     let isHook = words.first == HookCommand.name
     do {
@@ -20,13 +24,13 @@ public struct Wrapper {
           .run(Array(words.dropFirst()))
         return 0
       }
-      let runtime = try configuration.runtimePath(own: "/proc/self/exe")
+      let runtime = try configuration.runtimePath(own: own)
       if WrapperDescription.isAsked(by: words) {
         // Standard output is the runtime's: engines read its version there.
         RuntimeLog.say("\(WrapperDescription(configuration: configuration, runtime: runtime))")
       }
       let descriptors = try InheritedDescriptors()
-      try await Wrapper(arguments: words, configuration: configuration).prepare()
+      try await Wrapper(arguments: words, configuration: configuration, own: own).prepare()
       try descriptors.restore()
       try become(runtime, words)
     } catch {
@@ -82,15 +86,12 @@ public struct Wrapper {
     let configurationPath = try Self.absolute(arguments.configurationPath)
     return ContainerEdit(
       claim: claim, variables: prepared.variables.map { ($0.name, $0.value) },
-      hostsPath: prepared.hostsPath, executable: try Self.executable(),
+      hostsPath: prepared.hostsPath, executable: try Self.absolute(own),
       hookEnvironment: ["\(Installation.variable)=\(configuration.installation.name)"]
         + RuntimeLog(self.arguments).variables,
       configurationPath: configurationPath,
       engine: EngineTraces.engine(at: configurationPath, specification))
   }
-
-  /// Where this program is, whatever it was called.
-  private static func executable() throws -> String { try absolute("/proc/self/exe") }
 
   private static func absolute(_ path: String) throws -> String {
     guard let resolved = SystemPaths.resolved(path) else { throw SystemError(.last, "find", path) }

@@ -36,7 +36,7 @@ package final class CRILaboratory: @unchecked Sendable {
     try writeProgram(script, to: wrapper)
     try Data(
       (machineConfiguration
-        + configuration.replacingOccurrences(of: "/usr/local/bin/istbpf-oci", with: wrapper)).utf8
+        + configuration.replacingOccurrences(of: "/usr/bin/istbpf-oci", with: wrapper)).utf8
     ).write(to: URL(fileURLWithPath: "\(directory)/config.toml"))
     try Data(network.utf8).write(to: URL(fileURLWithPath: "\(directory)/net/10-bridge.conflist"))
   }

@@ -8,7 +8,7 @@ struct ComposeTests {
   /// The containers.conf that the documentation shows, with this test's wrapper.
   private func configuration(_ podman: PodmanLaboratory) throws -> String {
     try Documentation.block("toml", with: "[engine.runtimes]")
-      .replacingOccurrences(of: "/usr/local/bin/istbpf-oci", with: podman.runtime)
+      .replacingOccurrences(of: "/usr/bin/istbpf-oci", with: podman.runtime)
   }
 
   private static let file = Documentation.directory.appendingPathComponent("compose.yaml").path

@@ -14,7 +14,7 @@ enum Documentation {
     let blocks = text.components(separatedBy: "```\(language)\n").dropFirst()
       .map { $0.components(separatedBy: "```")[0] }
     let block = try #require(blocks.first { $0.contains(part) })
-    #expect(block.contains("/usr/local/bin/istbpf-oci"))
+    #expect(block.contains("/usr/bin/istbpf-oci"))
     return block
   }
 }

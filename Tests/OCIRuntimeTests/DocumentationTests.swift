@@ -34,7 +34,7 @@ struct DocumentationTests {
     }
     let values = try blocks.map { try JSONValue(parsing: $0) }
     #expect(values.count == 2)
-    #expect(values.first?["runtimes"]?["istbpf"]?["path"]?.string == "/usr/local/bin/istbpf-oci")
+    #expect(values.first?["runtimes"]?["istbpf"]?["path"]?.string == "/usr/bin/istbpf-oci")
     #expect(values.last?["oci"]?["variables"] == .scalar(Array("false".utf8)))
   }
 }

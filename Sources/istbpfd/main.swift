@@ -1,0 +1,3 @@
+import DaemonCommand
+
+await IstbpfDaemon.main()
