@@ -226,6 +226,13 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
+      name: "DocumentationTests",
+      dependencies: [
+        "Commands", "TestSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
       name: "EngineConfigurationTests", dependencies: ["EngineConfiguration", "TestSupport"],
       swiftSettings: strict),
     .testTarget(

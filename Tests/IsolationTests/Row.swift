@@ -63,7 +63,7 @@ struct Row {
   let program: String
   let side: Side
   let proof: Proof
-  /// The first Linux that can stop it, where an older one cannot: README's known limits name it.
+  /// The first Linux that can stop it, where an older one cannot: Documentation/limits.md names it.
   let since: KernelRelease?
   /// Why one layer is all that stops it, where that is so.
   let alone: String?
