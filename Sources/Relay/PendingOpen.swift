@@ -54,7 +54,7 @@ final class PendingOpen {
     }
   }
 
-  /// It was sent on `tunnel`, and waits for the answer. Where the service is busy that may take as long as
+  /// It is sent on `tunnel` next, and waits for the answer. Where the service is busy that may take as long as
   /// with plain TCP; where the runner has gone it does not acknowledge.
   func awaitAnswer(on tunnel: TunnelConnection, in loop: EventLoop) {
     since = loop.now
@@ -72,6 +72,9 @@ final class PendingOpen {
       if !isOver, isReached, !tunnel.isUnread { return awaitAnswer(in: loop) }
       // What the peer will yet say on that tunnel is unknown, so it is of no more use.
       let pool = tunnel.pool
+      // The kernel would go on sending the request, and the far program get a connection that nobody asks for any
+      // more, once the network is mended.
+      if !isReached, isAlone(on: tunnel) { linux_reset_on_close(tunnel.channel.descriptor) }
       tunnel.close()
       // The stream before may have left bytes there that its program does not read, and this one waits behind them:
       // a runner of an older version does not say when it has read all.
@@ -80,6 +83,14 @@ final class PendingOpen {
         ETIMEDOUT, "\(peer.runner.name) did not answer in time", isReached: isReached,
         isSilence: !isReached, in: loop)
     }
+  }
+
+  /// Whether the peer has acknowledged all that was sent on the tunnel before the request, which is the last record
+  /// there: then a reset loses nothing of the stream before.
+  private func isAlone(on tunnel: TunnelConnection) -> Bool {
+    guard let frame = try? preface.frame() else { return false }  // it was sent, so it has one
+    let unacknowledged = Int(linux_unacknowledged(tunnel.channel.descriptor))
+    return (0...frame.count + RecordCipher.overhead).contains(unacknowledged)
   }
 
   private func remind(

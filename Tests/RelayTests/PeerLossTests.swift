@@ -153,4 +153,35 @@ struct PeerLossTests {
       #expect(eventually { runners.relays.a.counters.streamsLive <= 1 })
     }
   }
+
+  @Test("A connect that was given up while the network was cut opens nothing once it is mended")
+  func givenUp() throws {
+    try withRunners(RelayConfiguration()) { runners in
+      // Its tunnel is then there for the next.
+      do {
+        let (program, service) = try runners.connect()
+        program.finish()
+        service.finish()
+        #expect(program.ending() == nil)
+        #expect(service.ending() == nil)
+      }
+      #expect(eventually { runners.relays.a.counters.streamsLive == 0 })
+      usleep(200_000)  // its last bytes have been acknowledged
+      try runners.cut(true)
+      guard case .failure(let refusal) = try runners.relays.open(runners.port, timeout: .seconds(2))
+      else {
+        Issue.record("it was accepted")
+        return
+      }
+      #expect(refusal.errno == ETIMEDOUT && !refusal.isReached)
+      try runners.cut(false)
+      let next = try runners.connect()
+      try next.program.send([7])
+      #expect(try next.service.receive() == [7])
+      // The kernel would have asked again by then: its pauses double, from the 2 s that the cut took.
+      runners.listener.limit(8)
+      #expect(throws: SystemError.self) { try runners.listener.accept() }
+      #expect(runners.relays.a.counters.tunnelsReused >= 1)
+    }
+  }
 }
