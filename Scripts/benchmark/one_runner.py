@@ -1,25 +1,30 @@
-"""Two instances of one deployment on one runner, beside raw loopback in a namespace of its own."""
+"""Two instances of one deployment on one runner, beside raw loopback in a namespace of its own, and what else leads
+from container to container."""
+import contextlib
 import subprocess
 import sys
 import time
 
 from laboratory.programs import Failure
 
+from . import local_peers
 from .pair import Pair
 from .report import take_turns
 
 INSTALLATION = "istbpf-bench"
 PORT = 7000
 SECTIONS = ("bulk", "round-trip", "connect", "start", "cut")
-# Section, case, how many CPUs, what istbpf-bench is asked.
+PEERS_PORT = 7100
+# Section, case, how many CPUs, whether the others are measured too, what istbpf-bench is asked.
 CASES = [
-    *(("bulk", f"{kib} KiB writes", 2, f"bulk {{seconds}} {kib << 10} 1")
+    *(("bulk", f"{kib} KiB writes", 2, kib == 64, f"bulk {{seconds}} {kib << 10} 1")
       for kib in (1, 16, 64, 256)),
-    ("round-trip", "64 B, two CPUs", 2, "round-trip {seconds} 64"),
-    ("round-trip", "64 B, one CPU", 1, "round-trip {seconds} 64"),
-    ("connect", "connect, 1 byte, close, two CPUs", 2, "connect {seconds}"),
-    ("connect", "connect, 1 byte, close, one CPU", 1, "connect {seconds}"),
+    ("round-trip", "64 B, two CPUs", 2, True, "round-trip {seconds} 64"),
+    ("round-trip", "64 B, one CPU", 1, False, "round-trip {seconds} 64"),
+    ("connect", "connect, 1 byte, close, two CPUs", 2, True, "connect {seconds}"),
+    ("connect", "connect, 1 byte, close, one CPU", 1, False, "connect {seconds}"),
 ]
+PACKAGES = local_peers.PACKAGES
 
 
 def measure(programs, options, log):
@@ -37,23 +42,29 @@ def measure(programs, options, log):
         ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$0" "$@"'],
         lambda server: ["nsenter", f"--net=/proc/{server.pid}/ns/net"])
     rows = []
-    for section, case, cpus, order in CASES:
-        if not options.wants(section):
-            continue
-        order = order.format(seconds=options.seconds)
-        if not options.unpinned:
-            for pair in (through_ist, loopback):
-                pair.pin(options.cpus[0], options.cpus[cpus - 1])
-        contenders = {"IST": lambda: through_ist.measure(order)["value"],
-                      "loopback": lambda: loopback.measure(order)["value"]}
-        unit = {"bulk": "GB/s", "round-trip": "us", "connect": "1/s"}[section]
-        rows += take_turns(section, case, unit, options.rounds, contenders, "loopback")
+    with contextlib.ExitStack() as stack:
+        peers = {}
+        if any(with_peers and options.wants(section) for section, _, _, with_peers, _ in CASES):
+            peers = stack.enter_context(local_peers.start(programs, PEERS_PORT, log))
+        for section, case, cpus, with_peers, order in CASES:
+            if options.wants(section):
+                pairs = {"IST": through_ist} | (peers if with_peers else {}) | {"loopback": loopback}
+                rows += measure_case(section, case, cpus, order.format(seconds=options.seconds), pairs, options)
     if options.wants("start"):
         # A second instance of `app`; the client is the first.
         rows += measure_start(run("app"), options)
     if options.wants("cut"):
         rows += measure_cut(programs, run, options)
     return rows
+
+
+def measure_case(section, case, cpus, order, pairs, options):
+    if not options.unpinned:
+        for pair in pairs.values():
+            pair.pin(options.cpus[0], options.cpus[cpus - 1])
+    unit = {"bulk": "GB/s", "round-trip": "us", "connect": "1/s"}[section]
+    contenders = {name: lambda pair=pair: pair.measure(order)["value"] for name, pair in pairs.items()}
+    return take_turns(section, case, unit, options.rounds, contenders, "loopback")
 
 
 def measure_start(run, options):

@@ -7,12 +7,13 @@ import contextlib
 
 from laboratory.cluster import Cluster, Runners, kernel_has_tls
 
-from . import peers
+from . import overlays, proxies
 from .pair import ORDINARY, Pair
 from .report import take_turns
 
 SECTIONS = ("across-bulk", "across-cpu", "across-round-trip", "across-connect", "across-delay")
 PORT = 7000
+PACKAGES = ("nebula", "spiped", "wireguard-go", "wireguard-tools")
 DELAY = 0.02  # seconds of a round trip
 
 
@@ -38,7 +39,8 @@ def measure(programs, options, log):
     rows = []
     if any(options.wants(section) for section in SECTIONS[:-1]):
         with laboratory(programs, log) as (contenders, cluster):
-            rows += measure_direct(contenders | peers.start(cluster, PORT), options)
+            rows += measure_direct(
+                contenders | overlays.start(cluster, PORT) | proxies.start(cluster, PORT), options)
     if options.wants("across-delay"):
         with laboratory(programs, log, DELAY / 2) as (contenders, _):
             rows += turns("across-delay", f"connect, 1 byte, close, {DELAY * 1000:.0f} ms", "ms",
