@@ -102,6 +102,7 @@ struct CA: ParsableCommand {
 
     @OptionGroup var location: Location
     @OptionGroup var output: OutputOptions
+    @OptionGroup var tables: TableOptions
 
     func run() throws {
       try failing {
@@ -122,7 +123,7 @@ struct CA: ParsableCommand {
             certificate.serial,
           ]
         }
-        print(Table(["runner", "state", "expires", "serial"], rows: rows).text)
+        tables.print(Table(["runner", "state", "expires", "serial"], rows: rows))
       }
     }
   }

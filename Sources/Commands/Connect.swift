@@ -22,6 +22,8 @@ struct Connect: AsyncParsableCommand {
     help: ArgumentHelp("DEPLOYMENT/SERVICE[:PORT].", valueName: "deployment/service[:port]"))
   var target: ConnectReference
 
+  @OptionGroup var place: DeploymentOption
+
   @Option(
     help: ArgumentHelp(
       "Forward connections to this port of loopback; port 0 is a free one.",
@@ -29,6 +31,8 @@ struct Connect: AsyncParsableCommand {
   var listen: LoopbackAddress?
 
   @OptionGroup var options: InstallationOptions
+
+  func validate() throws { _ = try target.service.reference(place) }
 
   func run() async throws {
     try failing {
@@ -41,7 +45,8 @@ struct Connect: AsyncParsableCommand {
   }
 
   private func open(_ path: String) throws -> (socket: Int32, instance: String) {
-    try InstanceConnection.open(path, target.deployment, target.service, port: target.port)
+    let service = try target.service.reference(place)
+    return try InstanceConnection.open(path, service.deployment, service.service, port: target.port)
   }
 
   /// Takes connections until the process is ended.
@@ -70,8 +75,7 @@ struct Connect: AsyncParsableCommand {
 
 /// A service and perhaps a port on the command line: `D/S:PORT`.
 struct ConnectReference: ExpressibleByArgument {
-  let deployment: String
-  let service: String
+  let service: ServiceArgument
   /// 0 for the service's own.
   let port: Int
 
@@ -84,8 +88,8 @@ struct ConnectReference: ExpressibleByArgument {
       }
       (name, port) = (argument[..<colon], Int(number))
     }
-    guard let reference = ServiceReference(argument: String(name)) else { return nil }
-    (deployment, service, self.port) = (reference.deployment, reference.service, port)
+    guard let service = ServiceArgument(argument: String(name)) else { return nil }
+    (self.service, self.port) = (service, port)
   }
 }
 

@@ -32,6 +32,7 @@ struct Deploy: AsyncParsableCommand {
   var paths: [String] = []
 
   @OptionGroup var output: OutputOptions
+  @OptionGroup var tables: TableOptions
   @OptionGroup var options: InstallationOptions
 
   func validate() throws {
@@ -83,7 +84,7 @@ struct Deploy: AsyncParsableCommand {
     }
     var table = Table(["service", "address", "port"])
     table.rows = response.services.map { [$0.name, $0.address, "\($0.port)"] }
-    if !table.rows.isEmpty { print(table.text) }
+    if !table.rows.isEmpty { tables.print(table) }
     for name in response.removed { print("removed \(name)") }
   }
 

@@ -16,6 +16,7 @@ struct Doctor: AsyncParsableCommand {
     discussion: "Exit status 1 if something needed is missing. Works without istbpfd; ask as root.")
 
   @OptionGroup var output: OutputOptions
+  @OptionGroup var tables: TableOptions
   @OptionGroup var options: InstallationOptions
 
   func run() async throws {
@@ -32,7 +33,11 @@ struct Doctor: AsyncParsableCommand {
               ? finding.detail : "\(finding.detail): \(finding.consequence)",
           ]
         }
-        print(Table(["verdict", "what", "detail"], rows: rows).text)
+        var table = Table(["verdict", "what", "detail"], rows: rows)
+        table.style = { column, cell in
+          column == "verdict" ? Finding.Verdict(rawValue: cell)?.style : nil
+        }
+        tables.print(table)
       }
       guard !findings.contains(where: { $0.verdict == .missing }) else { throw ExitCode.failure }
     }
@@ -46,6 +51,14 @@ struct Doctor: AsyncParsableCommand {
       case missing
       /// Worth knowing, but nothing is wrong.
       case note
+
+      var style: Terminal.Style {
+        switch self {
+        case .found: .green
+        case .missing: .red
+        case .note: .yellow
+        }
+      }
     }
 
     let name: String

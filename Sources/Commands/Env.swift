@@ -15,7 +15,9 @@ struct Env: AsyncParsableCommand {
       """)
 
   @Argument(help: ArgumentHelp("The service.", valueName: "deployment/service"))
-  var service: ServiceReference
+  var name: ServiceArgument
+
+  @OptionGroup var place: DeploymentOption
 
   @Flag(help: "Print NAME=value lines, as --env-file of podman and docker takes them.")
   var envFile = false
@@ -27,6 +29,7 @@ struct Env: AsyncParsableCommand {
   @OptionGroup var options: InstallationOptions
 
   func validate() throws {
+    _ = try name.reference(place)
     guard !(envFile && output.json) else {
       throw ValidationError("--env-file and --json exclude each other")
     }
@@ -34,6 +37,7 @@ struct Env: AsyncParsableCommand {
 
   func run() async throws {
     try await failing {
+      let service = try name.reference(place)
       let request = Istbpf_Control_V1_GetEnvironmentRequest.with {
         $0.deployment = service.deployment
         $0.service = service.service

@@ -6,6 +6,7 @@ import Glibc
 /// Events as lines for people, in columns that grow as they must.
 struct EventLines {
   private var widths = [12, 10, 20, 20]
+  private let terminal = Terminal.standardOutput()
 
   /// The line for a message.
   mutating func line(_ message: Istbpf_Control_V1_ObserveResponse) -> String {
@@ -59,7 +60,11 @@ struct EventLines {
     var line = ""
     for (index, cell) in cells.enumerated() {
       widths[index] = max(widths[index], cell.count)
-      line += cell + String(repeating: " ", count: widths[index] - cell.count + 2)
+      let style: Terminal.Style? =
+        index == 1
+        ? (cell == "denied" ? .red : cell == "lost" || cell == "left out" ? .yellow : nil) : nil
+      line +=
+        terminal.styled(cell, style) + String(repeating: " ", count: widths[index] - cell.count + 2)
     }
     return line + last
   }

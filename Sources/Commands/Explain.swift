@@ -16,18 +16,21 @@ struct Explain: AsyncParsableCommand {
       """)
 
   @Argument(help: "Who connects: DEPLOYMENT/SERVICE.")
-  var service: ServiceReference
+  var caller: ServiceArgument
 
   @Argument(
     help: ArgumentHelp("Where to; without a port, the service's own.", valueName: "target[:port]"))
   var target: String
 
+  @OptionGroup var place: DeploymentOption
   @OptionGroup var output: OutputOptions
   @OptionGroup var options: InstallationOptions
 
+  func validate() throws { _ = try caller.reference(place) }
+
   func run() async throws {
     try await failing {
-      let (service, target) = (service, target)
+      let (service, target) = (try caller.reference(place), target)
       let (name, answers) = try await ControlClient.connect(to: options.chosen().controlSocketPath)
       {
         client in

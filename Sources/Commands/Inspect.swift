@@ -16,6 +16,7 @@ struct Inspect: ParsableCommand {
   var map: String?
 
   @OptionGroup var output: OutputOptions
+  @OptionGroup var tables: TableOptions
   @OptionGroup var options: InstallationOptions
 
   func run() throws {
@@ -34,7 +35,7 @@ struct Inspect: ParsableCommand {
       }
       for (index, dump) in dumps.enumerated() {
         if dumps.count > 1 { print(index > 0 ? "\n# \(dump.map)" : "# \(dump.map)") }
-        print(Table(dump.columns, rows: dump.rows).text)
+        tables.print(Table(dump.columns, rows: dump.rows))
       }
     }
   }

@@ -35,7 +35,7 @@ public struct Istbpf: AsyncParsableCommand {
   @MainActor
   public static func runFromCommandLine() async {
     do {
-      var command = try parseAsRoot()
+      var command = parsed(Array(CommandLine.arguments.dropFirst()))
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {

@@ -10,6 +10,7 @@ struct PS: AsyncParsableCommand {
   var deployment: String?
 
   @OptionGroup var output: OutputOptions
+  @OptionGroup var tables: TableOptions
   @OptionGroup var options: InstallationOptions
 
   func run() async throws {
@@ -25,8 +26,8 @@ struct PS: AsyncParsableCommand {
         [instance.instance, instance.address, instance.runner] + instance.containerTexts
           + [instance.pids.map(String.init).joined(separator: " ")]
       }
-      print(
-        Table(["instance", "address", "runner", "container", "engine", "pids"], rows: rows).text)
+      tables.print(
+        Table(["instance", "address", "runner", "container", "engine", "pids"], rows: rows))
     }
   }
 }

@@ -19,6 +19,7 @@ struct RunnerCommand: AsyncParsableCommand {
       abstract: "List the runners, also those that are gone and have numbers of instances.")
 
     @OptionGroup var output: OutputOptions
+    @OptionGroup var tables: TableOptions
     @OptionGroup var options: InstallationOptions
 
     func run() async throws {
@@ -38,8 +39,8 @@ struct RunnerCommand: AsyncParsableCommand {
             "\(runner.numbers)",
           ]
         }
-        print(
-          Table(["runner", "state", "address", "version", "instances", "numbers"], rows: rows).text)
+        tables.print(
+          Table(["runner", "state", "address", "version", "instances", "numbers"], rows: rows))
       }
     }
   }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlAPI
 import Foundation
+import Model
 
 /// Shows what is declared, what runs and what is attached.
 struct Status: AsyncParsableCommand {
@@ -12,14 +13,24 @@ struct Status: AsyncParsableCommand {
       instance's cgroup, and the switch on its link. The exit status is 1 where one is missing.
       """)
 
+  @Option(name: .shortAndLong, help: "Only this deployment.")
+  var deployment: String?
+
   @OptionGroup var output: OutputOptions
+  @OptionGroup var tables: TableOptions
   @OptionGroup var options: InstallationOptions
 
   func run() async throws {
     try await failing {
-      let status = try await ControlClient.connect(
+      var status = try await ControlClient.connect(
         to: options.chosen().controlSocketPath
       ) { try await $0.getStatus(.init()) }
+      if let deployment {
+        guard status.deployments.contains(where: { $0.name == deployment }) else {
+          throw UnknownDeployment(deployment, among: status.deployments.map(\.name))
+        }
+        status.deployments.removeAll { $0.name != deployment }
+      }
       if output.json {
         try printJSON(Report(status))
       } else {
@@ -54,12 +65,13 @@ struct Status: AsyncParsableCommand {
           service.urlText,
         ]
       }
-      print(services.text)
+      tables.print(services)
       var names = Table(["name outside", "of", "addresses", "state"])
       names.rows = deployment.services.flatMap { service in
         service.names.map { [$0.name, service.name, $0.addressText, $0.stateText] }
       }
-      if !names.rows.isEmpty { print(names.text) }
+      names.style = { _, cell in cell.hasPrefix("CLOSED") ? .red : nil }
+      if !names.rows.isEmpty { tables.print(names) }
       guard !deployment.instances.isEmpty else { continue }
       var instances = Table(["instance", "address", "container", "engine", "pids", "guarded"])
       instances.rows = deployment.instances.map { instance in
@@ -67,7 +79,18 @@ struct Status: AsyncParsableCommand {
           + InstanceReport(instance, deployment: deployment.name).containerTexts
           + [instance.pids.map(String.init).joined(separator: " "), instance.guardText]
       }
-      print(instances.text)
+      instances.style = { _, cell in cell.hasPrefix("MISSING") ? .red : nil }
+      tables.print(instances)
+    }
+  }
+
+  /// A deployment that was asked for, and nothing has its name.
+  private struct UnknownDeployment: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ name: String, among known: [String]) {
+      let near = nearest(to: name, among: known).map { "; did you mean \(quoted($0))?" }
+      description = "deployment \(quoted(name)) is not declared\(near ?? "")"
     }
   }
 

@@ -47,7 +47,10 @@ public struct IstbpfDaemon: AsyncParsableCommand {
     var logger = Logger(label: "istbpfd", factory: BoundedLog.standardError(label:))
     do {
       guard let level = Logger.Level(rawValue: logLevel) else {
-        throw ValidationError("'\(logLevel)' is no log level")
+        let known = Logger.Level.allCases.map(\.rawValue)
+        let near = nearest(to: logLevel, among: known).map { ". Did you mean '\($0)'?" }
+        throw ValidationError(
+          "'\(logLevel)' is no log level\(near ?? ": there are \(known.joined(separator: ", "))")")
       }
       logger.logLevel = level
       try await Daemon.run(try await configuration(), logger: logger)
