@@ -18,8 +18,8 @@ public struct IstbpfDaemon: AsyncParsableCommand {
       """,
     version: istbpfVersion)
 
-  @Option(help: "The range that every deployment has, a /15.")
-  var range: String = AddressPlan.standard.description
+  @Option(help: "The range that every deployment has, a /15. (default: \(AddressPlan.standard))")
+  var range: String?
 
   @Option(help: "The runner's name. (default: the host's)")
   var runnerName: String?
@@ -36,40 +36,83 @@ public struct IstbpfDaemon: AsyncParsableCommand {
       discussion: "Without this it is \(RunnerConfiguration.standardFile), which may be missing."))
   var config: String?
 
-  @Option(help: "How much is logged: trace, debug, info, notice, warning, error.")
-  var logLevel: String = "info"
+  @Option(
+    help: "How much is logged: trace, debug, info, notice, warning, error. (default: info)")
+  var logLevel: String?
+
+  @Flag(
+    help: ArgumentHelp(
+      "Say what is wrong with the configuration, and start nothing.",
+      discussion: "Of FILE, or else of the one that would be read. Exit status 1 if something is."))
+  var checkConfig = false
+
+  @Argument(help: ArgumentHelp("The file for --check-config.", valueName: "file"))
+  var checkedFile: String?
+
+  @Flag(help: ArgumentHelp("Print every key of the configuration, JSON.", visibility: .hidden))
+  var dumpConfigurationKeys = false
+
+  func validate() throws {
+    if let range, AddressPlan(cidr: range) == nil {
+      throw ValidationError(
+        "'\(range)' is no range: a /15 on its boundary is needed, such as \(AddressPlan.standard)")
+    }
+    if let logLevel, Logger.Level(rawValue: logLevel) == nil {
+      let known = Logger.Level.allCases.map(\.rawValue)
+      let near = nearest(to: logLevel, among: known).map { ". Did you mean '\($0)'?" }
+      throw ValidationError(
+        "'\(logLevel)' is no log level\(near ?? ": there are \(known.joined(separator: ", "))")")
+    }
+  }
 
   /// For the argument parser.
   public init() {}
 
-  /// Runs the daemon.
+  /// Runs the daemon, or only says what is asked about its configuration.
   public func run() async throws {
-    var logger = Logger(label: "istbpfd", factory: BoundedLog.standardError(label:))
+    // Not in `validate`, which comes before options are found to be unknown.
+    guard checkedFile == nil || (checkConfig && config == nil) else {
+      throw ValidationError("Unexpected argument '\(checkedFile ?? "")'")
+    }
+    if dumpConfigurationKeys { return try printKeys() }
+    let options = RunnerConfiguration.Options(
+      runnerName: runnerName, range: range, logLevel: logLevel)
+    if checkConfig { return try await check(options) }
+    let threshold = LogThreshold()
+    let logger = Logger(label: "istbpfd") {
+      BoundedLog.standardError(label: $0, threshold: threshold)
+    }
     do {
-      guard let level = Logger.Level(rawValue: logLevel) else {
-        let known = Logger.Level.allCases.map(\.rawValue)
-        let near = nearest(to: logLevel, among: known).map { ". Did you mean '\($0)'?" }
-        throw ValidationError(
-          "'\(logLevel)' is no log level\(near ?? ": there are \(known.joined(separator: ", "))")")
+      let installation = try Installation.chosen(installation)
+      let read = { @Sendable [config] in
+        try await RunnerConfiguration.read(
+          file: config, options: options, installation: installation)
       }
-      logger.logLevel = level
-      try await Daemon.run(try await configuration(), logger: logger)
-    } catch let error as ValidationError {
-      throw error
+      let configuration = try await read()
+      threshold.level = configuration.logLevel
+      try await Daemon.run(configuration, threshold: threshold, logger: logger, reread: read)
     } catch {
       logger.critical("\(error)")
       throw ExitCode.failure
     }
   }
 
-  private func configuration() async throws -> RunnerConfiguration {
-    guard let plan = AddressPlan(cidr: range) else {
-      throw ValidationError(
-        "'\(range)' is no range: a /15 on its boundary is needed, such as \(AddressPlan.standard)")
+  private func check(_ options: RunnerConfiguration.Options) async throws {
+    let file = checkedFile ?? config
+    let path = file ?? RunnerConfiguration.standardFile
+    let problems = await RunnerConfiguration.problems(
+      file: file, options: options, installation: try Installation.chosen(installation))
+    for problem in problems {
+      FileHandle.standardError.write(Data("istbpfd: \(problem)\n".utf8))
     }
-    let installation = try Installation.chosen(installation)
-    return try await RunnerConfiguration.read(
-      file: config, runnerName: runnerName ?? ProcessInfo.processInfo.hostName, plan: plan,
-      installation: installation)
+    guard problems.isEmpty else { throw ExitCode.failure }
+    let exists = FileManager.default.fileExists(atPath: path)
+    print(exists ? "\(path) is as it should be" : "there is no \(path): every key has its default")
+  }
+
+  private func printKeys() throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    print(String(decoding: try encoder.encode(ConfigurationKeys.all), as: UTF8.self))
   }
 }

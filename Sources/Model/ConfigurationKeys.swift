@@ -7,33 +7,9 @@ import FoundationEssentials
 /// `tunnel.denied` would let revoked certificates in, and a `frontDoor.http` that is no text would open
 /// port 80.
 public enum ConfigurationKeys {
-  /// What the value of a key is.
-  enum Kind {
-    case text, texts, number, flag
+  typealias Kind = ConfigurationKey.Kind
 
-    /// The kind as a message names it.
-    var name: String {
-      switch self {
-      case .text: "a text"
-      case .texts: "a list of texts"
-      case .number: "a whole number"
-      case .flag: "true or false"
-      }
-    }
-  }
-
-  static let known: [String: Kind] = [
-    "cluster": .text, "selection": .text, "metrics.address": .text,
-    "etcd.endpoints": .texts, "etcd.authorities": .text, "etcd.certificate": .text,
-    "etcd.key": .text, "etcd.user": .text, "etcd.password": .text, "etcd.leaseSeconds": .number,
-    "etcd.callTimeoutSeconds": .number, "etcd.lossConfirmationSeconds": .number,
-    "tunnel.address": .text, "tunnel.certificate": .text, "tunnel.key": .text,
-    "tunnel.authorities": .text, "tunnel.denied": .text, "tunnel.kernelTLS": .flag,
-    "frontDoor.domain": .text, "frontDoor.certificates": .text, "frontDoor.https": .text,
-    "frontDoor.http": .text, "oci.runtime": .text, "oci.variables": .flag,
-    "egress.resolvConf": .text, "egress.keepFormerSeconds": .number,
-    "egress.keepOnFailureSeconds": .number,
-  ]
+  static let known = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0.kind) })
 
   /// Variables that are not the form of a key.
   private static let otherVariables = [Installation.variable, "ISTBPF_OCI_LOG"]
@@ -41,27 +17,51 @@ public enum ConfigurationKeys {
   /// Checks the keys of the file `file`, whose contents are `json`, and the kinds of their values: of
   /// one `section`, such as `oci`, or where that is nil of all.
   ///
-  /// - Throws: `ConfigurationFault`.
+  /// - Throws: `ConfigurationFault`, the first.
   public static func check(
     json: some Sequence<UInt8>, file: String, section: String? = nil
   ) throws(ConfigurationFault) {
+    if let first = faults(json: json, file: file, section: section).first { throw first }
+  }
+
+  /// Everything that is wrong with the file `file`, as `check` has it.
+  public static func faults(
+    json: some Sequence<UInt8>, file: String, section: String? = nil
+  ) -> [ConfigurationFault] {
     let bytes = Array(json)
     let lines: [String: Int]
     do { lines = try JSONOutline(bytes).lines } catch {
-      throw ConfigurationFault(
-        place(file, error.line), error.line == nil ? error.cause : "is not JSON: it \(error.cause)")
+      return [
+        ConfigurationFault(
+          place(file, error.line),
+          error.line == nil ? error.cause : "is not JSON: it \(error.cause)")
+      ]
     }
     let value: JSONValue
     do { value = try JSONDecoder().decode(JSONValue.self, from: Data(bytes)) } catch {
-      throw ConfigurationFault(file, "is not JSON: \(error)")
+      return [ConfigurationFault(file, "is not JSON: \(error)")]
     }
     guard case .object(let root) = value else {
-      throw ConfigurationFault(file, "must be a JSON object, not \(value.summary)")
+      return [ConfigurationFault(file, "must be a JSON object, not \(value.summary)")]
     }
+    var faults: [ConfigurationFault] = []
     for (key, value) in root.sorted(by: { $0.key < $1.key })
     where section.map({ isMeant(key, for: $0) }) ?? true {
-      try check(value, key, depth: 1, file: file, lines)
+      faults += Self.faults(value, key, depth: 1, file: file, lines)
     }
+    return faults
+  }
+
+  /// Where the file `file` says what `key` is: its line, if it has one; or the variable that goes over it.
+  public static func place(
+    of key: String, json: some Sequence<UInt8>, file: String, environment: [String: String]
+  ) -> String {
+    let variable = variable(of: key)
+    guard environment[variable] == nil else { return variable }
+    let lines = (try? JSONOutline(json).lines) ?? [:]
+    // Where it is missing, its section is the place.
+    let section = key.lastIndex(of: ".").map { String(key[..<$0]) }
+    return place(file, lines[key] ?? section.flatMap { lines[$0] })
   }
 
   /// Whether a key is the section's, or is a mistake that may have been meant for it: `OCI`, `oci.variables`.
@@ -69,30 +69,32 @@ public enum ConfigurationKeys {
     key.lowercased() == section || key.lowercased().hasPrefix(section + ".")
   }
 
-  private static func check(
+  private static func faults(
     _ value: JSONValue, _ key: String, depth: Int, file: String, _ lines: [String: Int]
-  ) throws(ConfigurationFault) {
+  ) -> [ConfigurationFault] {
     let place = place(file, lines[key])
     // A key of the file with a dot in it would look like one of a section.
     let isWhole = key.split(separator: ".").count == depth
     if isWhole, let kind = known[key] {
       guard value.isOf(kind) else {
-        throw ConfigurationFault(place, "\(key) must be \(kind.name), not \(value.summary)")
+        return [ConfigurationFault(place, "\(key) must be \(kind.name), not \(value.summary)")]
       }
-      return
+      return []
     }
     guard isWhole else {
-      throw ConfigurationFault(
-        place, "unknown key \(quoted(key)): a section is an object, {\"tunnel\": {\"key\": ...}}")
+      return [
+        ConfigurationFault(
+          place, "unknown key \(quoted(key)): a section is an object, {\"tunnel\": {\"key\": ...}}")
+      ]
     }
     guard known.keys.contains(where: { $0.hasPrefix(key + ".") }) else {
-      throw ConfigurationFault(place, "unknown key \(quoted(key))\(hint(key))")
+      return [ConfigurationFault(place, "unknown key \(quoted(key))\(hint(key))")]
     }
     guard case .object(let members) = value else {
-      throw ConfigurationFault(place, "\(key) must be an object, not \(value.summary)")
+      return [ConfigurationFault(place, "\(key) must be an object, not \(value.summary)")]
     }
-    for (name, value) in members.sorted(by: { $0.key < $1.key }) {
-      try check(value, "\(key).\(name)", depth: depth + 1, file: file, lines)
+    return members.sorted(by: { $0.key < $1.key }).flatMap { name, value in
+      faults(value, "\(key).\(name)", depth: depth + 1, file: file, lines)
     }
   }
 
@@ -101,13 +103,20 @@ public enum ConfigurationKeys {
   /// - Throws: `ConfigurationFault` for one that a key was most likely meant by, and for a value that
   ///   is not of its key's kind.
   public static func check(environment: [String: String]) throws(ConfigurationFault) {
+    if let first = faults(environment: environment).first { throw first }
+  }
+
+  /// Everything that is wrong with the variables of an environment, as `check` has it.
+  public static func faults(environment: [String: String]) -> [ConfigurationFault] {
+    var faults: [ConfigurationFault] = []
     let variables = Dictionary(uniqueKeysWithValues: known.map { (variable(of: $0.key), $0.value) })
     for (name, value) in environment.sorted(by: { $0.key < $1.key })
     where name.hasPrefix(prefix) && !otherVariables.contains(name) {
       if let kind = variables[name] {
-        guard isOf(kind, value) else {
-          throw ConfigurationFault(
-            name, "must be \(kind.name) in the environment, not \(quoted(value))")
+        if !isOf(kind, value) {
+          faults.append(
+            ConfigurationFault(
+              name, "must be \(kind.name) in the environment, not \(quoted(value))"))
         }
         continue
       }
@@ -116,9 +125,11 @@ public enum ConfigurationKeys {
       let near = nearest(
         to: String(own), among: variables.keys.map { $0.dropFirst(prefix.count) }.map(String.init))
       if let near {
-        throw ConfigurationFault(name, "is no variable; did you mean \(prefix)\(near)?")
+        faults.append(
+          ConfigurationFault(name, "is no variable; did you mean \(prefix)\(near)?"))
       }
     }
+    return faults
   }
 
   private static let prefix = "ISTBPF_"

@@ -9,17 +9,23 @@ import Synchronization
 public struct BoundedLog: LogHandler {
   private var inner: any LogHandler
   private let budget: LogBudget
+  private let threshold: LogThreshold
+  /// A level that one logger has, beside that of all.
+  private var own: Logger.Level?
 
-  /// To standard error, as text; to systemd's journal with fields where that is connected to it.
-  public static func standardError(label: String) -> BoundedLog {
+  /// To standard error, as text; to systemd's journal with fields where that is connected to it. From the level on
+  /// that `threshold` has at the time.
+  public static func standardError(label: String, threshold: LogThreshold) -> BoundedLog {
     let journal = Journal.ofStandardError()
     return BoundedLog(
       inner: journal.map { JournalLog(journal: $0, label: label) } ?? TextLog(label: label),
-      budget: LogBudget())
+      threshold: threshold)
   }
 
-  private init(inner: any LogHandler, budget: LogBudget) {
-    (self.inner, self.budget) = (inner, budget)
+  private init(inner: any LogHandler, threshold: LogThreshold) {
+    (self.inner, self.threshold, budget) = (inner, threshold, LogBudget())
+    // What is below the level does not come here.
+    self.inner.logLevel = .trace
   }
 
   /// Logs it, or counts it.
@@ -33,10 +39,10 @@ public struct BoundedLog: LogHandler {
     inner.log(event: event)
   }
 
-  /// As the handler behind has it.
+  /// That of all, or the one that was set, whichever lets less through.
   public var logLevel: Logger.Level {
-    get { inner.logLevel }
-    set { inner.logLevel = newValue }
+    get { max(own ?? .trace, threshold.level) }
+    set { own = newValue }
   }
 
   /// As the handler behind has it.
@@ -49,6 +55,20 @@ public struct BoundedLog: LogHandler {
   public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { inner[metadataKey: key] }
     set { inner[metadataKey: key] = newValue }
+  }
+}
+
+/// How much is logged, for all loggers of a process; may change at any time.
+public final class LogThreshold: Sendable {
+  private let value: Mutex<Logger.Level>
+
+  /// A threshold at `level`.
+  public init(_ level: Logger.Level = .info) { value = Mutex(level) }
+
+  /// What is below it is not logged.
+  public var level: Logger.Level {
+    get { value.withLock { $0 } }
+    set { value.withLock { $0 = newValue } }
   }
 }
 

@@ -14,6 +14,7 @@ import Tunnel
 final class ClusterMember: Sendable {
   let remote: RemoteConnects
   private let configuration: ClusterConfiguration
+  private let files: Mutex<ClusterConfiguration.IdentityFiles>
   private let identities: TunnelIdentities
   private let logger: Logger
   private let running = Mutex<(relay: Relay, held: WatchedDescriptor)?>(nil)
@@ -29,8 +30,10 @@ final class ClusterMember: Sendable {
   ) throws {
     self.configuration = configuration
     self.logger = logger
+    files = Mutex(configuration.files)
     identities = TunnelIdentities(
-      try Self.identity(configuration), denied: try Self.denied(configuration.files))
+      try Self.identity(configuration.files, configuration.identity),
+      denied: try Self.denied(configuration.files))
     let denied = configuration.files.denied
     if denied != ClusterConfiguration.IdentityFiles.standardDenied, !SmallFile.exists(denied) {
       logger.warning("tunnel.denied: there is no \(denied), so no certificate is denied")
@@ -91,23 +94,13 @@ final class ClusterMember: Sendable {
   /// Takes over a new certificate or deny list as the files change, until the task is cancelled. Live
   /// tunnels go on with what they have, but those of a denied certificate end.
   func followFiles() async {
-    var seen = Self.state(of: configuration.files)
+    var seen = Self.state(of: files.withLock { $0 })
     while (try? await Task.sleep(for: Self.refresh)) != nil {
-      let now = Self.state(of: configuration.files)
+      let files = files.withLock { $0 }
+      let now = Self.state(of: files)
       guard now != seen else { continue }
       do {
-        identities.rotate(to: try Self.identity(configuration))
-        let denied = try Self.denied(configuration.files)
-        guard
-          !denied.isEmpty || identities.denied.isEmpty
-            || SmallFile.exists(configuration.files.denied)
-        else {
-          throw InvalidConfiguration(
-            key: "tunnel.denied",
-            problem: "is gone: what it denied stays denied; an empty file denies nothing")
-        }
-        identities.deny(denied)
-        running.withLock { $0?.relay.enforceDenyList() }
+        try takeOver(files)
         seen = now
         logger.notice("took over the identity and the deny list as they are on disk now")
       } catch {
@@ -115,6 +108,22 @@ final class ClusterMember: Sendable {
         logger.error("the identity's files cannot be taken over: \(error)")
       }
     }
+  }
+
+  /// Has these files say who the runner is and what is denied from now on. Throws `TunnelError`, `SystemError`
+  /// or `InvalidConfiguration`, and then nothing has changed.
+  func takeOver(_ new: ClusterConfiguration.IdentityFiles) throws {
+    let identity = try Self.identity(new, configuration.identity)
+    let denied = try Self.denied(new)
+    guard !denied.isEmpty || identities.denied.isEmpty || SmallFile.exists(new.denied) else {
+      throw InvalidConfiguration(
+        key: "tunnel.denied",
+        problem: "is gone: what it denied stays denied; an empty file denies nothing")
+    }
+    identities.rotate(to: identity)
+    identities.deny(denied)
+    files.withLock { $0 = new }
+    running.withLock { $0?.relay.enforceDenyList() }
   }
 
   /// Ends the tunnels; the kernel goes on with what is on this runner.
@@ -127,21 +136,24 @@ final class ClusterMember: Sendable {
     remote.stop()
   }
 
-  private static func identity(_ configuration: ClusterConfiguration) throws -> TunnelIdentity {
-    let files = configuration.files
+  /// The identity that the files have, which must be `name`'s. Throws `TunnelError` or `InvalidConfiguration`.
+  static func identity(
+    _ files: ClusterConfiguration.IdentityFiles, _ name: RunnerIdentifier
+  ) throws -> TunnelIdentity {
     let identity = try TunnelIdentity(
-      cluster: configuration.identity.cluster,
+      cluster: name.cluster,
       credentials: TunnelCredentials(
         authoritiesAt: files.authorities, certificateAt: files.certificate, keyAt: files.key))
-    guard identity.certificate.runner == configuration.identity else {
+    guard identity.certificate.runner == name else {
       throw InvalidConfiguration(
         key: "tunnel.certificate",
-        problem: "is \(identity.certificate.runner.uri)'s, not \(configuration.identity.uri)'s")
+        problem: "is \(identity.certificate.runner.uri)'s, not \(name.uri)'s")
     }
     return identity
   }
 
-  private static func denied(
+  /// The serial numbers on the deny list. Throws `SystemError` or `InvalidConfiguration`.
+  static func denied(
     _ files: ClusterConfiguration.IdentityFiles
   ) throws -> Set<CertificateSerial> {
     guard SmallFile.exists(files.denied) else { return [] }

@@ -15,8 +15,14 @@ import ServiceLifecycle
 /// The daemon: its parts put together, from the lock to the socket.
 public enum Daemon {
   /// Runs until SIGTERM or SIGINT. What it set up goes on without it. Where systemd started it, systemd is told
-  /// when it is ready, when it stops, and that it is alive.
-  public static func run(_ configuration: RunnerConfiguration, logger: Logger) async throws {
+  /// when it is ready, when it stops, and that it is alive. On SIGHUP the configuration is read again by `reread`,
+  /// see `ConfigurationReload`.
+  public static func run(
+    _ configuration: RunnerConfiguration, threshold: LogThreshold, logger: Logger,
+    reread: @escaping @Sendable () async throws -> RunnerConfiguration
+  ) async throws {
+    // Until there is something to take over, it ends nothing.
+    signal(SIGHUP, SIG_IGN)
     var logger = logger
     logger[metadataKey: LogField.runner] = "\(configuration.runnerName)"
     let manager = ServiceManager()
@@ -72,6 +78,10 @@ public enum Daemon {
     services += [
       InstanceWatchService(runner: runner),
       WatchdogService(manager: manager, runner: runner, logger: logger),
+      ConfigurationReload(
+        initial: configuration, reread: reread, runner: runner, member: member,
+        threshold: threshold,
+        logger: logger),
       ControlServerService(
         containers: ControlServer(
           socketPath: installation.containersSocketPath, access: .nobody,

@@ -30,6 +30,8 @@ public actor Runner {
   /// Connections of `istbpf connect`.
   let hostConnects = HostConnectCounts()
 
+  /// Which instances connections from this runner go to.
+  var selection: InstanceSelection
   /// Connections to other runners; nil on a runner that is alone.
   let remote: RemoteConnects?
   /// The front door; nil on a runner that has none.
@@ -71,6 +73,7 @@ public actor Runner {
     logger: Logger
   ) throws {
     self.configuration = configuration
+    selection = configuration.cluster?.selection ?? .localFirst
     self.registry = registry
     self.dataplane = dataplane
     self.remote = remote
@@ -118,7 +121,7 @@ public actor Runner {
       try dataplane.publish(
         service: service, deployment: deployment.id, local: local(service),
         remote: remoteInstances(of: service),
-        selection: configuration.cluster?.selection ?? .localFirst)
+        selection: selection)
     } catch {
       markUnapplied(deployment)
       throw error

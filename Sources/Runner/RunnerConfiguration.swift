@@ -1,4 +1,5 @@
 import FrontDoor
+import Logging
 import Model
 
 /// What one daemon is told at its start.
@@ -20,16 +21,24 @@ public struct RunnerConfiguration: Sendable {
   /// The front door; nil where this runner has none.
   public var frontDoor: FrontDoorSettings?
 
+  /// How much is logged.
+  public var logLevel: Logger.Level
+
+  /// The value of each key, for who asks which ones changed: the standard one where nothing is said.
+  var values: [String: String] = [:]
+
   /// A configuration from its parts.
   public init(
     installation: Installation, plan: AddressPlan, runnerName: String,
     metricsAddress: MetricsAddress? = nil, cluster: ClusterConfiguration? = nil,
-    egress: EgressConfiguration = EgressConfiguration(), frontDoor: FrontDoorSettings? = nil
+    egress: EgressConfiguration = EgressConfiguration(), frontDoor: FrontDoorSettings? = nil,
+    logLevel: Logger.Level = .info
   ) {
     self.cluster = cluster
     self.egress = egress
     self.frontDoor = frontDoor
     self.installation = installation
+    self.logLevel = logLevel
     self.metricsAddress = metricsAddress
     self.plan = plan
     self.runnerName = runnerName

@@ -99,7 +99,8 @@ public final class ClusterLaboratory: @unchecked Sendable {
     try configure(number, address: address)
   }
 
-  private func configuration(_ number: Int) -> String { "\(directory)/runner\(number).json" }
+  /// The configuration of runner `number`.
+  public func configuration(_ number: Int) -> String { "\(directory)/runner\(number).json" }
 
   private func configure(_ number: Int, address: String? = nil) throws {
     let files = "\(directory)/runner\(number)"
