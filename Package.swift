@@ -177,7 +177,7 @@ let package = Package(
       name: "Commands",
       dependencies: [
         "CertificateAuthority", "ControlAPI", "Dataplane", "EngineConfiguration", "Fabric",
-        "FrontDoor", "LinuxSystem", "Model", "Tunnel",
+        "FrontDoor", "LinuxSystem", "Model", "Relay", "Tunnel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "Subprocess", package: "swift-subprocess"),

@@ -16,12 +16,13 @@ public struct Istbpf: AsyncParsableCommand {
       A service finds WARP_IST_<other service> in its environment, uses it as a host with any TCP \
       port, and reaches the other service. No other deployment and nothing outside can.
 
-      Most commands ask istbpfd; inspect, doctor and uninstall work without it.
+      Most commands ask istbpfd; inspect, doctor, report and uninstall work without it.
       """,
     version: istbpfVersion,
     subcommands: [
       Deploy.self, Run.self, Env.self, PS.self, Status.self, Observe.self, Explain.self,
-      Connect.self, Inspect.self, Doctor.self, RunnerCommand.self, RuntimeCommand.self, CA.self,
+      Connect.self, Inspect.self, Doctor.self, Report.self, RunnerCommand.self, RuntimeCommand.self,
+      CA.self,
       Uninstall.self,
     ])
 

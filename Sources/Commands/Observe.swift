@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlAPI
 import Foundation
+import GRPCCore
 
 /// Streams what the data path does.
 struct Observe: AsyncParsableCommand {
@@ -11,7 +12,7 @@ struct Observe: AsyncParsableCommand {
       A connection is shown once: from its caller's end, or from the other's where the caller is on \
       another runner. Events that this command is too slow for, and those that one instance has too \
       many of, are left out; a line says how many. Every denial is counted in `istbpf status` in any \
-      case. --denied, --opened and --closed can be combined; without any, all are shown.
+      case. With --recent, connections are there only of times when somebody observed. --denied, --opened and --closed can be combined; without any, all are shown.
       """)
 
   @Option(name: .shortAndLong, help: "Only events of this deployment.")
@@ -29,6 +30,9 @@ struct Observe: AsyncParsableCommand {
   @Flag(help: "Show connections as they end, with bytes and duration.")
   var closed = false
 
+  @Flag(help: "Show the last that happened, up to 512 events, and end.")
+  var recent = false
+
   @Flag(help: "Print JSON, an object a line.")
   var json = false
 
@@ -43,14 +47,17 @@ struct Observe: AsyncParsableCommand {
         $0.denied = denied || all
         $0.opened = opened || all
         $0.closed = closed || all
+        $0.recent = recent
       }
       try await ControlClient.connect(to: options.chosen().controlSocketPath) { client in
         try await client.observe(request) { response in
           var lines = EventLines()
-          try await ControlClient.follow(response) { message in
+          func show(_ message: Istbpf_Control_V1_ObserveResponse) throws {
             let line = json ? try EventReport(message).line : lines.line(message)
             try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
           }
+          guard recent else { return try await ControlClient.follow(response, show) }
+          for try await message in response.messages { try show(message) }
         }
       }
     }

@@ -78,9 +78,9 @@ public struct IstbpfDaemon: AsyncParsableCommand {
     let options = RunnerConfiguration.Options(
       runnerName: runnerName, range: range, logLevel: logLevel)
     if checkConfig { return try await check(options) }
-    let threshold = LogThreshold()
+    let (threshold, recent) = (LogThreshold(), RecentLog())
     let logger = Logger(label: "istbpfd") {
-      BoundedLog.standardError(label: $0, threshold: threshold)
+      BoundedLog.standardError(label: $0, threshold: threshold, recent: recent)
     }
     do {
       let installation = try Installation.chosen(installation)
@@ -90,7 +90,8 @@ public struct IstbpfDaemon: AsyncParsableCommand {
       }
       let configuration = try await read()
       threshold.level = configuration.logLevel
-      try await Daemon.run(configuration, threshold: threshold, logger: logger, reread: read)
+      try await Daemon.run(
+        configuration, threshold: threshold, recent: recent, logger: logger, reread: read)
     } catch {
       logger.critical("\(error)")
       throw ExitCode.failure

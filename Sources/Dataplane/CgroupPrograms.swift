@@ -78,6 +78,19 @@ struct CgroupPrograms: Sendable {
     return missing
   }
 
+  /// The programs attached to the cgroup itself that are none of ours, of any installation.
+  static func others(
+    on cgroup: Int32, named path: String
+  ) throws(DataplaneError) -> [(hook: String, program: (id: UInt32, name: String))] {
+    let own = Set(hooks.map { kernelName($0.program) })
+    var others: [(hook: String, program: (id: UInt32, name: String))] = []
+    for hook in hooks {
+      for program in try programs(of: hook, on: cgroup, named: path, effective: false)
+      where !own.contains(program.name) { others.append((hook.name, program)) }
+    }
+    return others
+  }
+
   /// The kernel keeps 15 characters of a program's name.
   private static func kernelName(_ program: String) -> String { String(program.prefix(15)) }
 

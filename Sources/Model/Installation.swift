@@ -49,6 +49,9 @@ public struct Installation: Hashable, Sendable {
   /// Locked by the one daemon, and holds its process id.
   public var lockPath: String { "\(runtimeDirectory)/istbpfd.lock" }
 
+  /// The last lines of the daemon's log, and with `.1` behind it those before.
+  public var logPath: String { "\(runtimeDirectory)/log" }
+
   /// The instances' hosts files.
   public var hostsDirectory: String { "\(runtimeDirectory)/hosts" }
 

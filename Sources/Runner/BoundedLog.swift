@@ -10,33 +10,42 @@ public struct BoundedLog: LogHandler {
   private var inner: any LogHandler
   private let budget: LogBudget
   private let threshold: LogThreshold
+  private let recent: RecentLog?
   /// A level that one logger has, beside that of all.
   private var own: Logger.Level?
 
   /// To standard error, as text; to systemd's journal with fields where that is connected to it. From the level on
-  /// that `threshold` has at the time.
-  public static func standardError(label: String, threshold: LogThreshold) -> BoundedLog {
+  /// that `threshold` has at the time. And to `recent`.
+  public static func standardError(
+    label: String, threshold: LogThreshold, recent: RecentLog? = nil
+  ) -> BoundedLog {
     let journal = Journal.ofStandardError()
     return BoundedLog(
       inner: journal.map { JournalLog(journal: $0, label: label) } ?? TextLog(label: label),
-      threshold: threshold)
+      threshold: threshold, recent: recent)
   }
 
-  private init(inner: any LogHandler, threshold: LogThreshold) {
+  private init(inner: any LogHandler, threshold: LogThreshold, recent: RecentLog?) {
     (self.inner, self.threshold, budget) = (inner, threshold, LogBudget())
+    self.recent = recent
     // What is below the level does not come here.
     self.inner.logLevel = .trace
   }
 
   /// Logs it, or counts it.
   public func log(event: LogEvent) {
-    guard event.level >= .info else { return inner.log(event: event) }
+    guard event.level >= .info else { return write(event) }
     let place = LogBudget.Place(file: event.file, line: event.line)
     guard let omitted = budget.spend(at: place, now: .now) else { return }
-    guard omitted > 0 else { return inner.log(event: event) }
+    guard omitted > 0 else { return write(event) }
     var event = event
     event.message = "\(event.message) (and \(omitted) more like this, not logged)"
+    write(event)
+  }
+
+  private func write(_ event: LogEvent) {
     inner.log(event: event)
+    recent?.add("\(event.level) \(event.message)")
   }
 
   /// That of all, or the one that was set, whichever lets less through.

@@ -8,6 +8,7 @@ extension ControlService {
     request: Istbpf_Control_V1_ObserveRequest,
     response: RPCWriter<Istbpf_Control_V1_ObserveResponse>, context: ServerContext
   ) async throws {
+    if request.recent { return try await recent(request, response) }
     let (subscription, naming) = try await answering {
       (
         runner.feed.subscribe(try await runner.filter(of: request)),
@@ -29,6 +30,22 @@ extension ControlService {
     } onCancelRPC: {
       // The observer has gone, or the daemon is to stop.
       subscription.end()
+    }
+  }
+
+  private func recent(
+    _ request: Istbpf_Control_V1_ObserveRequest,
+    _ response: RPCWriter<Istbpf_Control_V1_ObserveResponse>
+  ) async throws {
+    try await answering {
+      let filter = try await runner.filter(of: request)
+      var naming = try EventNaming(
+        pinnedIn: runner.configuration.installation.pinDirectory,
+        plan: runner.configuration.plan, outside: runner.outside)
+      try await response.write(.init())
+      for told in runner.feed.recent where filter.admits(told) {
+        try await response.write(try naming.message(told))
+      }
     }
   }
 

@@ -18,8 +18,8 @@ public enum Daemon {
   /// when it is ready, when it stops, and that it is alive. On SIGHUP the configuration is read again by `reread`,
   /// see `ConfigurationReload`.
   public static func run(
-    _ configuration: RunnerConfiguration, threshold: LogThreshold, logger: Logger,
-    reread: @escaping @Sendable () async throws -> RunnerConfiguration
+    _ configuration: RunnerConfiguration, threshold: LogThreshold, recent: RecentLog,
+    logger: Logger, reread: @escaping @Sendable () async throws -> RunnerConfiguration
   ) async throws {
     // Until there is something to take over, it ends nothing.
     signal(SIGHUP, SIG_IGN)
@@ -30,6 +30,7 @@ public enum Daemon {
     try checkMachine()
     try makeDirectories(installation)
     let lock = try takeLock(installation)
+    recent.keep(in: installation.logPath)
     let cgroups = try CgroupHierarchy.find()
     try BPFFileSystem.mount()
     try FileManager.default.createDirectory(

@@ -8,7 +8,11 @@ final class EventFeed: Sendable {
   /// How many events wait for one subscriber at most.
   static let capacity = 4096
 
+  /// How many events are kept for who asks what happened last.
+  static let kept = 512
+
   private struct State {
+    var recent = RecentEvents()
     var next = 0
     var subscriptions: [Int: EventSubscription] = [:]
   }
@@ -37,9 +41,16 @@ final class EventFeed: Sendable {
     }
   }
 
+  /// What was told last, the oldest first.
+  var recent: [Told] { state.withLock { $0.recent.elements } }
+
   /// Hands `told` to whom it concerns; never waits.
   func publish(_ told: Told) {
-    for subscription in state.withLock({ Array($0.subscriptions.values) }) {
+    let subscriptions = state.withLock { state in
+      state.recent.add(told)
+      return Array(state.subscriptions.values)
+    }
+    for subscription in subscriptions {
       subscription.offer(told)
     }
   }
@@ -50,6 +61,20 @@ final class EventFeed: Sendable {
       observeConnections(state.subscriptions.values.contains { $0.filter.wantsConnections })
     }
   }
+}
+
+/// The last that was told, at most `EventFeed.kept`.
+private struct RecentEvents {
+  private var ring: [Told] = []
+  private var oldest = 0
+
+  mutating func add(_ told: Told) {
+    guard ring.count == EventFeed.kept else { return ring.append(told) }
+    ring[oldest] = told
+    oldest = (oldest + 1) % EventFeed.kept
+  }
+
+  var elements: [Told] { Array(ring[oldest...] + ring[..<oldest]) }
 }
 
 /// One observer's share of the feed.

@@ -95,7 +95,7 @@ struct CommandLineTests {
       _ = try runner.instance(of: "shop/\(service)")
       func lines(_ arguments: [String], columns: Int, _ environment: String...) throws -> [String] {
         let result = try runner.istbpf(
-          arguments, wrapper: environment + TestTerminal.wrapper(columns: columns))
+          arguments, wrapper: environment + TestProgram.terminal(columns: columns))
         #expect(result.status == 0, "\(result.output) \(result.errors)")
         return result.output.split(separator: "\n").map(String.init)
       }
@@ -122,7 +122,7 @@ struct CommandLineTests {
       func shown(_ environment: [String], terminal: Bool = true) throws -> String {
         let before = ["env", "-u", "NO_COLOR", "TERM=xterm"] + environment
         return try runner.istbpf(
-          ["doctor"], wrapper: before + (terminal ? TestTerminal.wrapper(columns: 80) : [])
+          ["doctor"], wrapper: before + (terminal ? TestProgram.terminal(columns: 80) : [])
         ).output
       }
       #expect(try shown([]).contains("\u{1B}[32mfound\u{1B}[0m"))

@@ -3,6 +3,7 @@
  * Every function here is a thin call: it returns what the system call returns, and errno says why
  * it failed. */
 #pragma once
+#include "linux_clock.h"
 #include "linux_congestion.h"
 #include "linux_credentials.h"
 #include "linux_events.h"

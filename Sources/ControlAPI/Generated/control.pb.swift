@@ -571,6 +571,10 @@ package nonisolated struct Istbpf_Control_V1_ObserveRequest: Sendable {
 
   package var closed: Bool = false
 
+  /// Instead of what happens: the last that happened, of what this daemon has kept. Then the answer ends.
+  /// Connections are among it only where somebody observed them.
+  package var recent: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2009,7 +2013,7 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
 
 nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ObserveRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}denied\0\u{1}opened\0\u{1}closed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}denied\0\u{1}opened\0\u{1}closed\0\u{1}recent\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2022,6 +2026,7 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
       case 3: try { try decoder.decodeSingularBoolField(value: &self.denied) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.opened) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.closed) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.recent) }()
       default: break
       }
     }
@@ -2043,6 +2048,9 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
     if self.closed != false {
       try visitor.visitSingularBoolField(value: self.closed, fieldNumber: 5)
     }
+    if self.recent != false {
+      try visitor.visitSingularBoolField(value: self.recent, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2052,6 +2060,7 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
     if lhs.denied != rhs.denied {return false}
     if lhs.opened != rhs.opened {return false}
     if lhs.closed != rhs.closed {return false}
+    if lhs.recent != rhs.recent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,228 @@
+import CertificateAuthority
+import ControlAPI
+import Dataplane
+import EngineConfiguration
+import Foundation
+import Glibc
+import LinuxSystem
+import Model
+import Relay
+
+/// What is around an installation and breaks it: units, other programs on the hooks, firewalls, clocks.
+struct Surroundings {
+  let installation: Installation
+  /// Nil where none runs.
+  let daemon: DaemonProcess?
+  let settings: RunnerSettings
+  /// What the daemon says; nil where it does not answer.
+  let status: Istbpf_Control_V1_GetStatusResponse?
+
+  /// Everything that was looked at.
+  func findings() -> [Finding] {
+    configuration() + unit() + limits() + otherPrograms() + engines() + certificates()
+      + clock() + etcd() + tunnelLink() + fabrics() + firewall() + paths()
+  }
+
+  // MARK: What was configured
+
+  private func configuration() -> [Finding] {
+    settings.faults.isEmpty
+      ? []
+      : settings.faults.map {
+        .problem(
+          "configuration", $0.description,
+          "istbpfd does not start with it, and takes nothing of it over",
+          type: "istbpfd --check-config \(settings.file)")
+      }
+  }
+
+  /// Where systemd looks for units, the first first (systemd.unit(5)).
+  private static let unitDirectories = [
+    "/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system", "/lib/systemd/system",
+  ]
+
+  private func unit() -> [Finding] {
+    let name = "istbpfd.service"
+    for directory in Self.unitDirectories {
+      let path = "\(directory)/\(name)"
+      var status = stat()
+      guard lstat(path, &status) == 0 else { continue }
+      let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path)
+      if target == "/dev/null" || (target == nil && status.st_size == 0) {
+        return [
+          .problem(
+            "unit", "\(name) is masked by \(path)",
+            "systemd starts istbpfd neither by hand nor at boot",
+            type: "systemctl unmask \(name) && systemctl enable --now \(name)")
+        ]
+      }
+      return [.found("unit", path)]
+    }
+    return [.note("unit", "there is no \(name)", "nothing starts istbpfd at boot")]
+  }
+
+  private func limits() -> [Finding] {
+    guard let daemon, settings.value("cluster") != nil else { return [] }
+    let wanted = RelayConfiguration.descriptorsWanted
+    guard let limit = daemon.hardLimit("Max open files"), limit < wanted else {
+      return [.found("ulimit of open files", "enough for all tunnels")]
+    }
+    return [
+      .problem(
+        "ulimit of open files",
+        "istbpfd may have \(limit) descriptors, and needs \(wanted) for all tunnels",
+        "connections with other runners fail beyond what that is enough for",
+        type:
+          "systemctl edit istbpfd, with [Service] LimitNOFILE=\(wanted), and systemctl restart istbpfd"
+      )
+    ]
+  }
+
+  private func engines() -> [Finding] {
+    var findings: [Finding] = []
+    for engine in ConfigurableEngine.allCases {
+      guard let text = try? String(contentsOfFile: engine.standardPath, encoding: .utf8) else {
+        continue
+      }
+      let name = "runtime of \(engine.rawValue)"
+      let type = "istbpf runtime configure --engine \(engine.rawValue)"
+      do {
+        let without = try engine.editor.removing(from: text)
+        // The runtime is not in it.
+        guard without != text else { continue }
+      } catch {
+        findings.append(
+          .problem(
+            name, "\(engine.standardPath): \(error)", "no container becomes an instance", type: type
+          ))
+        continue
+      }
+      let path = Self.runtimePath(in: text)
+      guard let path else {
+        findings.append(
+          .problem(
+            name,
+            "\(engine.standardPath) has a runtime \(RuntimeEntry.name) without a path to istbpf-oci",
+            "its containers are not instances", type: type))
+        continue
+      }
+      guard access(path, X_OK) == 0 else {
+        findings.append(
+          .problem(
+            name, "\(engine.standardPath) names \(path), which is not there or no program",
+            "no container starts with the runtime \(RuntimeEntry.name)", type: type))
+        continue
+      }
+      findings.append(.found(name, "\(path), in \(engine.standardPath)"))
+    }
+    if let runtime = settings.value("oci.runtime"), access(runtime, X_OK) != 0 {
+      findings.append(
+        .problem(
+          "oci.runtime", "\(runtime) is not there or no program",
+          "no container starts with istbpf-oci",
+          type: "apt install runc, or set oci.runtime in \(settings.file)"))
+    }
+    return findings
+  }
+
+  /// The absolute path in the double quotes that ends with istbpf-oci's name; nil where there is none.
+  private static func runtimePath(in text: String) -> String? {
+    text.split(separator: "\"").map(String.init)
+      .first { $0.hasPrefix("/") && $0.hasSuffix("istbpf-oci") && !$0.contains("\n") }
+  }
+
+  // MARK: What else is on the hooks
+
+  private func otherPrograms() -> [Finding] {
+    let name = "other BPF on the hooks"
+    guard geteuid() == 0, let hierarchy = try? CgroupHierarchy.find() else { return [] }
+    let root = hierarchy.mountPoint
+    var paths: Set<String> = [root]
+    let instances = status?.deployments.flatMap(\.instances).map(\.cgroupPath) ?? []
+    for path in instances + [hierarchy.cgroup(installation.cgroupName).path] {
+      var path = path
+      while path.count > root.count, path.hasPrefix(root + "/") {
+        paths.insert(path)
+        path = (path as NSString).deletingLastPathComponent
+      }
+    }
+    do {
+      let others = try OtherProgram.list(on: paths.sorted())
+      guard !others.isEmpty else { return [.found(name, "none on \(paths.count) cgroups")] }
+      return others.map { other in
+        .note(
+          name,
+          "program \(other.id) \(other.name.isEmpty ? "without a name" : other.name) is on \(other.hook) of "
+            + other.cgroup,
+          "it may refuse or redirect what istbpf lets through",
+          type: "bpftool prog show id \(other.id); bpftool cgroup tree \(other.cgroup)")
+      }
+    } catch { return [.note(name, "\(error)", "it is not known what else is there")] }
+  }
+
+  // MARK: Certificates
+
+  /// How long before its end a certificate is worth a problem, in days.
+  private static let notice = 14
+
+  private func certificates() -> [Finding] {
+    let runner = settings.value("runnerName") ?? "RUNNER"
+    let issue = "istbpf ca issue \(runner), and put \(runner).crt and \(runner).key in place"
+    var findings: [Finding] = []
+    for (key, type) in [
+      ("tunnel.certificate", issue),
+      ("tunnel.authorities", "istbpf ca rotate, on the authority's machine"),
+      ("etcd.certificate", "renew it with etcd's authority"),
+      ("etcd.authorities", "renew it with etcd's authority"),
+    ] {
+      guard let file = settings.said(key) else { continue }
+      findings.append(certificate("\(key)", file, type))
+    }
+    if let directory = settings.said("frontDoor.certificates"),
+      let files = try? DirectoryListing.names(in: directory)
+    {
+      for file in files.sorted() where file.hasSuffix(".pem") {
+        findings.append(
+          certificate(
+            "frontDoor.certificates", "\(directory)/\(file)", "renew it with its authority"))
+      }
+    }
+    return findings
+  }
+
+  private func certificate(_ name: String, _ file: String, _ type: String) -> Finding {
+    do {
+      let text = try String(contentsOfFile: file, encoding: .utf8)
+      let times = try CertificateTimes.all(inPEM: text)
+      guard let last = times.map(\.notAfter).min(), let first = times.map(\.notBefore).max() else {
+        return .problem(name, "\(file) has no certificate", "it cannot be used", type: type)
+      }
+      let now = Date()
+      guard first <= now else {
+        return .problem(
+          name,
+          "\(file) is valid from \(first.formatted(.iso8601)) on, and here it is \(now.formatted(.iso8601))",
+          "a clock is wrong, here or where it was made; until then it is refused",
+          type: "timedatectl set-ntp true")
+      }
+      let left = last.timeIntervalSince(now)
+      let days = Int(left / 86_400)
+      guard left > 0 else {
+        return .problem(
+          name, "\(file) ended at \(last.formatted(.iso8601))", "no new connection is made with it",
+          type: type)
+      }
+      guard days >= Self.notice else {
+        return .problem(
+          name, "\(file) ends in \(days) days, at \(last.formatted(.iso8601))",
+          "no new connection is made with it from then on", type: type)
+      }
+      return .found(name, "ends in \(days) days")
+    } catch {
+      return .problem(
+        name, "\(file) cannot be read: \(error.localizedDescription)", "it cannot be used",
+        type: type)
+    }
+  }
+}
