@@ -44,7 +44,8 @@ final class ClusterMember: Sendable {
       configuration.usesKernelTLS
       ? KernelTLS.probe() : .unavailable("the configuration says so (tunnel.kernelTLS)")
     remote = RemoteConnects(
-      dataplane: dataplane, directory: directory, kernelTLS: kernelTLS, logger: logger)
+      dataplane: dataplane, directory: directory, kernelTLS: kernelTLS, identities: identities,
+      logger: logger)
     switch kernelTLS {
     case .available: logger.info("the kernel encrypts tunnels")
     case .unavailable(let reason):

@@ -6,6 +6,8 @@ import ServiceLifecycle
 /// Metrics and health over HTTP, for programs that watch this one.
 ///
 /// - `/metrics`: `Runner.metrics`.
+/// - `/readyz`: 200 where instances can be started and declared, and other runners' changes arrive; 503 and why
+///   where not, as while etcd is away. What runs goes on even so.
 /// - `/healthz`: 200 where every instance is guarded as it should be, 503 and what is missing where one is
 ///   not. A registry that is away is told there, but what runs goes on, so it is no reason for 503.
 struct MetricsServer: ServiceLifecycle.Service {
@@ -27,6 +29,13 @@ struct MetricsServer: ServiceLifecycle.Service {
         headers: [.contentType: "text/plain; charset=utf-8"],
         body: .init(byteBuffer: .init(string: lines.map { $0 + "\n" }.joined())))
     }
+    router.get("readyz") { _, _ in
+      let problem = await runner.readinessProblem()
+      return Response(
+        status: problem == nil ? .ok : .serviceUnavailable,
+        headers: [.contentType: "text/plain; charset=utf-8"],
+        body: .init(byteBuffer: .init(string: (problem ?? "ok") + "\n")))
+    }
     var logger = logger
     logger.logLevel = max(logger.logLevel, .warning)
     let application = Application(
@@ -42,6 +51,7 @@ struct MetricsServer: ServiceLifecycle.Service {
     }
   }
 
+  /// What `/healthz` says.
   static func health(
     _ status: Istbpf_Control_V1_GetStatusResponse
   ) -> (isWell: Bool, lines: [String]) {
@@ -51,5 +61,17 @@ struct MetricsServer: ServiceLifecycle.Service {
     let registry = status.hasCluster ? status.cluster.registryProblem : ""
     let notes = registry.isEmpty ? [] : ["registry: \(registry)"]
     return (unguarded.isEmpty, (unguarded.isEmpty ? ["ok"] : unguarded) + notes)
+  }
+}
+
+extension Runner {
+  /// Why instances can be neither declared nor started here now; nil where they can.
+  func readinessProblem() async -> String? {
+    if configuration.cluster != nil {
+      guard let condition = view?.condition else { return "registry: nothing was received yet" }
+      guard condition.isCurrent else { return "registry: changes are not received" }
+    }
+    do { _ = try await registry.deployments() } catch { return "registry: \(error)" }
+    return nil
   }
 }

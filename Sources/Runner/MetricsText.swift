@@ -8,6 +8,8 @@ struct MetricsText {
     /// Only goes up, but for a restart of what counts.
     case counter
     case gauge
+    /// Counts of durations, by what they took at most.
+    case histogram
   }
 
   /// One value, and what it is of.
@@ -39,6 +41,25 @@ struct MetricsText {
   /// Adds the metric `name`, which has one value.
   mutating func add(_ kind: Kind, _ name: String, _ help: String, _ value: some BinaryInteger) {
     add(kind, name, help, [Sample(value)])
+  }
+
+  /// Adds the histogram `name` of durations in seconds, one for each set of labels.
+  mutating func add(
+    _ name: String, _ help: String,
+    _ histograms: [(labels: KeyValuePairs<String, String>, histogram: DurationHistogram)]
+  ) {
+    text += "# HELP \(name) \(help)\n# TYPE \(name) \(Kind.histogram)\n"
+    for (labels, histogram) in histograms {
+      let own = labels.map { "\($0)=\"\(Self.escaped($1))\"," }.joined()
+      let snapshot = histogram.snapshot
+      for (index, count) in snapshot.cumulative.enumerated() {
+        let bound = index < histogram.bounds.count ? "\(histogram.bounds[index])" : "+Inf"
+        text += "\(name)_bucket{\(own)le=\"\(bound)\"} \(count)\n"
+      }
+      let whole = own.isEmpty ? "" : "{\(own.dropLast())}"
+      text += "\(name)_sum\(whole) \(snapshot.sum)\n"
+      text += "\(name)_count\(whole) \(snapshot.cumulative.last ?? 0)\n"
+    }
   }
 
   private static func escaped(_ value: String) -> String {

@@ -25,6 +25,10 @@ final class RemoteConnects: Sendable {
   private let dialing = DispatchQueue(label: "istbpf.dial", attributes: .concurrent)
   private let state = Mutex(State())
   private let silent = SilentRunners()
+  /// How long connects took that other runners accepted, and those that were refused.
+  let accepted = DurationHistogram.ofConnects()
+  let refused = DurationHistogram.ofConnects()
+  private let identities: TunnelIdentities?
 
   private struct State {
     var ports: [UInt16: FabricPort] = [:]
@@ -36,6 +40,8 @@ final class RemoteConnects: Sendable {
     var overdue: Set<Flow>?
     /// Held SYNs that are being decided, by caller.
     var undecided: [IPv4Address: Int] = [:]
+    /// When each of them was held.
+    var begun: [Flow: ContinuousClock.Instant] = [:]
   }
 
   /// SYNs of one caller that may be undecided at once: further ones are sent again by its kernel.
@@ -54,14 +60,18 @@ final class RemoteConnects: Sendable {
   private static let propagation = (interval: 0.05, attempts: 20)
 
   init(
-    dataplane: Dataplane, directory: InstanceDirectory, kernelTLS: KernelTLS, logger: Logger
+    dataplane: Dataplane, directory: InstanceDirectory, kernelTLS: KernelTLS,
+    identities: TunnelIdentities? = nil, logger: Logger
   ) {
-    (self.dataplane, self.directory) = (dataplane, directory)
+    (self.dataplane, self.directory, self.identities) = (dataplane, directory, identities)
     (self.kernelTLS, self.logger) = (kernelTLS, logger)
   }
 
   /// What the relay has done and has; nil before there is one.
   var counters: RelayCounters? { state.withLock { $0.relay }?.counters }
+
+  /// When this runner's certificate ends, in seconds since 1970; nil where that cannot be read.
+  var certificateEnd: Int64? { identities?.current.certificate.end }
 
   /// The relay that streams are opened on, once there is one: it needs this for its authorizer.
   func use(_ relay: Relay) {
@@ -108,6 +118,7 @@ final class RemoteConnects: Sendable {
     let isAdmitted = state.withLock { state in
       guard state.undecided[flow.source, default: 0] < Self.undecidedPerCaller else { return false }
       state.undecided[flow.source, default: 0] += 1
+      state.begun[flow] = .now
       return true
     }
     guard isAdmitted else { return forget(flow) }
@@ -187,7 +198,7 @@ final class RemoteConnects: Sendable {
 
   private func accept(_ flow: Flow, _ frame: HeldFrame, _ stream: RelayStream) {
     let port = state.withLock { state in
-      Self.decided(flow, &state)
+      Self.decided(flow, &state, accepted)
       state.pending[flow] = stream
       return state.ports[flow.deployment]
     }
@@ -254,7 +265,7 @@ final class RemoteConnects: Sendable {
 
   private func refuse(_ flow: Flow, _ frame: HeldFrame, _ refusal: StreamRefusal) {
     let port = state.withLock { state in
-      Self.decided(flow, &state)
+      Self.decided(flow, &state, refused)
       return state.ports[flow.deployment]
     }
     forget(flow)
@@ -271,7 +282,10 @@ final class RemoteConnects: Sendable {
     }
   }
 
-  private static func decided(_ flow: Flow, _ state: inout State) {
+  private static func decided(
+    _ flow: Flow, _ state: inout State, _ durations: DurationHistogram
+  ) {
+    if let begin = state.begun.removeValue(forKey: flow) { durations.observe(.now - begin) }
     let count = state.undecided[flow.source, default: 1] - 1
     state.undecided[flow.source] = count > 0 ? count : nil
   }

@@ -54,6 +54,7 @@ extension Runner {
   func allocateInstance(
     of service: ServiceName, in deployment: Deployment
   ) async throws -> Instance {
+    let begin = ContinuousClock.now
     var occupied: [Instance] = []
     let allocated: Result<Instance, any Error>
     do {
@@ -68,7 +69,9 @@ extension Runner {
       }
     } catch { allocated = .failure(error) }
     for instance in occupied { try await registry.releaseInstance(instance) }
-    return try allocated.get()
+    let instance = try allocated.get()
+    starting[instance.id] = begin
+    return instance
   }
 
   /// The last process of a dismissed instance ended. A container's cgroup is its runtime's to remove.

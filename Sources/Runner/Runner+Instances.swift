@@ -64,6 +64,7 @@ extension Runner {
         inFabric: try fabric(of: deployment.name).namespaceID(behind: started.link)))
     unproven.remove(id)
     try publish(service, of: deployment)
+    if let begin = starting.removeValue(forKey: id) { startDurations.observe(.now - begin) }
     logger.info(
       "started \(id) at \(started.identity.address)", metadata: started.instance.logFields)
     if started.record != nil { Task { warnOfPublishedPorts(of: id) } }
@@ -138,6 +139,7 @@ extension Runner {
     let id = ended.instance.id
     guard running.removeValue(forKey: id) != nil else { return }
     unproven.remove(id)
+    starting[id] = nil
     watch.remove(ended.cgroup)
     await withdraw(ended)
     await drain(ended)

@@ -7,53 +7,118 @@ extension Runner {
   func metrics() async throws -> MetricsText {
     var metrics = MetricsText()
     metrics.add(
-      .gauge, "istbpf_build_info", "The version of istbpfd, and the runner's name.",
+      .gauge, "istbpf_build_info", "1, with the version of istbpfd and the runner's name.",
       [.init(1, ["version": istbpfVersion, "runner": configuration.runnerName])])
     try await addServices(to: &metrics)
+    try await addInstances(to: &metrics)
     addTunnels(to: &metrics)
     addRegistry(to: &metrics)
     return metrics
   }
 
+  /// Services that have series of their own; those beyond share one, so that no number of them is too many for
+  /// who stores it.
+  static let servicesListed = 2000
+  /// What the labels of the others say: no deployment and no service is called so.
+  static let others = "(others)"
+
+  /// The labels that a service has.
+  private struct ServiceLabels: Hashable, Comparable {
+    let deployment: String
+    let service: String
+
+    static let others = ServiceLabels(deployment: Runner.others, service: Runner.others)
+
+    static func < (left: ServiceLabels, right: ServiceLabels) -> Bool {
+      (left.deployment, left.service) < (right.deployment, right.service)
+    }
+  }
+
   private func addServices(to metrics: inout MetricsText) async throws {
     let pinned = try PinnedState(directory: installation.pinDirectory)
-    var instances: [MetricsText.Sample] = []
-    var denials: [MetricsText.Sample] = []
+    var listed: Set<ServiceLabels> = []
+    var instances: [ServiceLabels: Int] = [:]
+    var denials: [ServiceLabels: [Reason: UInt64]] = [:]
     for deployment in try await registry.deployments() {
       let services = try await registry.services(of: deployment.name)
       let here = running.values.filter { $0.instance.deployment == deployment.name }
+      var names: [ServiceNumber: ServiceLabels] = [:]
       for service in services {
-        let count = here.count { $0.instance.serviceNumber == service.number }
-        instances.append(
-          .init(
-            count, ["deployment": deployment.name.rawValue, "service": service.name.rawValue]))
+        let own = ServiceLabels(
+          deployment: deployment.name.rawValue, service: service.name.rawValue)
+        let labels = listed.count < Self.servicesListed ? own : .others
+        if labels == own { listed.insert(own) }
+        names[service.number] = labels
+        instances[labels, default: 0] += here.count {
+          $0.instance.serviceNumber == service.number
+        }
       }
-      let names = Dictionary(uniqueKeysWithValues: services.map { ($0.number, $0.name.rawValue) })
-      let denied = try pinned.denials(deployment: deployment.id)
-        .sorted { ($0.service, $0.reason.rawValue) < ($1.service, $1.reason.rawValue) }
-      for denial in denied {
-        denials.append(
-          .init(
-            denial.count,
-            [
-              "deployment": deployment.name.rawValue, "service": names[denial.service] ?? "",
-              "reason": denial.reason.identifier,
-            ]))
+      // Those of services that were removed are of nobody any more.
+      for denial in try pinned.denials(deployment: deployment.id) {
+        let labels =
+          names[denial.service]
+          ?? (listed.contains { $0.deployment == deployment.name.rawValue }
+            ? ServiceLabels(deployment: deployment.name.rawValue, service: "") : .others)
+        denials[labels, default: [:]][denial.reason, default: 0] += denial.count
       }
     }
-    metrics.add(.gauge, "istbpf_instances", "Instances that run on this runner.", instances)
+    func sorted<Value>(_ counts: [ServiceLabels: Value]) -> [(key: ServiceLabels, value: Value)] {
+      counts.sorted { $0.key < $1.key }
+    }
+    metrics.add(
+      .gauge, "istbpf_instances", "Instances that run on this runner.",
+      sorted(instances).map {
+        .init($0.value, ["deployment": $0.key.deployment, "service": $0.key.service])
+      })
+    var connects: [ServiceLabels: Int] = [:]
+    for (key, count) in hostConnects.all {
+      let own = ServiceLabels(deployment: key.deployment, service: key.service)
+      connects[listed.contains(own) ? own : .others, default: 0] += count
+    }
     metrics.add(
       .counter, "istbpf_host_connects_total", "Connections of istbpf connect.",
-      hostConnects.all.map {
+      sorted(connects).map {
         .init($0.value, ["deployment": $0.key.deployment, "service": $0.key.service])
       })
     metrics.add(
       .counter, "istbpf_denials_total", "What the data path refused instances of a service.",
-      denials)
+      sorted(denials).flatMap { labels, reasons in
+        reasons.sorted { $0.key.rawValue < $1.key.rawValue }.map { reason, count in
+          .init(
+            count,
+            [
+              "deployment": labels.deployment, "service": labels.service,
+              "reason": reason.identifier,
+            ])
+        }
+      })
+  }
+
+  private func addInstances(to metrics: inout MetricsText) async throws {
+    let unguarded = try await status().deployments.flatMap(\.instances)
+      .count { !$0.missingHooks.isEmpty || !$0.switchAttached }
+    metrics.add(
+      .gauge, "istbpf_unguarded_instances",
+      "Instances of which the kernel does not run every program: see istbpf status.", unguarded)
+    metrics.add(
+      "istbpf_instance_start_duration_seconds",
+      "From the allocation of an instance's number until others know of it.",
+      [([:], startDurations)])
   }
 
   private func addTunnels(to metrics: inout MetricsText) {
     guard let remote, let counters = remote.counters else { return }
+    metrics.add(
+      "istbpf_connect_duration_seconds",
+      "From the SYN of a connect to another runner until its answer.",
+      [
+        (["outcome": "accepted"], remote.accepted), (["outcome": "refused"], remote.refused),
+      ])
+    if let end = remote.certificateEnd {
+      metrics.add(
+        .gauge, "istbpf_certificate_expiry_timestamp_seconds",
+        "When this runner's certificate ends, in seconds since 1970.", end)
+    }
     metrics.add(
       .gauge, "istbpf_kernel_tls", "1 where the kernel can encrypt tunnels, 0 where istbpfd does.",
       remote.kernelTLS == .available ? 1 : 0)

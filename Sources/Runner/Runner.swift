@@ -48,6 +48,11 @@ public actor Runner {
   /// When the hosts files that are in it are to be looked at again.
   var isHostsUpdateScheduled = false
 
+  /// How long instances took to start.
+  let startDurations = DurationHistogram.ofStarts()
+  /// When those began to that are not known to others yet, by `Instance.id`.
+  var starting: [String: ContinuousClock.Instant] = [:]
+
   /// The instances that run here, by `Instance.id`.
   var running: [String: RunningInstance] = [:]
   /// The network namespaces of those that this daemon started, and of those where it had to look.

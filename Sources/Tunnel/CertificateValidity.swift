@@ -13,6 +13,15 @@ enum CertificateValidity {
     return "it is valid from \(from) to \(to), and this runner's clock says \(text(now))"
   }
 
+  /// When the `X509` ends to be valid, in seconds since 1970; nil where that cannot be read.
+  static func end(of certificate: OpaquePointer) -> Int64? {
+    var parts = tm()
+    guard let time = X509_get0_notAfter(certificate), ASN1_TIME_to_tm(time, &parts) == 1 else {
+      return nil
+    }
+    return Int64(timegm(&parts))
+  }
+
   private static func text(_ time: UnsafePointer<ASN1_TIME>?) -> String {
     var parts = tm()
     guard let time, ASN1_TIME_to_tm(time, &parts) == 1 else { return "an unknown time" }

@@ -7,6 +7,8 @@ public struct PeerCertificate: Hashable, Sendable {
   public let runner: RunnerIdentifier
   /// The certificate's serial number.
   public let serial: CertificateSerial
+  /// When it ends to be valid, in seconds since 1970; nil where that cannot be read.
+  public let end: Int64?
 
   /// Reads the `X509`; throws what is wrong with its name, as a cause for people.
   init(reading certificate: OpaquePointer, cluster: String) throws(NameFault) {
@@ -30,6 +32,7 @@ public struct PeerCertificate: Hashable, Sendable {
       throw NameFault(description: "its serial number cannot be read")
     }
     (self.runner, self.serial) = (runner, serial)
+    end = CertificateValidity.end(of: certificate)
   }
 
   /// A certificate that does not name a runner of the cluster.
