@@ -173,11 +173,21 @@ let package = Package(
     .target(
       name: "EngineConfiguration",
       dependencies: [.product(name: "TOMLKit", package: "TOMLKit")], swiftSettings: strict),
+    // The page of `istbpf ui`: files for a browser, and what serves them.
+    .target(
+      name: "WebInterface",
+      dependencies: [
+        "ControlAPI", "Dataplane", .product(name: "GRPCCore", package: "grpc-swift-2"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      resources: [.embedInCode("Page")], swiftSettings: strict),
     .target(
       name: "Commands",
       dependencies: [
         "CertificateAuthority", "ControlAPI", "Dataplane", "EngineConfiguration", "Fabric",
-        "FrontDoor", "LinuxSystem", "Model", "Relay", "Tunnel",
+        "FrontDoor", "LinuxSystem", "Model", "Relay", "Tunnel", "WebInterface",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "Subprocess", package: "swift-subprocess"),
@@ -224,6 +234,12 @@ let package = Package(
         "Model", "Registry", "RegistryEtcd", "RegistrySQLite",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "WebInterfaceTests",
+      dependencies: [
+        "ControlAPI", "WebInterface", .product(name: "Hummingbird", package: "hummingbird"),
       ],
       swiftSettings: strict),
     .testTarget(

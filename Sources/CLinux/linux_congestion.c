@@ -39,3 +39,13 @@ int64_t linux_tcp_last_heard(int fd, enum linux_tcp_unsent *unsent) {
   return info.tcpi_last_ack_recv < info.tcpi_last_data_recv ? info.tcpi_last_ack_recv
                                                             : info.tcpi_last_data_recv;
 }
+
+struct linux_tcp_traffic linux_tcp_traffic(const void *information, uint64_t size) {
+  struct tcp_info info = {0};
+  memcpy(&info, information, size < sizeof info ? size : sizeof info);
+  return (struct linux_tcp_traffic){
+      .acknowledged = info.tcpi_bytes_acked,
+      .received = info.tcpi_bytes_received,
+      .round_trip_microseconds = info.tcpi_rtt,
+  };
+}

@@ -21,8 +21,8 @@ public struct Istbpf: AsyncParsableCommand {
     version: istbpfVersion,
     subcommands: [
       Deploy.self, Run.self, Env.self, PS.self, Status.self, Observe.self, Explain.self,
-      Connect.self, Inspect.self, Doctor.self, Report.self, RunnerCommand.self, RuntimeCommand.self,
-      CA.self,
+      UI.self, Connect.self, Inspect.self, Doctor.self, Report.self, RunnerCommand.self,
+      RuntimeCommand.self, CA.self,
       Uninstall.self,
     ])
 

@@ -37,6 +37,11 @@ public struct TCPConnection: Sendable {
     .newlyReceived,
   ].reduce(0) { $0 | 1 << UInt32($1.rawValue) }
 
+  /// Those in which bytes can have passed: established, and all that come after.
+  static let establishedStates =
+    states
+    & ~[State.sent, .received, .newlyReceived].reduce(0) { $0 | 1 << UInt32($1.rawValue) }
+
   /// The connection of a record; nil where it is not over IPv4.
   init?(_ record: inet_diag_msg, cgroup: UInt64?) {
     guard let local = Self.ipv4(record.id.idiag_src, record.idiag_family),

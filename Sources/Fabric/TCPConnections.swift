@@ -57,14 +57,17 @@ extension NetlinkSocket {
   }
 
   /// Hands the TCP sockets of the socket's namespace to `body`, each with the message that it came in:
-  /// those of a family in `states`, bits of include/net/tcp_states.h.
+  /// those of a family in `states`, bits of include/net/tcp_states.h. What `extension` names of sock_diag(7), such
+  /// as INET_DIAG_INFO, is in each message besides.
   func listTCP(
-    _ family: UInt8, states: UInt32, _ body: (inet_diag_msg, OpaquePointer) -> Void
+    _ family: UInt8, states: UInt32, extension: Int = 0,
+    _ body: (inet_diag_msg, OpaquePointer) -> Void
   ) throws {
     var request = inet_diag_req_v2()
     request.sdiag_family = family
     request.sdiag_protocol = UInt8(IPPROTO_TCP)
     request.idiag_states = states
+    if `extension` > 0 { request.idiag_ext = 1 << UInt8(`extension` - 1) }
     try receive("list", "TCP sockets") { message in
       let header = nlmsg_hdr(message)
       guard let data = nlmsg_data(header),

@@ -100,6 +100,12 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
     try await answering { try await runner.status() }
   }
 
+  func getTraffic(
+    request: Istbpf_Control_V1_GetTrafficRequest, context: ServerContext
+  ) async throws -> Istbpf_Control_V1_GetTrafficResponse {
+    try await answering { try await runner.traffic(of: try DeploymentName(request.deployment)) }
+  }
+
   func forgetRunner(
     request: Istbpf_Control_V1_ForgetRunnerRequest, context: ServerContext
   ) async throws -> Istbpf_Control_V1_ForgetRunnerResponse {

@@ -31,3 +31,16 @@ int64_t linux_tcp_last_heard(int fd, enum linux_tcp_unsent *unsent);
 
 /* The bytes of a TCP socket that its peer has acknowledged since it was connected (tcpi_bytes_acked); 0 on error. */
 uint64_t linux_tcp_acknowledged(int fd);
+
+/* What has passed over a TCP connection. */
+struct linux_tcp_traffic {
+  /* Bytes that its peer has acknowledged, a caller's SYN and a FIN counted as one each (tcpi_bytes_acked). */
+  uint64_t acknowledged;
+  /* Bytes that came, a FIN counted as one (tcpi_bytes_received). */
+  uint64_t received;
+  /* Smoothed (tcpi_rtt). */
+  uint32_t round_trip_microseconds;
+};
+
+/* That of the kernel's tcp_info in `size` bytes, as sock_diag(7) gives it; zeros for what is beyond its end. */
+struct linux_tcp_traffic linux_tcp_traffic(const void *information, uint64_t size);

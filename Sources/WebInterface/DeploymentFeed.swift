@@ -1,0 +1,151 @@
+import ControlAPI
+import GRPCCore
+
+/// What pages that show one deployment are told: asked of istbpfd once for all of them, and only while there is one.
+///
+/// A page that reads too slowly loses messages, and is told how many; it holds up neither the others nor istbpfd.
+actor DeploymentFeed {
+  /// How many messages wait for one page at most.
+  private static let capacity = 64
+  /// How many events one message has at most; there are five a second.
+  private static let batch = 100
+
+  private struct Page {
+    let continuation: AsyncStream<PageMessage>.Continuation
+    var lost = 0
+  }
+
+  private let deployment: String
+  private let socketPath: String
+  private var pages: [Int: Page] = [:]
+  private var nextID = 0
+  private var following: Task<Void, Never>?
+  private var history = History()
+  private var events: [Istbpf_Control_V1_Event] = []
+  private var more: UInt64 = 0
+  private var lastStatus, lastTraffic, lastProblem: PageMessage?
+
+  init(of deployment: String, socketPath: String) {
+    (self.deployment, self.socketPath) = (deployment, socketPath)
+  }
+
+  /// How many pages show it now.
+  var pageCount: Int { pages.count }
+
+  /// A page's messages, until it reads no more.
+  func messages() -> AsyncStream<PageMessage> {
+    let id = nextID
+    nextID += 1
+    let (stream, continuation) = AsyncStream<PageMessage>.makeStream(
+      bufferingPolicy: .bufferingNewest(Self.capacity))
+    continuation.onTermination = { [weak self] _ in
+      Task { [weak self] in await self?.remove(id) }
+    }
+    pages[id] = Page(continuation: continuation)
+    // A page that comes later has at once what the others have.
+    let first = [try? PageMessage.history(history.steps), lastStatus, lastTraffic, lastProblem]
+    for message in first.compactMap(\.self) { continuation.yield(message) }
+    if following == nil { following = Task { await follow() } }
+    return stream
+  }
+
+  private func remove(_ id: Int) {
+    pages[id] = nil
+    guard pages.isEmpty else { return }
+    following?.cancel()
+    following = nil
+    (lastStatus, lastTraffic, lastProblem) = (nil, nil, nil)
+  }
+
+  private func send(_ message: PageMessage) {
+    for id in pages.keys {
+      if case .dropped = pages[id]?.continuation.yield(message) { pages[id]?.lost += 1 }
+    }
+  }
+
+  // MARK: - istbpfd
+
+  private func follow() async {
+    while !Task.isCancelled {
+      do {
+        try await ControlClient.connect(to: socketPath) { [self] client in
+          try await follow(client)
+        }
+      } catch {
+        if Task.isCancelled { return }
+        report("\(error)")
+      }
+      // It is cancelled where nobody looks any more, which the loop sees.
+      try? await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  private func report(_ problem: String) {
+    guard let message = try? PageMessage.problem(problem) else { return }  // a string is always JSON
+    if message.text != lastProblem?.text { send(message) }
+    lastProblem = message
+  }
+
+  private func follow(_ client: ControlClient.Client) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await self.observe(client) }
+      group.addTask { try await self.ask(client) }
+      group.addTask { try await self.flush() }
+      try await group.next()
+      group.cancelAll()
+    }
+  }
+
+  private func observe(_ client: ControlClient.Client) async throws {
+    let request = Istbpf_Control_V1_ObserveRequest.with {
+      $0.deployment = deployment
+      ($0.denied, $0.opened, $0.closed) = (true, true, true)
+    }
+    try await client.observe(request) { response in
+      for try await message in response.messages { await self.add(message) }
+    }
+    throw ControlClient.Failure(description: "istbpfd has ended meanwhile")
+  }
+
+  private func add(_ message: Istbpf_Control_V1_ObserveResponse) {
+    switch message.message {
+    case .event(let event):
+      history.add(event)
+      if events.count < Self.batch { events.append(event) } else { more += 1 }
+    case .untold(let untold): more += untold.denials + untold.connections
+    case .lost(let lost): more += lost
+    case nil: report("")
+    }
+  }
+
+  /// Asks for what is there now, more often for what changes more often.
+  private func ask(_ client: ControlClient.Client) async throws {
+    for turn in 0... {
+      if turn.isMultiple(of: 2) {
+        let message = try PageMessage.status(try await client.getStatus(.init()))
+        if message.text != lastStatus?.text { send(message) }
+        lastStatus = message
+      }
+      let message = try PageMessage.traffic(
+        try await client.getTraffic(.with { $0.deployment = deployment }))
+      lastTraffic = message
+      send(message)
+      try await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  private func flush() async throws {
+    while true {
+      try await Task.sleep(for: .milliseconds(200))
+      if !events.isEmpty || more > 0 {
+        let (batch, left) = (events, more)
+        (events, more) = ([], 0)
+        send(try PageMessage.events(batch, more: left))
+      }
+      for (id, page) in pages where page.lost > 0 {
+        pages[id]?.lost = 0
+        page.continuation.yield(.lost(page.lost))
+      }
+    }
+  }
+}

@@ -1,0 +1,40 @@
+import ControlAPI
+import Foundation
+import SwiftProtobuf
+
+/// What a page is told, as a server-sent event: its name, and JSON on one line.
+struct PageMessage: Sendable {
+  /// What goes over the wire.
+  let text: String
+
+  private init(_ name: String, _ json: String) { text = "event: \(name)\ndata: \(json)\n\n" }
+
+  /// What istbpfd answered, as protobuf has it in JSON.
+  static func status(_ status: Istbpf_Control_V1_GetStatusResponse) throws -> PageMessage {
+    PageMessage("status", try status.jsonString())
+  }
+
+  /// What istbpfd answered, as protobuf has it in JSON.
+  static func traffic(_ traffic: Istbpf_Control_V1_GetTrafficResponse) throws -> PageMessage {
+    PageMessage("traffic", try traffic.jsonString())
+  }
+
+  /// Events, and how many more there were.
+  static func events(_ events: [Istbpf_Control_V1_Event], more: UInt64) throws -> PageMessage {
+    let list = try events.map { try $0.jsonString() }.joined(separator: ",")
+    return PageMessage("events", #"{"events":[\#(list)],"more":\#(more)}"#)
+  }
+
+  /// What happened before.
+  static func history(_ steps: [History.Step]) throws -> PageMessage {
+    PageMessage("history", String(decoding: try JSONEncoder().encode(steps), as: UTF8.self))
+  }
+
+  /// How many messages this page was too slow for.
+  static func lost(_ count: Int) -> PageMessage { PageMessage("lost", "\(count)") }
+
+  /// What is wrong, for a person; empty where nothing is any more.
+  static func problem(_ text: String) throws -> PageMessage {
+    PageMessage("problem", String(decoding: try JSONEncoder().encode(text), as: UTF8.self))
+  }
+}
