@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Egress: TCP that a service may open outward, through the container's other interfaces. Asked for
- * last, after loopback and the range, so no rule opens anything of these, however wide it is.
+ * Egress: TCP that a service may open outward, through the container's other interfaces, or over ist0
+ * through the daemon's relay where there are none. Asked for last, after loopback and the range, so no
+ * rule opens anything of these, however wide it is.
  */
 #pragma once
 
@@ -33,7 +34,15 @@ egress_rule(const struct ist_identity *identity, __u32 address, __u16 port)
 	return bpf_map_lookup_elem(&egress, &key);
 }
 
-/* A TCP segment on another interface, as far as the decision needs it. */
+/* Whether the service may have TCP with this address and port outside. Host byte order. */
+static __always_inline int is_allowed_outside(const struct ist_identity *identity, __u32 address,
+					      __u16 port)
+{
+	return !in_range(address) && !is_loopback(address) &&
+	       egress_rule(identity, address, port) != NULL;
+}
+
+/* A TCP segment with an address outside, as far as the decision needs it. */
 struct segment {
 	__u16 peer_port;	/* host byte order */
 	__u8 syn;
@@ -45,16 +54,13 @@ static __always_inline int
 is_egress(const struct ist_identity *identity, const struct packet *packet,
 	  const struct segment *segment, int outgoing)
 {
-	/* ist0 leads nowhere but into the range. */
-	if (packet->ifindex == identity->ifindex)
-		return 0;
-	if (!packet->is_ipv4 || in_range(packet->peer) || is_loopback(packet->peer))
+	if (!packet->is_ipv4)
 		return 0;
 	/* Opened outward: a SYN goes out, and its answer comes in. Without this, who listens on an
 	 * allowed port could connect inward from it. */
 	if (segment->syn && !!segment->ack == !!outgoing)
 		return 0;
-	return egress_rule(identity, packet->peer, segment->peer_port) != NULL;
+	return is_allowed_outside(identity, packet->peer, segment->peer_port);
 }
 
 /* Reads the segment; 0 where there is none. */

@@ -20,6 +20,7 @@ static __always_inline int errno_of(enum ist_reason reason)
 	case IST_ALLOWED:
 		return 0;
 	case IST_NO_SERVICE:
+	case IST_EGRESS_REFUSED:
 		return EHOSTUNREACH;
 	case IST_NO_INSTANCE:
 	case IST_STRANGERS_SOCKET:

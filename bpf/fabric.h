@@ -2,7 +2,8 @@
 /*
  * The fabric's switch: tc ingress on the fabric's end of every instance's link. It is the wall
  * that does not depend on the cgroup programs: whatever a program in the container sends, by raw
- * socket or from another network stack, only IPv4 TCP from its own address passes.
+ * socket or from another network stack, only IPv4 TCP from its own address passes, to the range and to
+ * where the egress rules of its service lead. The latter is the relay's, never another instance's.
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "addressing.h"
+#include "egress.h"
 #include "maps.h"
 #include "own_sockets.h"
 
@@ -70,6 +72,18 @@ static __noinline int answers_fabric(struct __sk_buff *skb)
 	return is_connection;
 }
 
+/* Whether a frame to an address outside goes where the sender's service may connect. */
+static __always_inline int leaves_by_rule(struct __sk_buff *skb, const struct ist_identity *sender,
+					  __u32 destination)
+{
+	__be16 port;
+
+	/* Copied: clang would take the frame for checked already (see answers_fabric). */
+	if (bpf_skb_load_bytes(skb, __builtin_offsetof(struct frame, tcp.dest), &port, sizeof(port)))
+		return 0;
+	return is_allowed_outside(sender, destination, bpf_ntohs(port));
+}
+
 /* Whether the frame may enter the fabric; sets its destination (host byte order) if so. */
 static __always_inline enum ist_reason
 check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *destination)
@@ -97,10 +111,14 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 	if (bpf_ntohl(frame->ip.saddr) != sender->address)
 		return IST_FRAME_SPOOFED;
 	*destination = bpf_ntohl(frame->ip.daddr);
-	if (!in_range(*destination) || *destination == sender->address)
+	if (*destination == sender->address)
 		return IST_FRAME_FOREIGN;
-	if (!service_of(*destination) && !answers_fabric(skb))
+	if (!in_range(*destination)) {
+		if (!leaves_by_rule(skb, sender, *destination))
+			return IST_FRAME_FOREIGN;
+	} else if (!service_of(*destination) && !answers_fabric(skb)) {
 		return IST_FRAME_RESERVED;
+	}
 	if (!is_senders_own(skb, sender, __builtin_offsetof(struct frame, tcp),
 			    bpf_htonl(*destination)))
 		return IST_STRANGERS_SOCKET;
@@ -112,5 +130,8 @@ static __always_inline __u32 local_link(const struct ist_identity *sender, __u32
 {
 	__u32 ifindex = IST_IFINDEX(sender->deployment, destination);
 
+	/* The number of a link has an address's offset in the range, which others would share. */
+	if (!in_range(destination))
+		return 0;
 	return bpf_map_lookup_elem(&fabric_links, &ifindex) ? ifindex : 0;
 }

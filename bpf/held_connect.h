@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A true connect to another runner: connect() must not succeed before the far service has accepted.
+ * A true connect to another runner, or to outside: connect() must not succeed before the far end has accepted.
  *
- * The switch holds the SYN: it drops it and hands a copy to the daemon, which dials through a tunnel,
+ * The switch holds the SYN: it drops it and hands a copy to the daemon, which dials, through a tunnel or outward,
  * records the outcome for the flow and plays the SYN again into a link of its own in the fabric
  * (`ist_replay`). Accepted, it goes to the relay's listening socket; refused, to the stack, where
  * nobody listens, so that the kernel answers RST. A retransmitted SYN finds the flow pending and is
@@ -175,7 +175,7 @@ static __always_inline void note_abandoned(const struct ist_flow *flow)
 		bpf_map_update_elem(&flows, flow, &abandoned, BPF_EXIST);
 }
 
-/* A frame to an instance of another runner, or to a service address that no program rewrote. */
+/* A frame to an instance of another runner, to a service address that no program rewrote, or to outside. */
 static __always_inline int forward_remote(struct __sk_buff *skb, const struct ist_identity *sender,
 					  __u32 destination)
 {

@@ -386,8 +386,8 @@ int ist_switch(struct __sk_buff *skb)
 	ifindex = local_link(sender, destination);
 	if (ifindex)
 		return bpf_redirect_peer(ifindex, 0);
-	/* Any other address of the range is local to the fabric's own stack (AnyIP): the relay's, or
-	 * nobody's, and then answered with RST. */
+	/* Any other address is local to the fabric's own stack (AnyIP): the relay's, or nobody's, and
+	 * then answered with RST. */
 	return forward_remote(skb, sender, destination);
 }
 

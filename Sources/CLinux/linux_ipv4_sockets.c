@@ -2,6 +2,7 @@
 #include "linux_ipv4_sockets.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/if_packet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -79,5 +80,22 @@ int linux_local_address(int fd, uint32_t *address, uint16_t *port)
 	int result = getsockname(fd, (struct sockaddr *)&of, &length);
 
 	tell(of, address, port);
+	return result;
+}
+
+int linux_routed_source(uint32_t address, uint32_t *source)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), result, error;
+	uint16_t port;
+
+	if (fd < 0)
+		return -1;
+	/* connect(2) of a datagram socket looks the route up, and sends nothing. */
+	result = linux_connect(fd, address, 9);
+	if (!result)
+		result = linux_local_address(fd, source, &port);
+	error = errno;
+	close(fd);
+	errno = error;
 	return result;
 }

@@ -45,6 +45,9 @@ struct InstanceReport: Encodable {
   let hooks: [String]
   let missingHooks: [String]
   let switchAttached: Bool
+  /// `interfaces`, `relay` or `none`; absent where no egress rule allows anything.
+  let wayOut: String?
+  let relayedConnections: UInt32
 
   init(_ message: Istbpf_Control_V1_InstanceStatus, deployment: String) {
     instance = message.instance
@@ -59,6 +62,8 @@ struct InstanceReport: Encodable {
     hooks = message.hooks
     missingHooks = message.missingHooks
     switchAttached = message.switchAttached
+    wayOut = message.wayOut.isEmpty ? nil : message.wayOut
+    relayedConnections = message.relayedConnections
   }
 
   /// Container and engine in a table, where ids that are only digits are as short as engines show them.

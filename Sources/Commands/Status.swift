@@ -73,11 +73,16 @@ struct Status: AsyncParsableCommand {
       names.style = { _, cell in cell.hasPrefix("CLOSED") ? .red : nil }
       if !names.rows.isEmpty { tables.print(names) }
       guard !deployment.instances.isEmpty else { continue }
-      var instances = Table(["instance", "address", "container", "engine", "pids", "guarded"])
+      var instances = Table([
+        "instance", "address", "container", "engine", "way out", "pids", "guarded",
+      ])
       instances.rows = deployment.instances.map { instance in
         [instance.instance, instance.address]
           + InstanceReport(instance, deployment: deployment.name).containerTexts
-          + [instance.pids.map(String.init).joined(separator: " "), instance.guardText]
+          + [
+            instance.wayOutText, instance.pids.map(String.init).joined(separator: " "),
+            instance.guardText,
+          ]
       }
       instances.style = { _, cell in cell.hasPrefix("MISSING") ? .red : nil }
       tables.print(instances)
@@ -135,6 +140,12 @@ struct Status: AsyncParsableCommand {
 
 extension Istbpf_Control_V1_InstanceStatus {
   fileprivate var isGuarded: Bool { missingHooks.isEmpty && switchAttached }
+
+  /// How it reaches outside, and how many connections it has there through the relay.
+  fileprivate var wayOutText: String {
+    if wayOut.isEmpty { return "-" }
+    return wayOut == "relay" ? "relay, \(relayedConnections) connected" : wayOut
+  }
 
   /// What of the walls stands, in a few words.
   fileprivate var guardText: String {

@@ -83,6 +83,20 @@ public struct Event: Sendable {
     command = string(of: record.command)
   }
 
+  /// A connect of an instance's that the daemon denied, now: one that the switch had held.
+  public init?(denying flow: Flow, _ reason: Reason) {
+    var record = ist_event()
+    record.time = UInt64(Self.nanoseconds(CLOCK_BOOTTIME))
+    record.kind = IST_EVENT_DENIED.rawValue
+    record.reason = reason.rawValue
+    record.deployment = UInt32(flow.deployment)
+    record.instance = flow.source.rawValue
+    record.peer = (0, 0, UInt32(0xffff).bigEndian, flow.destination.networkOrder)
+    (record.peer_port, record.own_port) = (flow.destinationPort, flow.sourcePort)
+    record.protocol = UInt32(IPPROTO_TCP)
+    self.init(record)
+  }
+
   /// When the machine started, in nanoseconds since 1970, as the clock is set now.
   private static var bootTime: Int64 { nanoseconds(CLOCK_REALTIME) - nanoseconds(CLOCK_BOOTTIME) }
 

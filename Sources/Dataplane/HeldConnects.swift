@@ -4,13 +4,13 @@ import Glibc
 import Model
 import Synchronization
 
-/// A connection to another runner between SYN and accept.
+/// A connection to another runner, or to outside through the relay, between SYN and accept.
 public struct Flow: Hashable, Sendable {
   /// The deployment's id on this runner.
   public let deployment: UInt16
   /// Who connects: an instance address.
   public let source: IPv4Address
-  /// Where to: an instance address, or a service address that no program rewrote.
+  /// Where to: an instance address, a service address that no program rewrote, or an address outside.
   public let destination: IPv4Address
   /// The ports, in host byte order.
   public let sourcePort, destinationPort: UInt16
@@ -95,6 +95,16 @@ extension Dataplane {
   /// The flow's SYN, played again, goes to the stack, which refuses it; and the next one is held anew.
   public func forget(_ flow: Flow) throws(DataplaneError) {
     try maps.flows.remove(flow.abi)
+  }
+
+  /// Counts that the daemon denied a flow, as the programs count what they deny. No program denies anything for
+  /// this reason.
+  public func countDenial(of flow: Flow, _ reason: Reason, plan: AddressPlan) throws(DataplaneError)
+  {
+    let key = ist_denial_key(
+      deployment: UInt32(flow.deployment), service: (plan.offset(of: flow.source) ?? 0) >> 8,
+      reason: reason.rawValue)
+    try maps.denials.set((maps.denials.value(at: key) ?? 0) + 1, at: key)
   }
 
   /// Forgets what a daemon that died had not decided, so that it is held and decided anew.

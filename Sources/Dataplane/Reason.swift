@@ -22,6 +22,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
   case socketOption
   case inbound
   case strangersSocket
+  case egressRefused
 
   /// A stable word for JSON and metrics.
   public var identifier: String {
@@ -46,6 +47,7 @@ public enum Reason: UInt32, CaseIterable, Sendable {
     case .socketOption: "socket-option"
     case .inbound: "inbound"
     case .strangersSocket: "strangers-socket"
+    case .egressRefused: "egress-refused"
     }
   }
 
@@ -75,11 +77,13 @@ public enum Reason: UInt32, CaseIterable, Sendable {
     case .frameNotTCP: "a frame that is not TCP"
     case .frameFragment: "a fragment"
     case .frameSpoofed: "a frame whose source is not the instance address"
-    case .frameForeign: "a frame to an address outside the deployment"
+    case .frameForeign: "a frame to an address outside the deployment that no egress rule allows"
     case .frameReserved: "a frame to the fabric's own block"
     case .socketOption: "a socket option that leads packets past the routes"
     case .inbound: "from outside, over another interface than ist0 and lo: nobody is let in there"
     case .strangersSocket: "a socket in its network namespace that is not the instance's"
+    case .egressRefused:
+      "an address to which istbpfd connects for nobody, whatever the egress rules say"
     }
   }
 }

@@ -45,6 +45,24 @@ extension FabricNamespace {
     }
   }
 
+  /// Makes the link an instance's way to everything outside, or ends that; a link that is so already stays so. An
+  /// instance with another link that is up has its way there, and gets none.
+  ///
+  /// Throws `SystemError`, ENODEV where the link is gone.
+  public static func setWayOut(
+    _ isWayOut: Bool, over link: InstanceLink, in netns: NetworkNamespace
+  ) throws {
+    let route = NetlinkSocket.Route(
+      destination: IPv4Address(0), prefixLength: 0, ifindex: link.ifindex, scope: RT_SCOPE_UNIVERSE,
+      gateway: InstanceLink.gateway, source: link.address, metric: InstanceLink.lastMetric)
+    try netns.perform {
+      let socket = try NetlinkSocket()
+      guard isWayOut else { return try socket.removeRoute(route) }
+      let others = try socket.links().filter { $0.ifindex != link.ifindex && $0.isUp }
+      if others.isEmpty { try socket.addRoute(route) }
+    }
+  }
+
   /// The number that the instance's network namespace has in this fabric's (ip-netns(8), `list-id`), 0 or more, for
   /// as long as both live; nil where the link's other end is in no other one. Throws `SystemError`, ENODEV where
   /// there is no such link.

@@ -61,6 +61,11 @@ public struct FabricNamespace: Hashable, Sendable {
             destination: plan.base, prefixLength: Int32(AddressPlan.prefixLength),
             ifindex: loopback,
             type: UInt8(RTN_LOCAL), scope: RT_SCOPE_HOST))
+        // And of every address outside, for what the switch lets through by an egress rule.
+        try socket.addRoute(
+          .init(
+            destination: IPv4Address(0), prefixLength: 0, ifindex: loopback,
+            type: UInt8(RTN_LOCAL), scope: RT_SCOPE_HOST))
       }
     } catch {
       // What stays is adopted when it is created again; the error that counts is the first.

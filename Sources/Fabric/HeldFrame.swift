@@ -27,12 +27,20 @@ public struct HeldFrame: Sendable {
     (bytes[Self.tcp + 16], bytes[Self.tcp + 17]) = (UInt8(sum >> 8), UInt8(sum & 0xff))
   }
 
-  /// The frame that tells the caller that the host is unreachable (ICMP 3/1), so that its connect()
-  /// fails with EHOSTUNREACH. To be sent on the caller's own link.
-  public func hostUnreachable(from gateway: IPv4Address) -> [UInt8] {
+  /// What of a destination is unreachable: the code of an ICMP message of type 3.
+  public enum Unreachable: UInt8, Sendable {
+    /// connect() fails with ENETUNREACH.
+    case network = 0
+    /// connect() fails with EHOSTUNREACH.
+    case host = 1
+  }
+
+  /// The frame that tells the caller that network or host are unreachable (RFC 792), so that its connect() fails.
+  /// To be sent on the caller's own link.
+  public func unreachable(_ what: Unreachable, from gateway: IPv4Address) -> [UInt8] {
     let source = withUnsafeBytes(of: gateway.networkOrder, Array.init)
     // RFC 792: the IP header that it is about, and eight bytes behind it.
-    var icmp: [UInt8] = [3, 1, 0, 0, 0, 0, 0, 0] + bytes[Self.ip..<Self.tcp + 8]
+    var icmp: [UInt8] = [3, what.rawValue, 0, 0, 0, 0, 0, 0] + bytes[Self.ip..<Self.tcp + 8]
     let icmpSum = Self.checksum(icmp)
     (icmp[2], icmp[3]) = (UInt8(icmpSum >> 8), UInt8(icmpSum & 0xff))
     var header: [UInt8] =

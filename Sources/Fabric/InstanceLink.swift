@@ -29,6 +29,9 @@ public struct InstanceLink: Hashable, Sendable {
   /// The gateway to the range, as an instance sees it: link-local, and nowhere answered by ARP.
   public static let gateway = IPv4Address(0xa9fe_0101)
 
+  /// The metric of the default route over ist0, which every other default route has precedence over.
+  static let lastMetric = UInt32.max
+
   /// What IPv4 packets over a veth can have at most, bytes.
   public static let mtu: UInt32 = 65535
 

@@ -40,18 +40,38 @@ extension NetlinkSocket {
     var scope = RT_SCOPE_LINK
     var gateway: IPv4Address?
     var source: IPv4Address?
+    /// Of several routes to one destination the one with the lowest metric is taken.
+    var metric: UInt32 = 0
+
+    var name: String { "\(destination)/\(prefixLength)" }
   }
 
   /// Adds `route`, or puts it in the place of another to the same destination.
   func addRoute(_ route: Route) throws {
+    let request = try message(of: route)
+    try self.request("add route", route.name) {
+      rtnl_route_add($0, request.pointer, NLM_F_CREATE | NLM_F_REPLACE)
+    }
+  }
+
+  /// Removes `route`; not an error where it is not there.
+  func removeRoute(_ route: Route) throws {
+    let request = try message(of: route)
+    do {
+      try self.request("remove route", route.name) { rtnl_route_delete($0, request.pointer, 0) }
+    } catch let error as SystemError where error.errno == .noSuchProcess { return }
+  }
+
+  private func message(of route: Route) throws -> NetlinkObject {
     let request = try NetlinkObject(rtnl_route_alloc(), rtnl_route_put)
     let destination = try route.destination.netlinkAddress(prefixLength: route.prefixLength)
-    let name = "\(route.destination)/\(route.prefixLength)"
+    let name = route.name
     try check(rtnl_route_set_dst(request.pointer, destination.pointer), name)
     try check(rtnl_route_set_type(request.pointer, route.type), name)
     rtnl_route_set_table(request.pointer, UInt32(RT_TABLE_MAIN.rawValue))
     rtnl_route_set_scope(request.pointer, UInt8(route.scope.rawValue))
     rtnl_route_set_protocol(request.pointer, UInt8(RTPROT_STATIC))
+    rtnl_route_set_priority(request.pointer, route.metric)
     if let source = route.source {
       let address = try source.netlinkAddress()
       try check(rtnl_route_set_pref_src(request.pointer, address.pointer), name)
@@ -65,9 +85,7 @@ extension NetlinkSocket {
     }
     // The route owns the hop from here on.
     rtnl_route_add_nexthop(request.pointer, hop)
-    try self.request("add route", name) {
-      rtnl_route_add($0, request.pointer, NLM_F_CREATE | NLM_F_REPLACE)
-    }
+    return request
   }
 
   private func check(_ result: Int32, _ object: String) throws {

@@ -6,6 +6,8 @@ import Model
 public struct TCPConnection: Sendable {
   /// The socket's own address.
   public let local: IPv4Address
+  /// The socket's own port, in host byte order.
+  public let localPort: UInt16
   /// The other end's address.
   public let peer: IPv4Address
   /// The other end's port, in host byte order.
@@ -48,6 +50,7 @@ public struct TCPConnection: Sendable {
       let peer = Self.ipv4(record.id.idiag_dst, record.idiag_family)
     else { return nil }
     (self.local, self.peer) = (local, peer)
+    localPort = UInt16(bigEndian: record.id.idiag_sport)
     peerPort = UInt16(bigEndian: record.id.idiag_dport)
     switch State(rawValue: record.idiag_state) {
     case .closeWait, .lastAck, .closing: hasPeerEnded = true

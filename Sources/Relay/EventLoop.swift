@@ -37,8 +37,11 @@ final class EventLoop: @unchecked Sendable {
   /// Streams that were accepted here, by what they may be continued by.
   var accepted: [StreamToken: Stream] = [:]
   var streams: [ObjectIdentifier: Stream] = [:]
-  /// Connections that have both ends on this runner.
+  /// Connections that have both ends on this runner, or one of them outside.
   var pairs: [ObjectIdentifier: SocketPair] = [:]
+  /// Connections to outside that are being made, and those that wait for `join`.
+  var outside: [ObjectIdentifier: OutsideDial] = [:]
+  var unjoinedOutside: [UInt64: LocalSocket] = [:]
   /// Opened streams that wait for `join`.
   var unjoined: [UInt64: Stream] = [:]
   var listeners: [Listener] = []
@@ -54,8 +57,8 @@ final class EventLoop: @unchecked Sendable {
   private(set) var stopsAt: UInt64?
   /// When the peers of the tunnels are looked at next.
   var peerWatch: Deadline?
-  /// Streams that have more of the kernel's memory than they began with, and when these are looked at next.
-  var widened: [ObjectIdentifier: Stream] = [:]
+  /// Streams and pairs that have more of the kernel's memory than they began with, and when these are looked at next.
+  var widened: [ObjectIdentifier: any WindowOwner] = [:]
   var windowWatch: Deadline?
   /// The runners with which there are streams, or were a moment ago, and when these are looked at next.
   var reachability: [RunnerIdentifier: PeerReachability] = [:]
@@ -86,8 +89,11 @@ final class EventLoop: @unchecked Sendable {
 
   // MARK: - From any thread
 
-  /// The streams that it has, or is asked for.
-  var load: Int { counters.streamsLive.load(ordering: .relaxed) + asked.load(ordering: .relaxed) }
+  /// The streams that it has, or is asked for, and the pairs.
+  var load: Int {
+    counters.streamsLive.load(ordering: .relaxed) + counters.pairsLive.load(ordering: .relaxed)
+      + asked.load(ordering: .relaxed)
+  }
 
   /// Whether the calling thread is the loop's.
   var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
@@ -311,6 +317,9 @@ final class EventLoop: @unchecked Sendable {
     runInbox()
     for stream in streams.values { stream.shutDown() }
     for pair in Array(pairs.values) { pair.close() }
+    for dial in Array(outside.values) { dial.end(.hostIsDown) }
+    for socket in unjoinedOutside.values { socket.reset() }
+    unjoinedOutside = [:]
     closing.closeAll()
     for outgoing in Array(dialing.values) { outgoing.close() }
     for handshake in halfOpen.takeAll() { handshake.close() }

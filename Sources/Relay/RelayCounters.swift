@@ -48,6 +48,8 @@ final class LoopCounters: Sendable {
   let tunnelsReused = Atomic(0)
   let tunnelsLive = Atomic(0)
   let tunnelsKernel = Atomic(0)
+  /// Connections that need no tunnel; for choosing a loop.
+  let pairsLive = Atomic(0)
 
   func add(to sum: inout RelayCounters) {
     sum.streamsOpened += streamsOpened.load(ordering: .relaxed)

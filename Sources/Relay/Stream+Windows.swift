@@ -109,8 +109,10 @@ extension Stream {
   }
 }
 
+extension Stream: WindowOwner {}
+
 extension EventLoop {
-  /// Looks each second at the streams that have more than they began with.
+  /// Looks each second at the streams and pairs that have more than they began with.
   func watchWindows() {
     guard windowWatch == nil else { return }
     windowWatch = after(1_000_000_000) { [weak self] in

@@ -9,15 +9,14 @@ import Relay
 import Synchronization
 import Tunnel
 
-/// What a runner has beyond one that is alone: an identity, and a relay with its tunnels, which also
-/// reads the SYNs that the switches hold.
+/// What a runner has beyond one that is alone: an identity, and a relay with its tunnels.
 final class ClusterMember: Sendable {
   let remote: RemoteConnects
   private let configuration: ClusterConfiguration
   private let files: Mutex<ClusterConfiguration.IdentityFiles>
   private let identities: TunnelIdentities
   private let logger: Logger
-  private let running = Mutex<(relay: Relay, held: WatchedDescriptor)?>(nil)
+  private let running = Mutex<Relay?>(nil)
 
   /// How often the identity's files are looked at.
   private static let refresh = Duration.seconds(2)
@@ -26,7 +25,8 @@ final class ClusterMember: Sendable {
 
   /// Reads the identity. Throws `TunnelError` or `SystemError`.
   init(
-    _ configuration: ClusterConfiguration, plan: AddressPlan, dataplane: Dataplane, logger: Logger
+    _ configuration: ClusterConfiguration, plan: AddressPlan, dataplane: Dataplane,
+    ports: FabricPorts, logger: Logger
   ) throws {
     self.configuration = configuration
     self.logger = logger
@@ -44,8 +44,8 @@ final class ClusterMember: Sendable {
       configuration.usesKernelTLS
       ? KernelTLS.probe() : .unavailable("the configuration says so (tunnel.kernelTLS)")
     remote = RemoteConnects(
-      dataplane: dataplane, directory: directory, kernelTLS: kernelTLS, identities: identities,
-      logger: logger)
+      dataplane: dataplane, ports: ports, directory: directory, kernelTLS: kernelTLS,
+      identities: identities, logger: logger)
     switch kernelTLS {
     case .available: logger.info("the kernel encrypts tunnels")
     case .unavailable(let reason):
@@ -54,25 +54,18 @@ final class ClusterMember: Sendable {
   }
 
   /// The relay, from `start` to `stop`.
-  var relay: Relay? { running.withLock { $0?.relay } }
+  var relay: Relay? { running.withLock { $0 } }
 
-  /// Takes tunnels and held SYNs from now on. Throws `SystemError`, EADDRINUSE where the address is
+  /// Takes tunnels from now on, by a relay that it returns. Throws `SystemError`, EADDRINUSE where the address is
   /// taken.
-  func start(_ dataplane: Dataplane, pinnedIn directory: String) throws {
+  func start() throws -> Relay {
     let relay = try Relay(
       configuration: relayConfiguration(), identities: identities,
       authorize: { [remote] stream, reply in remote.authorize(stream, reply) },
       observe: { [logger] event in Self.log(event, logger) })
     relay.listen(on: try TunnelListener.make(at: configuration.tunnelAddress))
-    remote.use(relay)
-    // What an earlier daemon had not decided would be taken for pending for ever.
-    try dataplane.forgetFlows()
-    let held = try HeldConnects(pinnedIn: directory) { [remote] flow, frame in
-      remote.held(flow, frame)
-    }
-    let watched = relay.watch(
-      held.descriptor, setPolled: { held.setPolled($0) }, { held.drain() })
-    running.withLock { $0 = (relay, watched) }
+    running.withLock { $0 = relay }
+    return relay
   }
 
   /// As much as this process may have descriptors for.
@@ -80,13 +73,14 @@ final class ClusterMember: Sendable {
     var configuration = RelayConfiguration()
     configuration.usesKernelTLS = self.configuration.usesKernelTLS
     let (wanted, most) = (RelayConfiguration.descriptorsWanted, configuration.maximumTunnels)
-    let descriptors = DescriptorLimit.raise(to: wanted)
-    configuration.fit(descriptors: descriptors)
+    let descriptors = DescriptorLimit.raise(to: wanted + OutsideConnects.descriptorsWanted)
+    configuration.fit(descriptors: descriptors - OutsideConnects.descriptors(of: descriptors))
     if configuration.maximumTunnels < most {
       logger.warning(
         """
         only \(configuration.maximumTunnels) connections with other runners at once, not \(most): \
-        istbpfd may have \(descriptors) descriptors (RLIMIT_NOFILE), and needs \(wanted) for all
+        istbpfd may have \(descriptors) descriptors (RLIMIT_NOFILE), and needs \
+        \(wanted + OutsideConnects.descriptorsWanted) for all
         """)
     }
     return configuration
@@ -124,7 +118,7 @@ final class ClusterMember: Sendable {
     identities.rotate(to: identity)
     identities.deny(denied)
     files.withLock { $0 = new }
-    running.withLock { $0?.relay.enforceDenyList() }
+    running.withLock { $0?.enforceDenyList() }
   }
 
   /// Ends the tunnels; the kernel goes on with what is on this runner.
@@ -133,7 +127,7 @@ final class ClusterMember: Sendable {
       defer { running = nil }
       return running
     }
-    stopped?.relay.shutdown(grace: Self.grace)
+    stopped?.shutdown(grace: Self.grace)
     remote.stop()
   }
 

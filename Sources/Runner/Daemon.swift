@@ -40,8 +40,10 @@ public enum Daemon {
       pinnedIn: installation.pinDirectory, plan: configuration.plan,
       mayHaveInstances: Self.isPopulated(cgroups.cgroup(installation.cgroupName))
         || ContainerRecords(directory: installation.containersDirectory).areAnyPopulated)
+    let ports = FabricPorts(dataplane: dataplane, plan: configuration.plan, logger: logger)
     let member = try configuration.cluster.map {
-      try ClusterMember($0, plan: configuration.plan, dataplane: dataplane, logger: logger)
+      try ClusterMember(
+        $0, plan: configuration.plan, dataplane: dataplane, ports: ports, logger: logger)
     }
     let door = configuration.frontDoor.map {
       FrontDoor($0, installation: installation, logger: logger)
@@ -49,11 +51,12 @@ public enum Daemon {
     if door == nil { FrontDoor.end(of: installation) }
     let runner = try Runner(
       configuration: configuration, registry: registry, dataplane: dataplane, cgroups: cgroups,
-      remote: member?.remote, frontDoor: door, logger: logger)
+      ports: ports, remote: member?.remote, frontDoor: door, logger: logger)
     try await runner.adopt()
-    try member?.start(dataplane, pinnedIn: installation.pinDirectory)
-    // On a runner that is alone the relay carries nothing but the front door's requests.
-    let ownRelay = try member == nil && door != nil ? Relay.withoutTunnels() : nil
+    // On a runner that is alone the relay carries what goes outside, and the front door's requests.
+    let ownRelay = try member == nil ? Relay.withoutTunnels() : nil
+    let relay = try member?.start() ?? ownRelay
+    if let relay { try ports.start(on: relay, pinnedIn: installation.pinDirectory) }
     let events = try EventReader(pinnedIn: installation.pinDirectory) { [feed = runner.feed] told in
       feed.publish(told)
     }
@@ -66,7 +69,7 @@ public enum Daemon {
     if let address = configuration.metricsAddress {
       services.append(MetricsServer(runner: runner, address: address, logger: logger))
     }
-    if let door, let relay = member?.relay ?? ownRelay {
+    if let door, let relay {
       let paths = FrontDoorPaths(installation)
       services.append(
         FrontDoorService(
@@ -98,8 +101,11 @@ public enum Daemon {
     events.stop()
     runner.outside.follower.stop()
     connects.stop()
+    ports.stopListening()
     member?.stop()
     ownRelay?.shutdown(grace: .zero)
+    runner.outward.stop()
+    ports.stop()
     try await close(registry)
     _ = consume lock
   }

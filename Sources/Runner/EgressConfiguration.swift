@@ -7,6 +7,8 @@ public struct EgressConfiguration: Sendable, Hashable {
   public var resolvConf = "/etc/resolv.conf"
   /// How long addresses stay that a name has no more, or whose resolver fails.
   public var limits = NameLimits()
+  /// How many connections to outside one instance may have through the relay.
+  public var relayConnections = 2048
 
   /// The host's own resolver, and the standard limits.
   public init() {}
@@ -21,14 +23,20 @@ public struct EgressConfiguration: Sendable, Hashable {
       }
       configuration.resolvConf = path
     }
-    func seconds(_ key: String, _ allowed: ClosedRange<Int>) throws -> Double? {
-      guard let seconds = reader.int(forKey: ConfigKey(key)) else { return nil }
-      guard allowed.contains(seconds) else {
+    func number(_ key: String, _ allowed: ClosedRange<Int>) throws -> Int? {
+      guard let number = reader.int(forKey: ConfigKey(key)) else { return nil }
+      guard allowed.contains(number) else {
         throw InvalidConfiguration(
           key: key,
-          problem: "\(seconds) is not between \(allowed.lowerBound) and \(allowed.upperBound)")
+          problem: "\(number) is not between \(allowed.lowerBound) and \(allowed.upperBound)")
       }
-      return Double(seconds)
+      return number
+    }
+    func seconds(_ key: String, _ allowed: ClosedRange<Int>) throws -> Double? {
+      try number(key, allowed).map(Double.init)
+    }
+    if let most = try number("egress.relayConnections", 1...65_536) {
+      configuration.relayConnections = most
     }
     if let former = try seconds("egress.keepFormerSeconds", 1...86_400) {
       configuration.limits.keepsFormer = former

@@ -12,6 +12,8 @@ final class FabricPort: Sendable {
   typealias Handler = @Sendable (consuming OwnedDescriptor, Flow) -> Void
 
   let fabric: FabricNamespace
+  /// The name of the deployment.
+  let name: DeploymentName
   private let deployment: UInt16
   private let replay: ReplayLink
   private let listener: OwnedDescriptor
@@ -26,6 +28,7 @@ final class FabricPort: Sendable {
   ) throws {
     self.fabric = fabric
     self.deployment = deployment.id
+    name = deployment.name
     self.accepted = accepted
     replay = try ReplayLink(
       of: fabric, ifindex: Dataplane.replayIfindex(deployment: deployment.id, plan: fabric.plan)
@@ -74,8 +77,10 @@ final class FabricPort: Sendable {
   func play(_ frame: HeldFrame) throws { try replay.play(frame.bytes) }
 
   /// Tells the caller that nobody can be reached there.
-  func reportUnreachable(_ frame: HeldFrame, to caller: IPv4Address) throws {
+  func reportUnreachable(
+    _ frame: HeldFrame, _ what: HeldFrame.Unreachable, to caller: IPv4Address
+  ) throws {
     let ifindex = Identity(deployment: deployment, address: caller).ifindex
-    try replay.send(frame.hostUnreachable(from: fabric.plan.gateway), to: ifindex)
+    try replay.send(frame.unreachable(what, from: fabric.plan.gateway), to: ifindex)
   }
 }

@@ -16,6 +16,8 @@ struct PublishedEgress {
   var opened: [ServicePlace: Set<AllowedNetwork>] = [:]
   /// What of that is due to names, and to which.
   var named: [ServicePlace: [AllowedNetwork: Set<HostName>]] = [:]
+  /// The ids of instances that have a route over ist0 to outside, if they have no other.
+  var routed: Set<String> = []
   /// How many addresses of a service's names were too many.
   var crowded: [ServicePlace: Int] = [:]
   /// What was logged of a name last, so that it is logged once.

@@ -15,8 +15,8 @@ import Tunnel
 /// when that has accepted lets the SYN through to the relay's socket, which is joined to the stream.
 /// Incoming: this decides whether the claim of a stream holds, and makes the socket that connects in
 /// the caller's name.
-final class RemoteConnects: Sendable {
-  private let dataplane: Dataplane
+final class RemoteConnects: HeldConnectDecider {
+  private let ports: FabricPorts
   /// Where every instance is.
   let directory: InstanceDirectory
   /// Whether the kernel can encrypt tunnels, as it was found when the daemon started.
@@ -29,17 +29,11 @@ final class RemoteConnects: Sendable {
   let accepted = DurationHistogram.ofConnects()
   let refused = DurationHistogram.ofConnects()
   private let identities: TunnelIdentities?
+  private let connects: AcceptedConnects<RelayStream>
 
   private struct State {
-    var ports: [UInt16: FabricPort] = [:]
-    var portsByName: [DeploymentName: FabricPort] = [:]
-    var relay: Relay?
-    /// Accepted, and not yet connected here.
-    var pending: [Flow: RelayStream] = [:]
-    /// The same as they were a while ago, where they are looked at for those that never connect.
-    var overdue: Set<Flow>?
     /// Held SYNs that are being decided, by caller.
-    var undecided: [IPv4Address: Int] = [:]
+    var undecided: [Identity: Int] = [:]
     /// When each of them was held.
     var begun: [Flow: ContinuousClock.Instant] = [:]
   }
@@ -60,68 +54,38 @@ final class RemoteConnects: Sendable {
   private static let propagation = (interval: 0.05, attempts: 20)
 
   init(
-    dataplane: Dataplane, directory: InstanceDirectory, kernelTLS: KernelTLS,
+    dataplane: Dataplane, ports: FabricPorts, directory: InstanceDirectory, kernelTLS: KernelTLS,
     identities: TunnelIdentities? = nil, logger: Logger
   ) {
-    (self.dataplane, self.directory, self.identities) = (dataplane, directory, identities)
+    (self.ports, self.directory, self.identities) = (ports, directory, identities)
     (self.kernelTLS, self.logger) = (kernelTLS, logger)
+    connects = AcceptedConnects(dataplane: dataplane, ports: ports, queue: dialing)
+    ports.use(self, inside: true)
   }
 
   /// What the relay has done and has; nil before there is one.
-  var counters: RelayCounters? { state.withLock { $0.relay }?.counters }
+  var counters: RelayCounters? { ports.relay?.counters }
 
   /// When this runner's certificate ends, in seconds since 1970; nil where that cannot be read.
   var certificateEnd: Int64? { identities?.current.certificate.end }
 
-  /// The relay that streams are opened on, once there is one: it needs this for its authorizer.
-  func use(_ relay: Relay) {
-    let ports = state.withLock { state in
-      state.relay = relay
-      return state.ports.values
-    }
-    for port in ports { port.begin(on: relay) }
-  }
-
-  /// Takes up a deployment's fabric, once.
-  func serve(_ deployment: Deployment, fabric: FabricNamespace) throws {
-    guard state.withLock({ $0.ports[deployment.id] }) == nil else { return }
-    let port = try FabricPort(
-      of: deployment, fabric: fabric, dataplane: dataplane
-    ) { [weak self] socket, flow in self?.accepted(socket, flow) }
-    let relay = state.withLock { state in
-      state.ports[deployment.id] = port
-      state.portsByName[deployment.name] = port
-      return state.relay
-    }
-    if let relay { port.begin(on: relay) }
-  }
-
-  /// Lets a deployment's fabric go.
-  func withdraw(_ deployment: Deployment) {
-    state.withLock {
-      $0.ports[deployment.id] = nil
-      $0.portsByName[deployment.name] = nil
-    }
-  }
-
   /// Lets everything go.
   func stop() {
     state.withLock { $0 = State() }
+    connects.stop()
   }
 
   // MARK: Outgoing
 
-  /// A SYN that a switch held; called on an event loop's thread.
-  func held(_ flow: Flow, _ bytes: [UInt8]) {
-    guard var frame = HeldFrame(bytes) else { return forget(flow) }
-    frame.completeChecksum()
+  /// See `HeldConnectDecider`.
+  func held(_ flow: Flow, _ frame: HeldFrame) {
     let isAdmitted = state.withLock { state in
-      guard state.undecided[flow.source, default: 0] < Self.undecidedPerCaller else { return false }
-      state.undecided[flow.source, default: 0] += 1
+      guard state.undecided[flow.caller, default: 0] < Self.undecidedPerCaller else { return false }
+      state.undecided[flow.caller, default: 0] += 1
       state.begun[flow] = .now
       return true
     }
-    guard isAdmitted else { return forget(flow) }
+    guard isAdmitted else { return ports.forget(flow) }
     attempt(flow, frame, until: .now + Self.lastPatience, otherwise: Self.noInstance)
   }
 
@@ -153,7 +117,7 @@ final class RemoteConnects: Sendable {
     let (flow, frame, others) = (round.flow, round.frame, candidates.dropFirst())
     guard attempts > 0, let candidate = candidates.first,
       let port = try? PortNumber(Int(flow.destinationPort)),
-      let relay = state.withLock({ $0.relay })
+      let relay = ports.relay
     else { return exhausted(round, last) }
     guard let peer = candidate.peer else {
       return attempt(
@@ -167,7 +131,7 @@ final class RemoteConnects: Sendable {
     relay.open(
       request, to: peer, timeout: Self.patience,
       answerTimeout: isLast ? Self.lastPatience : Self.patience,
-      isWanted: { [self] in isAwaited(flow) }
+      isWanted: { [ports] in ports.isAwaited(flow) }
     ) { [self] result in
       switch result {
       case .success(let stream):
@@ -175,7 +139,7 @@ final class RemoteConnects: Sendable {
         accept(flow, frame, stream)
       case .failure(let refusal):
         silent.note(peer, isReached: refusal.isReached)
-        guard isAwaited(flow) else { return refuse(flow, frame, refusal) }
+        guard ports.isAwaited(flow) else { return refuse(flow, frame, refusal) }
         // Where one answered, that is the answer.
         let isNews = !refusal.isSilence || !last.isReached
         attempt(
@@ -189,7 +153,7 @@ final class RemoteConnects: Sendable {
   private func exhausted(_ round: Round, _ last: StreamRefusal) {
     guard last.isSilence, .now < round.until else { return refuse(round.flow, round.frame, last) }
     dialing.asyncAfter(deadline: .now() + Self.pause) { [self] in
-      guard isAwaited(round.flow) else { return refuse(round.flow, round.frame, last) }
+      guard ports.isAwaited(round.flow) else { return refuse(round.flow, round.frame, last) }
       attempt(
         round.flow, round.frame, until: round.until,
         otherwise: StreamRefusal(errno: EHOSTUNREACH, cause: last.cause))
@@ -197,66 +161,8 @@ final class RemoteConnects: Sendable {
   }
 
   private func accept(_ flow: Flow, _ frame: HeldFrame, _ stream: RelayStream) {
-    let port = state.withLock { state in
-      Self.decided(flow, &state, accepted)
-      state.pending[flow] = stream
-      return state.ports[flow.deployment]
-    }
-    do {
-      try dataplane.accept(flow)
-      try port?.play(frame)
-    } catch {
-      logger.error("cannot complete a connect of \(flow.source): \(error)")
-    }
-    // As a rule the caller is connected by now: the kernel does all of it as the SYN is played.
-    port?.acceptOne()
-    if !endIfAbandoned(flow) {
-      dialing.asyncAfter(deadline: .now() + 0.1) { [weak self] in _ = self?.endIfAbandoned(flow) }
-    }
-    forgetOverdue()
-  }
-
-  /// Whether the caller still waits; so it seems where that cannot be told.
-  private func isAwaited(_ flow: Flow) -> Bool {
-    do { return try dataplane.isAwaited(flow) } catch {
-      logger.error("\(error)")
-      return true
-    }
-  }
-
-  /// Lets an accepted stream go, and so resets it, whose caller has closed its socket meanwhile; false where the
-  /// caller may still connect.
-  private func endIfAbandoned(_ flow: Flow) -> Bool {
-    guard state.withLock({ $0.pending[flow] }) != nil else { return true }
-    do {
-      guard try dataplane.outcome(of: flow) == .abandoned else { return false }
-    } catch {
-      logger.error("\(error)")
-      return false
-    }
-    state.withLock { $0.pending[flow] = nil }
-    forget(flow)
-    return true
-  }
-
-  /// Forgets the accepted streams whose callers gave up meanwhile, and never connect; they are reset
-  /// as they are let go.
-  private func forgetOverdue() {
-    let begins = state.withLock { state in
-      guard state.overdue == nil, !state.pending.isEmpty else { return false }
-      state.overdue = Set(state.pending.keys)
-      return true
-    }
-    guard begins else { return }
-    dialing.asyncAfter(deadline: .now() + 15) { [weak self] in
-      guard let self else { return }
-      let given = state.withLock { state in
-        let overdue = state.overdue.take() ?? []
-        return overdue.filter { state.pending.removeValue(forKey: $0) != nil }
-      }
-      for flow in given { forget(flow) }
-      forgetOverdue()
-    }
+    decided(flow, accepted)
+    connects.complete(flow, frame, with: stream)
   }
 
   private static let noInstance = StreamRefusal(
@@ -264,44 +170,28 @@ final class RemoteConnects: Sendable {
   private static let noRunner = StreamRefusal(errno: EHOSTUNREACH, cause: "its runner is not there")
 
   private func refuse(_ flow: Flow, _ frame: HeldFrame, _ refusal: StreamRefusal) {
-    let port = state.withLock { state in
-      Self.decided(flow, &state, refused)
-      return state.ports[flow.deployment]
-    }
-    forget(flow)
-    do {
-      switch refusal.errno {
-      case ECONNREFUSED: try port?.play(frame)
-      // The far kernel's SYNs were not answered, or the caller has gone: its own may go on, and are not answered.
-      case ETIMEDOUT where refusal.isReached: break
-      case _ where refusal.isSilence: break
-      default: try port?.reportUnreachable(frame, to: flow.source)
-      }
-    } catch {
-      logger.error("cannot refuse a connect of \(flow.source): \(error)")
+    decided(flow, refused)
+    switch refusal.errno {
+    // The far kernel's SYNs were not answered, or the caller has gone: its own may go on, and are not answered.
+    case ETIMEDOUT where refusal.isReached: ports.forget(flow)
+    case ECONNREFUSED: ports.refuse(flow, frame, ECONNREFUSED)
+    case _ where refusal.isSilence: ports.forget(flow)
+    default: ports.refuse(flow, frame, EHOSTUNREACH)
     }
   }
 
-  private static func decided(
-    _ flow: Flow, _ state: inout State, _ durations: DurationHistogram
-  ) {
-    if let begin = state.begun.removeValue(forKey: flow) { durations.observe(.now - begin) }
-    let count = state.undecided[flow.source, default: 1] - 1
-    state.undecided[flow.source] = count > 0 ? count : nil
-  }
-
-  private func forget(_ flow: Flow) {
-    do { try dataplane.forget(flow) } catch { logger.error("\(error)") }
-  }
-
-  /// A connection that the switch gave the relay.
-  private func accepted(_ socket: consuming OwnedDescriptor, _ flow: Flow) {
-    let (stream, relay) = state.withLock {
-      ($0.pending.removeValue(forKey: flow), $0.relay)
+  private func decided(_ flow: Flow, _ durations: DurationHistogram) {
+    state.withLock { state in
+      if let begin = state.begun.removeValue(forKey: flow) { durations.observe(.now - begin) }
+      let count = state.undecided[flow.caller, default: 1] - 1
+      state.undecided[flow.caller] = count > 0 ? count : nil
     }
-    forget(flow)
+  }
+
+  /// See `HeldConnectDecider`.
+  func accepted(_ socket: consuming OwnedDescriptor, _ flow: Flow) {
     // Without a stream nobody decided on this connection: it is closed at once.
-    guard let stream, let relay else { return }
+    guard let stream = connects.take(flow), let relay = ports.relay else { return }
     relay.join(socket, to: stream)
   }
 
@@ -335,7 +225,7 @@ final class RemoteConnects: Sendable {
   private func dial(
     _ request: StreamRequest, _ reply: @escaping @Sendable (StreamDecision) -> Void
   ) {
-    guard let port = state.withLock({ $0.portsByName[request.deployment] }) else {
+    guard let port = ports.port(named: request.deployment) else {
       return reply(.refuse(ECONNREFUSED))
     }
     do {
@@ -374,4 +264,9 @@ final class RemoteConnects: Sendable {
     logger.error("cannot connect for \(request.source): \(error)")
     return .refuse(EHOSTUNREACH)
   }
+}
+
+extension Flow {
+  /// The instance that connects.
+  var caller: Identity { Identity(deployment: deployment, address: source) }
 }

@@ -48,8 +48,7 @@ extension Runner {
           "\(deployment.name) is not in effect as it is declared: \(error)",
           metadata: deployment.name.logFields)
       }
-      let fabric = fabric(of: deployment.name)
-      if fabric.exists { try remote?.serve(deployment, fabric: fabric) }
+      try serve(deployment)
     }
     for found in ended { await end(found) }
     try await removeOrphans(of: deployments)

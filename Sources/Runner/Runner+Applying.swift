@@ -44,7 +44,7 @@ extension Runner {
     var steps = Steps()
     steps.attempt { try publishEgress(of: [], in: deployment) }
     steps.attempt { try dataplane.withdraw(deployment: deployment.id) }
-    remote?.withdraw(deployment)
+    ports.withdraw(deployment)
     let fabric = fabric(of: deployment.name)
     if fabric.exists { steps.attempt { try fabric.delete() } }
     let cgroup = RunningInstance.deploymentCgroup(deployment.name, in: instancesRoot)
@@ -109,6 +109,7 @@ extension Runner {
           try withdraw(deployment)
         } else {
           // Another one has the name, the fabric and the cgroup now.
+          outward.forget(in: deployment.id, except: [])
           try dataplane.withdrawEgress(ofDeployment: deployment.id)
           try dataplane.withdraw(deployment: deployment.id)
           unapplied.remove(deployment)

@@ -13,10 +13,12 @@ extension Runner {
     followNames()
     let current = try dataplane.egress(ofDeployment: deployment.id)
     var steps = Steps()
+    steps.attempt { try serve(deployment) }
     for service in services {
       publishEgress(of: service, in: deployment, current[service.number] ?? [], &steps)
     }
     let declared = Set(services.map(\.number))
+    outward.forget(in: deployment.id, except: declared)
     for (service, networks) in current where !declared.contains(service) {
       outside.note(nil, of: service, in: deployment.id)
       steps.attempt { try revoke(networks, of: service, in: deployment, keeping: []) }
@@ -31,6 +33,10 @@ extension Runner {
     let place = ServicePlace(service)
     let (allowed, named) = allowed(service, besides: old)
     let before = steps.errors.count
+    outward.allow(allowed, of: service.number, in: deployment.id)
+    for instance in running.values where ServicePlace(instance.instance) == place {
+      steps.attempt { try route(instance, hasRules: !service.egress.isEmpty) }
+    }
     steps.attempt {
       try dataplane.allow(
         allowed.subtracting(old), service: service.number, deployment: deployment.id)
@@ -44,6 +50,30 @@ extension Runner {
     for (network, found) in named { names[network.network.first] = found.min() }
     outside.note(names.isEmpty ? nil : names, of: service.number, in: deployment.id)
   }
+
+  /// Takes held SYNs of a deployment's fabric, where there is one and somebody may connect to what is not there: to
+  /// other runners, or to outside.
+  func serve(_ deployment: Deployment) throws {
+    let services = egress.declared[deployment.name]?.services ?? []
+    guard remote != nil || services.contains(where: { !$0.egress.isEmpty }) else { return }
+    let fabric = fabric(of: deployment.name)
+    if fabric.exists { try ports.serve(deployment, fabric: fabric) }
+  }
+
+  /// Gives an instance whose service has egress rules a way out over ist0, or takes it away.
+  func route(_ instance: RunningInstance, hasRules: Bool) throws {
+    let id = instance.instance.id
+    guard hasRules != egress.routed.contains(id) else { return }
+    for namespace in namespaces(of: instance) where try isLinked(instance, in: namespace) {
+      try FabricNamespace.setWayOut(hasRules, over: instance.link, in: namespace)
+      if hasRules { egress.routed.insert(id) } else { egress.routed.remove(id) }
+    }
+  }
+
+  /// Whether it has ist0 yet, and still.
+  private func isLinked(
+    _ instance: RunningInstance, in namespace: NetworkNamespace
+  ) throws -> Bool { try InstanceLink.isIn(namespace, ifindex: instance.link.ifindex) }
 
   /// First cut, so that the RST finds its way out; then revoked; then cut what came in between, of
   /// which the other end is not told.
@@ -64,9 +94,21 @@ extension Runner {
   /// share its network namespace.
   private func cutEgress(of instance: RunningInstance, keeping kept: Set<AllowedNetwork>) {
     let cgroups = cgroupIDs(of: instance)
+    func isKept(_ address: IPv4Address, _ port: UInt16) -> Bool {
+      kept.contains { $0.allows(address, port: port) }
+    }
     cut("egress", of: instance) { [plan] connection in
       !plan.contains(connection.peer) && !connection.peer.isLoopback && connection.isOf(cgroups)
-        && !kept.contains { $0.allows(connection.peer, port: connection.peerPort) }
+        && !isKept(connection.peer, connection.peerPort)
+    }
+    // The relay's ends, where the RST did not reach them.
+    let fabric = fabric(of: instance.instance.deployment)
+    guard fabric.exists else { return }
+    attempt("cut the relay's connections of", instance.instance.id) {
+      try TCPConnections.cut(in: try fabric.open()) { [plan] connection in
+        connection.peer == instance.identity.address && !plan.contains(connection.local)
+          && !isKept(connection.local, connection.localPort)
+      }
     }
   }
 }

@@ -141,12 +141,8 @@ extension Runner {
       judge(own.map { candidate($0, port, destination) }, from: own.first, in: &response)
       if response.reason.isEmpty { response.decidedBy = "listen" }
     } else {
-      response.outcome = "unknown"
       response.entries = try egressEntries(caller, deployment, address, port)
-      response.why = """
-        egress allows it\(whyAllowed(caller, address, port)): the connection leaves through \
-        the container's other interfaces, and what answers there is not IST's to know
-        """
+      try describeWayOut(caller, address, port, from: own, in: &response)
     }
     return response
   }

@@ -1,4 +1,6 @@
+import ControlAPI
 import Dataplane
+import Fabric
 import LinuxSystem
 import Model
 import NameResolution
@@ -69,6 +71,48 @@ extension Runner {
       }
     }
     return reasons.isEmpty ? "" : ", \(reasons.joined(separator: ", and "))"
+  }
+
+  /// What becomes of a connect that egress allows.
+  func describeWayOut(
+    _ caller: Service, _ address: IPv4Address, _ port: PortNumber,
+    from instances: [RunningInstance], in response: inout Istbpf_Control_V1_ExplainResponse
+  ) throws {
+    let ways = Set(try instances.compactMap { try wayOut(of: $0, to: address) })
+    let allowed = "egress allows it\(whyAllowed(caller, address, port))"
+    let unknown = "what answers there is not IST's to know"
+    response.outcome = "unknown"
+    switch ways.count == 1 ? ways.first : nil {
+    case .relay:
+      response.decidedBy = "relay"
+      if let objection = outward.objection(to: address) {
+        response.outcome = "EHOSTUNREACH"
+        response.reason = Reason.egressRefused.identifier
+        response.why =
+          "\(allowed), but istbpfd, by whose relay it leaves, connects nobody there: \(objection)"
+      } else if let source = try RoutedAddress.source(to: address) {
+        response.why = """
+          \(allowed): the connection leaves through istbpfd's relay, since the instance has no other interface, from \
+          this machine's address \(source), and \(unknown)
+          """
+      } else {
+        response.outcome = "ENETUNREACH"
+        response.why =
+          "\(allowed), but this machine, from which istbpfd's relay connects, has no route to it"
+      }
+    case WayOut.none?:
+      response.outcome = "ENETUNREACH"
+      response.decidedBy = "route"
+      response.why = "\(allowed), but the container's other interfaces have no route to it"
+    case .interfaces:
+      response.why =
+        "\(allowed): the connection leaves through the container's other interfaces, and \(unknown)"
+    case nil:
+      response.why = """
+        \(allowed): the connection leaves through the container's other interfaces, or where it has none through \
+        istbpfd's relay, and \(unknown)
+        """
+    }
   }
 
   /// What the kernel's map has that allows a connect.

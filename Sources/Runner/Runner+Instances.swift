@@ -89,8 +89,11 @@ extension Runner {
     try dataplane.guardNamespace(descriptor: namespace.fileDescriptor, of: new.identity)
     let fabric = fabric(of: new.instance.deployment)
     try fabric.create()
-    try remote?.serve(deployment, fabric: fabric)
+    try serve(deployment)
     try fabric.attach(new.link, netns: namespace) { try dataplane.attachSwitch(to: $0) }
+    let place = ServicePlace(new.instance)
+    let service = egress.declared[place.deployment]?.services.first { ServicePlace($0) == place }
+    try route(new, hasRules: service?.egress.isEmpty == false)
   }
 
   /// The namespace of a thread, if it is one that may become an instance's: not the daemon's own,
@@ -172,6 +175,7 @@ extension Runner {
   func release(_ ended: RunningInstance) async {
     let id = ended.instance.id
     namespaces[id] = nil
+    egress.routed.remove(id)
     attempt("forget", id) { try dataplane.forget(ended.identity) }
     let fabric = fabric(of: ended.instance.deployment)
     attempt("detach the link of", id) {

@@ -80,6 +80,13 @@ extension Runner {
       sorted(connects).map {
         .init($0.value, ["deployment": $0.key.deployment, "service": $0.key.service])
       })
+    let outside = outward.counts
+    metrics.add(
+      .gauge, "istbpf_relayed_outside", "Connections to outside through the relay that live.",
+      outside.live)
+    metrics.add(
+      .counter, "istbpf_relayed_outside_total", "Connections to outside through the relay.",
+      outside.total)
     metrics.add(
       .counter, "istbpf_denials_total", "What the data path refused instances of a service.",
       sorted(denials).flatMap { labels, reasons in

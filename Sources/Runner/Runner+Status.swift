@@ -85,6 +85,8 @@ extension Runner {
         PinnedState.isSwitchAttached(to: running.link.ifindex)
       }
     }
+    status.wayOut = try wayOut(of: running)?.rawValue ?? ""
+    status.relayedConnections = UInt32(clamping: outward.connections(of: running.identity))
     return status
   }
 }

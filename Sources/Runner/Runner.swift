@@ -30,6 +30,10 @@ public actor Runner {
   /// Connections of `istbpf connect`.
   let hostConnects = HostConnectCounts()
 
+  /// The relay's places in the fabrics.
+  let ports: FabricPorts
+  /// Connections to outside of instances that have no other interface.
+  let outward: OutsideConnects
   /// Which instances connections from this runner go to.
   var selection: InstanceSelection
   /// Connections to other runners; nil on a runner that is alone.
@@ -74,13 +78,14 @@ public actor Runner {
   /// A runner over what the kernel and the registry hold; `adopt` it before use.
   init(
     configuration: RunnerConfiguration, registry: any SharedRegistry, dataplane: Dataplane,
-    cgroups: CgroupHierarchy, remote: RemoteConnects? = nil, frontDoor: FrontDoor? = nil,
-    logger: Logger
+    cgroups: CgroupHierarchy, ports: FabricPorts, remote: RemoteConnects? = nil,
+    frontDoor: FrontDoor? = nil, logger: Logger
   ) throws {
     self.configuration = configuration
     selection = configuration.cluster?.selection ?? .localFirst
     self.registry = registry
     self.dataplane = dataplane
+    self.ports = ports
     self.remote = remote
     self.frontDoor = frontDoor
     self.logger = logger
@@ -90,6 +95,9 @@ public actor Runner {
         logger.error("connections cannot be observed: \(error)")
       }
     }
+    outward = OutsideConnects(
+      dataplane: dataplane, plan: configuration.plan, ports: ports, objections: outside.objections,
+      feed: feed, mostPerInstance: configuration.egress.relayConnections, logger: logger)
     instancesRoot = cgroups.cgroup(configuration.installation.cgroupName)
     watch = try CgroupWatch()
     try instancesRoot.create()

@@ -101,7 +101,10 @@ struct EgressDecisionTests {
     for peer in ["198.18.3.2", "198.19.255.255", "127.0.0.1", "0.0.0.0"] {
       #expect(try !passes(peer), "\(peer)")
     }
-    #expect(try !passes("8.8.8.8") { $0.ifindex = 131586 }, "ist0")
+    #expect(try passes("8.8.8.8") { $0.ifindex = 131586 }, "ist0, to the relay")
+    for peer in ["198.18.3.2", "127.0.0.1"] {
+      #expect(try !passes(peer) { $0.ifindex = 131586 }, "ist0, \(peer)")
+    }
     #expect(try !passes("8.8.8.8") { $0.isIPv4 = 0 })
   }
 

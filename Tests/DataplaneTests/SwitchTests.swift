@@ -2,6 +2,7 @@ import CDataplaneABI
 import CLibbpf
 import Foundation
 import LinuxSystem
+import Model
 import Testing
 
 @testable import Dataplane
@@ -77,6 +78,49 @@ struct SwitchTests {
     var frame = Frame()
     frame.destination = [198, 18, 3, 2]
     #expect(try pass(frame.bytes).action == .stack)
+  }
+
+  @Test(
+    "What an egress rule of the sender's service allows goes to the stack, whatever instance has such an offset"
+  )
+  func outside() throws {
+    // 203.0.2.2 is as far from the beginning of its /15 as 198.18.2.2, an instance of this runner.
+    for destination: [UInt8] in [[203, 0, 2, 2], [203, 0, 113, 9]] {
+      var frame = Frame()
+      frame.destination = destination
+      #expect(try pass(frame.bytes).action == .drop)
+      for (rule, service, action): (String, ServiceNumber, Action) in [
+        ("203.0.0.0/16:5432", 2, .drop), ("203.0.0.0/16:5433", 1, .drop),
+        ("203.0.0.0/16:5432", 1, .stack),
+      ] {
+        let allowed = try #require(EgressRule(rule).allowedNetwork)
+        let key = ist_egress_key(allowed, service: service, deployment: 1)
+        try laboratory.maps.egress.set(0, at: key)
+        #expect(try pass(frame.bytes).action == action, "\(rule) of \(service)")
+        try laboratory.maps.egress.remove(key)
+      }
+    }
+  }
+
+  @Test("A rule for everything lets no frame to loopback pass, nor one of another's address")
+  func everything() throws {
+    let allowed = try #require(EgressRule("0.0.0.0/0:*").allowedNetwork)
+    try laboratory.maps.egress.set(0, at: ist_egress_key(allowed, service: 1, deployment: 1))
+    for destination: [UInt8] in [
+      [127, 0, 0, 1], [0, 0, 0, 0], [198, 18, 1, 2], [198, 18, 0, 1],
+    ] {
+      var frame = Frame()
+      frame.destination = destination
+      #expect(try pass(frame.bytes).action == .drop, "\(destination)")
+    }
+    var frame = Frame()
+    frame.destination = [203, 0, 113, 9]
+    #expect(try pass(frame.bytes).action == .stack)
+    frame.source = [198, 18, 1, 3]
+    #expect(try pass(frame.bytes).action == .drop)
+    frame.source = [198, 18, 1, 2]
+    frame.networkProtocol = 17
+    #expect(try pass(frame.bytes).action == .drop)
   }
 
   @Test("Everything else is dropped, and counted with its reason", arguments: Frame.bad)

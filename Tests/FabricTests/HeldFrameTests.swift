@@ -37,7 +37,7 @@ struct HeldFrameTests {
   @Test("The answer that the host is unreachable goes back to the caller and names its SYN")
   func unreachable() throws {
     let frame = try #require(HeldFrame(Self.partial))
-    let answer = frame.hostUnreachable(from: AddressPlan.standard.gateway)
+    let answer = frame.unreachable(.host, from: AddressPlan.standard.gateway)
     #expect(answer[0..<6].elementsEqual(Self.partial[6..<12]))
     #expect(answer[6..<12].elementsEqual(Self.partial[0..<6]))
     #expect(HeldFrame.checksum(answer[14..<34]) == 0)

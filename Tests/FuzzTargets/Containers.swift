@@ -11,7 +11,7 @@ extension FuzzTarget {
     let once = frame.bytes
     frame.completeChecksum()
     precondition(frame.bytes == once && once.count == bytes.count)
-    let answer = frame.hostUnreachable(from: AddressPlan.standard.gateway)
+    let answer = frame.unreachable(.host, from: AddressPlan.standard.gateway)
     // Ethernet, IP, ICMP, and of the SYN its IP header and eight bytes.
     precondition(answer.count == 14 + 20 + 8 + 28)
   }

@@ -19,7 +19,7 @@ import Testing
          "denied": "d", "kernelTLS": false},
        "frontDoor": {"domain": "example.org", "certificates": "a", "https": "b", "http": ""},
        "egress": {"resolvConf": "/etc/resolv.conf", "keepFormerSeconds": 300,
-         "keepOnFailureSeconds": 3600},
+         "keepOnFailureSeconds": 3600, "relayConnections": 2048},
        "oci": {"runtime": "/usr/bin/crun", "variables": false}}
       """
     #expect(fault(json) == nil)

@@ -52,7 +52,7 @@ final class Stage: Sendable {
       try replay.play(frame.bytes)
     case unreachable:
       try dataplane.forget(flow)
-      try replay.send(frame.hostUnreachable(from: plan.gateway), to: identity.ifindex)
+      try replay.send(frame.unreachable(.host, from: plan.gateway), to: identity.ifindex)
     default:
       try dataplane.forget(flow)
       try replay.play(frame.bytes)

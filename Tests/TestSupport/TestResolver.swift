@@ -31,11 +31,11 @@ public final class TestResolver: Sendable {
   /// Its address.
   public let address: String
 
-  /// Starts it; it ends with the laboratory.
-  public init(_ laboratory: NamespaceLaboratory) throws {
+  /// Starts it, in the network namespace that the command `enter` leads to; it ends with the laboratory.
+  public init(_ laboratory: NamespaceLaboratory, by enter: [String] = []) throws {
     let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("Programs/resolver.py")
-    let program = try Conversation(["/usr/bin/python3", file.path])
+    let program = try Conversation(enter + ["/usr/bin/python3", file.path])
     laboratory.atEnd { program.stop() }
     self.program = program
     address = try program.nextLine()

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 /* The layout of the pinned state; kept in the map `layout`. */
-#define IST_ABI_VERSION 7
+#define IST_ABI_VERSION 8
 
 /* The range of addresses is a /15; the low 17 bits of an address are its offset in it. */
 #define IST_OFFSET_BITS 17
@@ -115,7 +115,7 @@ struct ist_listener {
 /* SYNs that are held for one link in a second; more are dropped, and sent again by the caller. */
 #define IST_HELD_PER_SECOND 4096
 
-/* A connection to another runner that is not accepted yet. */
+/* A connection to another runner, or to outside through the relay, that is not accepted yet. */
 struct ist_flow {
 	__u32 deployment;
 	__u32 source;
@@ -190,7 +190,7 @@ enum ist_reason {
 	IST_FRAME_NOT_TCP,
 	IST_FRAME_FRAGMENT,
 	IST_FRAME_SPOOFED,	/* the source is not the instance address */
-	IST_FRAME_FOREIGN,	/* the destination is not in the range, or the sender itself */
+	IST_FRAME_FOREIGN,	/* the destination is outside and no egress rule's, or the sender itself */
 	IST_FRAME_RESERVED,	/* the fabric's own block */
 	/* at setsockopt() */
 	IST_SOCKET_OPTION,	/* EPERM: it leads packets past the routes, or has the kernel send some */
@@ -198,6 +198,8 @@ enum ist_reason {
 	IST_INBOUND,
 	/* at connect(), of a packet on lo and of a frame on ist0 */
 	IST_STRANGERS_SOCKET,	/* ECONNREFUSED: in the instance's network namespace, but not its own */
+	/* by the daemon, of a connect that it was to carry outside */
+	IST_EGRESS_REFUSED,	/* EHOSTUNREACH: a rule allows it, but the address is no host outside */
 	IST_REASON_COUNT
 };
 

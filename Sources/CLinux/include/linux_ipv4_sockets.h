@@ -29,3 +29,7 @@ int linux_accept_ipv4(int fd, uint32_t *address, uint16_t *port);
 
 /* getsockname(2) of an IPv4 socket, in host byte order. */
 int linux_local_address(int fd, uint32_t *address, uint16_t *port);
+
+/* The source address that the calling thread's network namespace has for packets to `address`, in host byte order,
+ * found without sending one. -1 with ENETUNREACH, EHOSTUNREACH or EACCES where there is no way. */
+int linux_routed_source(uint32_t address, uint32_t *source);

@@ -549,6 +549,13 @@ package nonisolated struct Istbpf_Control_V1_InstanceStatus: Sendable {
   /// As in AttachRequest of containers.proto; empty where that is not known, or it is no container.
   package var engine: String = String()
 
+  /// How what its service's egress rules allow leaves: by the container's other `interfaces`, by istbpfd's
+  /// `relay`, or by `none`; empty where no rule allows anything.
+  package var wayOut: String = String()
+
+  /// The connections that it has through that relay.
+  package var relayedConnections: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -819,7 +826,7 @@ package nonisolated struct Istbpf_Control_V1_ExplainResponse: Sendable {
   /// Why, for a person.
   package var why: String = String()
 
-  /// What decides: `cgroup/connect4`, `connect6`, `fabric` or `listen`.
+  /// What decides: `cgroup/connect4`, `connect6`, `fabric`, `listen`, `route` or `relay`, the two of what goes outside.
   package var decidedBy: String = String()
 
   /// The denial's word; empty where it is no denial.
@@ -1933,7 +1940,7 @@ nonisolated extension Istbpf_Control_V1_Denial: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InstanceStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}service\0\u{1}address\0\u{1}runner\0\u{3}cgroup_path\0\u{1}pids\0\u{1}hooks\0\u{3}missing_hooks\0\u{3}switch_attached\0\u{1}container\0\u{1}engine\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}service\0\u{1}address\0\u{1}runner\0\u{3}cgroup_path\0\u{1}pids\0\u{1}hooks\0\u{3}missing_hooks\0\u{3}switch_attached\0\u{1}container\0\u{1}engine\0\u{3}way_out\0\u{3}relayed_connections\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1952,6 +1959,8 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
       case 9: try { try decoder.decodeSingularBoolField(value: &self.switchAttached) }()
       case 10: try { try decoder.decodeSingularStringField(value: &self.container) }()
       case 11: try { try decoder.decodeSingularStringField(value: &self.engine) }()
+      case 12: try { try decoder.decodeSingularStringField(value: &self.wayOut) }()
+      case 13: try { try decoder.decodeSingularUInt32Field(value: &self.relayedConnections) }()
       default: break
       }
     }
@@ -1991,6 +2000,12 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
     if !self.engine.isEmpty {
       try visitor.visitSingularStringField(value: self.engine, fieldNumber: 11)
     }
+    if !self.wayOut.isEmpty {
+      try visitor.visitSingularStringField(value: self.wayOut, fieldNumber: 12)
+    }
+    if self.relayedConnections != 0 {
+      try visitor.visitSingularUInt32Field(value: self.relayedConnections, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2006,6 +2021,8 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
     if lhs.switchAttached != rhs.switchAttached {return false}
     if lhs.container != rhs.container {return false}
     if lhs.engine != rhs.engine {return false}
+    if lhs.wayOut != rhs.wayOut {return false}
+    if lhs.relayedConnections != rhs.relayedConnections {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

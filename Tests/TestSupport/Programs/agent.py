@@ -195,6 +195,12 @@ def echo(host, port):
     return client.recv(100).decode()
 
 
+def drop(host, port):
+    """Closes a connection that `hold` made."""
+    held.pop((host, port)).close()
+    return "closed"
+
+
 def ending(host, port, seconds):
     """How a connection that `hold` made ends, within so many seconds: EOF, or the errno's name."""
     held[host, port].settimeout(seconds)

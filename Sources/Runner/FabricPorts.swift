@@ -1,0 +1,227 @@
+import Dataplane
+import Dispatch
+import Fabric
+import Glibc
+import LinuxSystem
+import Logging
+import Model
+import Relay
+import Synchronization
+
+/// Decides on connects that the switches hold: those to other runners, or those to outside.
+protocol HeldConnectDecider: Sendable {
+  /// A SYN that a switch held; called on an event loop's thread. It ends with `FabricPorts.refuse`, or with
+  /// `AcceptedConnects.complete`.
+  func held(_ flow: Flow, _ frame: HeldFrame)
+  /// A connection that the switch gave the relay, since its flow was accepted; called on an event loop's thread.
+  func accepted(_ socket: consuming OwnedDescriptor, _ flow: Flow)
+}
+
+/// The relay's places in the fabrics, and the SYNs that the switches hold: each goes to who decides on it.
+final class FabricPorts: Sendable {
+  private let dataplane: Dataplane
+  private let plan: AddressPlan
+  let logger: Logger
+  private let state = Mutex(State())
+
+  private struct State {
+    var ports: [UInt16: FabricPort] = [:]
+    var names: [DeploymentName: FabricPort] = [:]
+    var relay: Relay?
+    var held: WatchedDescriptor?
+    /// Who decides on connects within the range; nil on a runner that is alone.
+    var inside: (any HeldConnectDecider)?
+    /// Who decides on the others.
+    var outside: (any HeldConnectDecider)?
+  }
+
+  init(dataplane: Dataplane, plan: AddressPlan, logger: Logger) {
+    (self.dataplane, self.plan, self.logger) = (dataplane, plan, logger)
+  }
+
+  /// The relay, from `start` to `stop`.
+  var relay: Relay? { state.withLock { $0.relay } }
+
+  /// Has connects within the range, or those to outside, decided by `decider`.
+  func use(_ decider: any HeldConnectDecider, inside: Bool) {
+    state.withLock { if inside { $0.inside = decider } else { $0.outside = decider } }
+  }
+
+  /// Takes held SYNs and connections from now on, on the relay's threads. Throws `DataplaneError`.
+  func start(on relay: Relay, pinnedIn directory: String) throws {
+    let ports = state.withLock { state in
+      state.relay = relay
+      return state.ports.values
+    }
+    for port in ports { port.begin(on: relay) }
+    // What an earlier daemon had not decided would be taken for pending for ever.
+    try dataplane.forgetFlows()
+    let held = try HeldConnects(pinnedIn: directory) { [weak self] flow, bytes in
+      self?.held(flow, bytes)
+    }
+    let watched = relay.watch(
+      held.descriptor, setPolled: { held.setPolled($0) }, { held.drain() })
+    state.withLock { $0.held = watched }
+  }
+
+  /// Takes no held SYNs any more.
+  func stopListening() { state.withLock { $0.held = nil } }
+
+  /// Lets everything go.
+  func stop() { state.withLock { $0 = State() } }
+
+  /// Takes up a deployment's fabric, once. Throws `SystemError` and `DataplaneError`.
+  func serve(_ deployment: Deployment, fabric: FabricNamespace) throws {
+    guard state.withLock({ $0.ports[deployment.id] }) == nil else { return }
+    let port = try FabricPort(
+      of: deployment, fabric: fabric, dataplane: dataplane
+    ) { [weak self] socket, flow in self?.accepted(socket, flow) }
+    let relay = state.withLock { state in
+      state.ports[deployment.id] = port
+      state.names[deployment.name] = port
+      return state.relay
+    }
+    if let relay { port.begin(on: relay) }
+  }
+
+  /// Lets a deployment's fabric go.
+  func withdraw(_ deployment: Deployment) {
+    state.withLock {
+      $0.ports[deployment.id] = nil
+      $0.names[deployment.name] = nil
+    }
+  }
+
+  /// The port in the fabric of a deployment; nil where that is not served.
+  func port(of deployment: UInt16) -> FabricPort? { state.withLock { $0.ports[deployment] } }
+
+  /// The port in the fabric of the deployment of this name.
+  func port(named name: DeploymentName) -> FabricPort? { state.withLock { $0.names[name] } }
+
+  private func decider(of flow: Flow) -> (any HeldConnectDecider)? {
+    state.withLock { plan.contains(flow.destination) ? $0.inside : $0.outside }
+  }
+
+  private func held(_ flow: Flow, _ bytes: [UInt8]) {
+    guard var frame = HeldFrame(bytes) else { return forget(flow) }
+    frame.completeChecksum()
+    guard let decider = decider(of: flow) else { return refuse(flow, frame, ECONNREFUSED) }
+    decider.held(flow, frame)
+  }
+
+  private func accepted(_ socket: consuming OwnedDescriptor, _ flow: Flow) {
+    // Without anybody who decided on it, it is closed at once, with RST.
+    guard let decider = decider(of: flow) else { return }
+    decider.accepted(socket, flow)
+  }
+
+  // MARK: What becomes of a held SYN
+
+  /// Has connect() fail with ECONNREFUSED, ENETUNREACH, or, for any other errno, with EHOSTUNREACH.
+  func refuse(_ flow: Flow, _ frame: HeldFrame, _ errno: Int32) {
+    forget(flow)
+    let port = port(of: flow.deployment)
+    do {
+      switch errno {
+      case ECONNREFUSED: try port?.play(frame)
+      case ENETUNREACH: try port?.reportUnreachable(frame, .network, to: flow.source)
+      default: try port?.reportUnreachable(frame, .host, to: flow.source)
+      }
+    } catch {
+      logger.error("cannot refuse a connect of \(flow.source): \(error)")
+    }
+  }
+
+  /// Leaves the SYN without an answer; when the caller's kernel sends it again it is held and decided on anew.
+  func forget(_ flow: Flow) {
+    do { try dataplane.forget(flow) } catch { logger.error("\(error)") }
+  }
+
+  /// Whether the caller still waits; so it seems where that cannot be told.
+  func isAwaited(_ flow: Flow) -> Bool {
+    do { return try dataplane.isAwaited(flow) } catch {
+      logger.error("\(error)")
+      return true
+    }
+  }
+}
+
+/// Connections that the far end has accepted, until their callers are connected here.
+final class AcceptedConnects<Connection: Sendable>: Sendable {
+  private let dataplane: Dataplane
+  private let ports: FabricPorts
+  private let queue: DispatchQueue
+  private let state = Mutex(State())
+
+  private struct State {
+    var pending: [Flow: Connection] = [:]
+    /// The same as they were a while ago, where they are looked at for those that never connect.
+    var overdue: Set<Flow>?
+  }
+
+  init(dataplane: Dataplane, ports: FabricPorts, queue: DispatchQueue) {
+    (self.dataplane, self.ports, self.queue) = (dataplane, ports, queue)
+  }
+
+  /// Lets all go.
+  func stop() { state.withLock { $0 = State() } }
+
+  /// Lets the held SYN through, so that the caller connects; `take` gives what it is to be joined with. What is never
+  /// taken is let go.
+  func complete(_ flow: Flow, _ frame: HeldFrame, with connection: Connection) {
+    state.withLock { $0.pending[flow] = connection }
+    let port = ports.port(of: flow.deployment)
+    do {
+      try dataplane.accept(flow)
+      try port?.play(frame)
+    } catch {
+      ports.logger.error("cannot complete a connect of \(flow.source): \(error)")
+    }
+    // As a rule the caller is connected by now: the kernel does all of it as the SYN is played.
+    port?.acceptOne()
+    if !endIfAbandoned(flow) {
+      queue.asyncAfter(deadline: .now() + 0.1) { [weak self] in _ = self?.endIfAbandoned(flow) }
+    }
+    forgetOverdue()
+  }
+
+  /// What a caller that connects is to be joined with; nil where nobody decided on it.
+  func take(_ flow: Flow) -> Connection? {
+    let connection = state.withLock { $0.pending.removeValue(forKey: flow) }
+    ports.forget(flow)
+    return connection
+  }
+
+  /// Lets a connection go, and so resets it, whose caller has closed its socket meanwhile; false where the caller may
+  /// still connect.
+  private func endIfAbandoned(_ flow: Flow) -> Bool {
+    guard state.withLock({ $0.pending[flow] }) != nil else { return true }
+    do {
+      guard try dataplane.outcome(of: flow) == .abandoned else { return false }
+    } catch {
+      ports.logger.error("\(error)")
+      return false
+    }
+    _ = take(flow)
+    return true
+  }
+
+  /// Forgets those whose callers gave up meanwhile, and never connect; they are reset as they are let go.
+  private func forgetOverdue() {
+    let begins = state.withLock { state in
+      guard state.overdue == nil, !state.pending.isEmpty else { return false }
+      state.overdue = Set(state.pending.keys)
+      return true
+    }
+    guard begins else { return }
+    queue.asyncAfter(deadline: .now() + 15) { [weak self] in
+      guard let self else { return }
+      let given = state.withLock { state in
+        let overdue = state.overdue.take() ?? []
+        return overdue.filter { state.pending.removeValue(forKey: $0) != nil }
+      }
+      for flow in given { ports.forget(flow) }
+      forgetOverdue()
+    }
+  }
+}
