@@ -12,11 +12,6 @@ struct OutsideNameTests {
     let resolver: TestResolver
     var runner: RunnerLaboratory { podman.runner }
 
-    private static func program(_ name: String) -> String {
-      URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .appendingPathComponent("Programs").path + "/\(name)"
-    }
-
     /// Starts a program in a container, of a service or of none, which says one line once it is ready.
     func start(
       _ name: String, _ arguments: String..., service: String? = nil, options: [String] = []
@@ -42,29 +37,37 @@ struct OutsideNameTests {
     }
 
     private var mounts: [String] {
-      ["-v", "\(podman.directory)/tls:/tls:ro", "-v", "\(Self.program("")):/programs:ro"]
-    }
-
-    func makeCertificate() throws {
-      let tls = "\(podman.directory)/tls"
-      try FileManager.default.createDirectory(atPath: tls, withIntermediateDirectories: true)
-      let made = try TestSupport.run(
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-        "-nodes", "-days", "2", "-subj", "/CN=api.example.com", "-addext",
-        "subjectAltName=DNS:api.example.com", "-keyout", "\(tls)/key.pem", "-out",
-        "\(tls)/certificate.pem")
-      #expect(made.status == 0, "\(made.errors)")
+      ["-v", "\(podman.directory)/tls:/tls:ro", "-v", "\(OutsideNameTests.programs):/programs:ro"]
     }
 
     func declare(_ service: String, _ rules: String...) throws {
-      let directory = "\(podman.directory)/\(service)"
-      try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-      let list = rules.map { "\"\($0)\"" }.joined(separator: ", ")
-      try #"{"container": "\#(service)", "deployment": {"egress": [\#(list)]}}"#.write(
-        toFile: "\(directory)/warp.config.json", atomically: true, encoding: .utf8)
-      let result = try runner.istbpf("deploy", "-d", "shop", directory)
-      #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
+      try OutsideNameTests.declare(rules, of: service, runner, in: podman.directory)
     }
+  }
+
+  private static let programs = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("Programs").path
+
+  private static func makeCertificate(in tls: String) throws {
+    try FileManager.default.createDirectory(atPath: tls, withIntermediateDirectories: true)
+    let made = try TestSupport.run(
+      "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+      "-nodes", "-days", "2", "-subj", "/CN=api.example.com", "-addext",
+      "subjectAltName=DNS:api.example.com", "-keyout", "\(tls)/key.pem", "-out",
+      "\(tls)/certificate.pem")
+    #expect(made.status == 0, "\(made.errors)")
+  }
+
+  private static func declare(
+    _ rules: [String], of service: String, _ runner: RunnerLaboratory, in directory: String
+  ) throws {
+    let directory = "\(directory)/\(service)"
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    let list = rules.map { "\"\($0)\"" }.joined(separator: ", ")
+    try #"{"container": "\#(service)", "deployment": {"egress": [\#(list)]}}"#.write(
+      toFile: "\(directory)/warp.config.json", atomically: true, encoding: .utf8)
+    let result = try runner.istbpf("deploy", "-d", "shop", directory)
+    #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
   }
 
   private func stage(_ body: (Stage) throws -> Void) async throws {
@@ -74,14 +77,16 @@ struct OutsideNameTests {
       try runner.deploy("shop", "app", "db:3211")
       try PodmanLaboratory.with(runner) { podman in
         let stage = Stage(podman: podman, resolver: resolver)
-        try stage.makeCertificate()
+        try Self.makeCertificate(in: "\(podman.directory)/tls")
         try body(stage)
       }
     }
   }
 
-  @Test("curl, Node, Python and a static busybox reach a name through a bridge, and nothing else")
-  func clients() async throws {
+  @Test(
+    "Clients reach a name through a bridge, and through the relay without one, and nothing else",
+    arguments: OutsideClient.all)
+  private func clients(client: OutsideClient) async throws {
     try await stage { stage in
       let (server, address) = try stage.start("server.py", "/tls")
       let (other, otherAddress) = try stage.start("server.py", "/tls")
@@ -90,38 +95,59 @@ struct OutsideNameTests {
         "api.example.com": .addresses([address]), "www.example.com": .addresses([otherAddress]),
       ])
       try stage.declare("app", "api.example.com:443", "api.example.com:80")
-      let node = """
-        const https = require('https'); https.get(process.argv[1], { agent: false }, (answer) => \
-        answer.setEncoding('utf8').on('data', (text) => process.stdout.write(text))) \
-        .on('error', (error) => { console.error(error.code); process.exitCode = 1 })
-        """
-      let python = """
-        import ssl, sys, urllib.request
-        context = ssl.create_default_context(cafile="/tls/certificate.pem")
-        print(urllib.request.urlopen(sys.argv[1], context=context).read().decode(), end="")
-        """
-      let clients: [(command: [String], scheme: String)] = [
-        (["/usr/bin/curl", "-sS", "--cacert", "/tls/certificate.pem"], "https"),
-        (
-          ["/usr/bin/env", "NODE_EXTRA_CA_CERTS=/tls/certificate.pem", "node", "-e", node], "https"
-        ),
-        (["/usr/bin/python3", "-c", python], "https"),
-        (["busybox", "wget", "-q", "-O", "-"], "http"),
-      ]
-      for (command, scheme) in clients {
+      try client.prepare(in: "\(stage.podman.directory)/tls")
+      for network in [nil, "none"] {
         func fetch(_ host: String) throws -> CommandResult {
-          let script = command + ["\(scheme)://\(host)/"]
-          return try TestSupport.run(
+          try TestSupport.run(
             stage.podman.commandLine(
-              ["run", "--rm"] + PodmanLaboratory.hostPrograms + stage.podman.options("shop/app")
-                + ["-v", "\(stage.podman.directory)/tls:/tls:ro", "tools"] + script))
+              ["run", "--rm"] + PodmanLaboratory.hostPrograms
+                + stage.podman.options("shop/app", network: network)
+                + ["-v", "\(stage.podman.directory)/tls:/tls:ro"] + client.options + ["tools"]
+                + client.command + ["\(client.scheme)://\(host)/"]))
         }
         let result = try fetch("api.example.com")
-        #expect(result.output == "from \(address)\n", "\(command): \(result.errors)")
+        #expect(result.output == "from \(address)\n", "\(network ?? "bridge"): \(result.errors)")
         for host in ["www.example.com", otherAddress] {
           let result = try fetch(host)
-          #expect(result.status != 0 && result.output.isEmpty, "\(command): \(result.output)")
+          #expect(result.status != 0 && result.output.isEmpty, "\(host): \(result.output)")
         }
+      }
+    }
+  }
+
+  @Test("A container of Docker reaches a name without a network, and nothing else")
+  func docker() async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
+      let resolver = try TestResolver(runner.laboratory)
+      try runner.startDaemon(wrapper: ["ISTBPF_EGRESS_RESOLV_CONF=\(resolver.configuration)"])
+      try runner.deploy("shop", "app")
+      try DockerLaboratory.with(runner) { docker in
+        let tls = "\(docker.directory)/tls"
+        try Self.makeCertificate(in: tls)
+        try docker.succeed("network", "create", "world")
+        let mounts = ["-v", "\(tls):/tls:ro", "-v", "\(Self.programs):/programs:ro"]
+        let server = try Conversation(
+          docker.commandLine(
+            nil, ["--rm", "--interactive", "--network", "world"] + mounts,
+            ["/usr/bin/python3", "-u", "/programs/server.py", "/tls"]))
+        defer { server.stop() }
+        let address = try server.nextLine(patience: 60)
+        try resolver.say("api.example.com", .addresses([address]))
+        try Self.declare(["api.example.com:443"], of: "app", runner, in: docker.directory)
+        for network in ["none", "world"] {
+          func fetch(_ host: String) throws -> CommandResult {
+            try TestSupport.run(
+              docker.commandLine(
+                "shop/app", ["--rm", "--network", network] + mounts,
+                OutsideClient.curl.command + ["https://\(host)/"]))
+          }
+          let result = try fetch("api.example.com")
+          #expect(result.output == "from \(address)\n", "\(network): \(result.errors)")
+          #expect(try fetch("www.example.com").status != 0)
+          #expect(try fetch("\(address):80").status != 0)
+        }
+        let listed = try runner.istbpf("status").output
+        #expect(listed.contains("api.example.com"), "\(listed)")
       }
     }
   }
