@@ -19,9 +19,13 @@ extension Dataplane {
   public func allow(
     _ networks: some Sequence<AllowedNetwork>, service: ServiceNumber, deployment: UInt16
   ) throws(DataplaneError) {
-    for network in networks {
-      let key = ist_egress_key(network, service: service, deployment: deployment)
-      if try maps.egress.value(at: key) == nil { try maps.egress.set(0, at: key) }
+    let networks = Set(networks)
+    guard !networks.isEmpty else { return }
+    // Not by looking each up: the trie answers with the rule of a wider network.
+    let known = try egress(ofDeployment: deployment)[service] ?? []
+    for network in networks.subtracting(known) {
+      try maps.egress.set(
+        0, at: ist_egress_key(network, service: service, deployment: deployment))
     }
   }
 
