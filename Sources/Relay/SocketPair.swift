@@ -116,6 +116,9 @@ final class SocketPair: SocketOwner {
     guard let more = pump(near, far, &outbound) else { return breakOff(near, far) }
     guard let moreBack = pump(far, near, &inbound) else { return breakOff(far, near) }
     if outbound.isDone, inbound.isDone { return close() }
+    // Its end came before the reset: the socket has closed, and what was sent to it since is lost.
+    if near.failure != nil, outbound.isDone { return breakOff(near, far) }
+    if far.failure != nil, inbound.isDone { return breakOff(far, near) }
     guard more || moreBack, !goesOn else { return }
     goesOn = true
     loop.later { [weak self] _ in

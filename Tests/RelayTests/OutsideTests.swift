@@ -91,6 +91,18 @@ struct OutsideTests {
     #expect(eventually { stage.ended.value == 1 })
   }
 
+  @Test("What is sent to a program that has closed its socket is answered with a reset")
+  func closed() throws {
+    let stage = try Stage()
+    var (program, world): (TestSocket?, TestSocket) = try stage.connection()
+    program?.finish()
+    #expect(try world.receiveAll().isEmpty)
+    program = nil
+    try world.send([1, 2, 3])
+    #expect(world.ending() == .connectionReset)
+    #expect(eventually { stage.ended.value == 1 })
+  }
+
   @Test("An urgent byte stays urgent")
   func urgent() throws {
     let stage = try Stage()
