@@ -68,6 +68,9 @@ public struct IstbpfDaemon: AsyncParsableCommand {
   /// For the argument parser.
   public init() {}
 
+  /// Does what this process's arguments say.
+  public static func runFromCommandLine() async { await main() }
+
   /// Runs the daemon, or only says what is asked about its configuration.
   public func run() async throws {
     // Not in `validate`, which comes before options are found to be unknown.

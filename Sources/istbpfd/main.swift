@@ -1,3 +1,3 @@
 import DaemonCommand
 
-await IstbpfDaemon.main()
+await IstbpfDaemon.runFromCommandLine()
