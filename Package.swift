@@ -239,7 +239,7 @@ let package = Package(
     .testTarget(
       name: "WebInterfaceTests",
       dependencies: [
-        "ControlAPI", "WebInterface", .product(name: "Hummingbird", package: "hummingbird"),
+        "WebInterface", .product(name: "Hummingbird", package: "hummingbird"),
       ],
       swiftSettings: strict),
     .testTarget(

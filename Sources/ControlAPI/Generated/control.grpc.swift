@@ -136,6 +136,19 @@ package enum Istbpf_Control_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "GetTraffic" metadata.
+        package enum GetTraffic: Sendable {
+            /// Request type for "GetTraffic".
+            package typealias Input = Istbpf_Control_V1_GetTrafficRequest
+            /// Response type for "GetTraffic".
+            package typealias Output = Istbpf_Control_V1_GetTrafficResponse
+            /// Descriptor for "GetTraffic".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "GetTraffic",
+                type: .unary
+            )
+        }
         /// Namespace for "Explain" metadata.
         package enum Explain: Sendable {
             /// Request type for "Explain".
@@ -172,6 +185,7 @@ package enum Istbpf_Control_V1_Control: Sendable {
             GetStatus.descriptor,
             ForgetRunner.descriptor,
             ConfirmLoss.descriptor,
+            GetTraffic.descriptor,
             Explain.descriptor,
             Observe.descriptor
         ]
@@ -348,6 +362,24 @@ extension Istbpf_Control_V1_Control {
             request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ConfirmLossRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ConfirmLossResponse>
+
+        /// Handle the "GetTraffic" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_GetTrafficRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_GetTrafficResponse` messages.
+        func getTraffic(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetTrafficRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetTrafficResponse>
 
         /// Handle the "Explain" method.
         ///
@@ -544,6 +576,24 @@ extension Istbpf_Control_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ConfirmLossResponse>
 
+        /// Handle the "GetTraffic" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_GetTrafficRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Istbpf_Control_V1_GetTrafficResponse` message.
+        func getTraffic(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_GetTrafficRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_GetTrafficResponse>
+
         /// Handle the "Explain" method.
         ///
         /// > Source IDL Documentation:
@@ -739,6 +789,24 @@ extension Istbpf_Control_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> Istbpf_Control_V1_ConfirmLossResponse
 
+        /// Handle the "GetTraffic" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_GetTrafficRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Istbpf_Control_V1_GetTrafficResponse` to respond with.
+        func getTraffic(
+            request: Istbpf_Control_V1_GetTrafficRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Istbpf_Control_V1_GetTrafficResponse
+
         /// Handle the "Explain" method.
         ///
         /// > Source IDL Documentation:
@@ -872,6 +940,17 @@ extension Istbpf_Control_V1_Control.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.GetTraffic.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetTrafficRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetTrafficResponse>(),
+            handler: { request, context in
+                try await self.getTraffic(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Istbpf_Control_V1_Control.Method.Explain.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ExplainRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ExplainResponse>(),
@@ -981,6 +1060,17 @@ extension Istbpf_Control_V1_Control.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ConfirmLossResponse> {
         let response = try await self.confirmLoss(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func getTraffic(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetTrafficRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetTrafficResponse> {
+        let response = try await self.getTraffic(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1118,6 +1208,19 @@ extension Istbpf_Control_V1_Control.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ConfirmLossResponse> {
         return GRPCCore.ServerResponse<Istbpf_Control_V1_ConfirmLossResponse>(
             message: try await self.confirmLoss(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func getTraffic(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_GetTrafficRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_GetTrafficResponse> {
+        return GRPCCore.ServerResponse<Istbpf_Control_V1_GetTrafficResponse>(
+            message: try await self.getTraffic(
                 request: request.message,
                 context: context
             ),
@@ -1352,6 +1455,29 @@ extension Istbpf_Control_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ConfirmLossResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ConfirmLossResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "GetTraffic" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_GetTrafficRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_GetTrafficRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_GetTrafficResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func getTraffic<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_GetTrafficRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_GetTrafficRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_GetTrafficResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetTrafficResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "Explain" method.
@@ -1691,6 +1817,40 @@ extension Istbpf_Control_V1_Control {
             )
         }
 
+        /// Call the "GetTraffic" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_GetTrafficRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_GetTrafficRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_GetTrafficResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func getTraffic<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_GetTrafficRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_GetTrafficRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_GetTrafficResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetTrafficResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.GetTraffic.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "Explain" method.
         ///
         /// > Source IDL Documentation:
@@ -1991,6 +2151,35 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ConfirmLossRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ConfirmLossResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "GetTraffic" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The connections that the instances of this runner have now, and the ports on which they listen.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_GetTrafficRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getTraffic<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_GetTrafficRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetTrafficResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.getTraffic(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetTrafficRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetTrafficResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2316,6 +2505,39 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.confirmLoss(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "GetTraffic" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The connections that the instances of this runner have now, and the ports on which they listen.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getTraffic<Result>(
+        _ message: Istbpf_Control_V1_GetTrafficRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetTrafficResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_GetTrafficRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.getTraffic(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -872,6 +872,98 @@ package nonisolated struct Istbpf_Control_V1_ExplainedInstance: Sendable {
   package init() {}
 }
 
+package nonisolated struct Istbpf_Control_V1_GetTrafficRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var deployment: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_GetTrafficResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Each once: from its caller's end where that is on this runner, else from the other's. What stays inside an
+  /// instance (loopback) is left out.
+  package var connections: [Istbpf_Control_V1_Connection] = []
+
+  /// Connections beyond those that one answer has (10,000).
+  package var omitted: UInt64 = 0
+
+  package var listening: [Istbpf_Control_V1_ListeningInstance] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What is not known is empty or 0.
+package nonisolated struct Istbpf_Control_V1_Connection: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The end that is on this runner, and the other one.
+  package var local: Istbpf_Control_V1_Endpoint {
+    get {_local ?? Istbpf_Control_V1_Endpoint()}
+    set {_local = newValue}
+  }
+  /// Returns true if `local` has been explicitly set.
+  package var hasLocal: Bool {self._local != nil}
+  /// Clears the value of `local`. Subsequent reads from it will return its default value.
+  package mutating func clearLocal() {self._local = nil}
+
+  package var peer: Istbpf_Control_V1_Endpoint {
+    get {_peer ?? Istbpf_Control_V1_Endpoint()}
+    set {_peer = newValue}
+  }
+  /// Returns true if `peer` has been explicitly set.
+  package var hasPeer: Bool {self._peer != nil}
+  /// Clears the value of `peer`. Subsequent reads from it will return its default value.
+  package mutating func clearPeer() {self._peer = nil}
+
+  /// Whether the peer is the caller.
+  package var incoming: Bool = false
+
+  /// Bytes since it was established, as the local end sees it: those that the peer has acknowledged, and those
+  /// that came.
+  package var sent: UInt64 = 0
+
+  package var received: UInt64 = 0
+
+  /// Smoothed.
+  package var roundTripMicroseconds: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _local: Istbpf_Control_V1_Endpoint? = nil
+  fileprivate var _peer: Istbpf_Control_V1_Endpoint? = nil
+}
+
+/// An instance of this runner, and the ports on which a connection to its address is accepted.
+package nonisolated struct Istbpf_Control_V1_ListeningInstance: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// `shop/db.2`
+  package var instance: String = String()
+
+  package var ports: [UInt32] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "istbpf.control.v1"
@@ -2610,6 +2702,170 @@ nonisolated extension Istbpf_Control_V1_ExplainedInstance: SwiftProtobuf.Message
     if lhs.address != rhs.address {return false}
     if lhs.runner != rhs.runner {return false}
     if lhs.listens != rhs.listens {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_GetTrafficRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GetTrafficRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.deployment) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.deployment.isEmpty {
+      try visitor.visitSingularStringField(value: self.deployment, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_GetTrafficRequest, rhs: Istbpf_Control_V1_GetTrafficRequest) -> Bool {
+    if lhs.deployment != rhs.deployment {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_GetTrafficResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GetTrafficResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}connections\0\u{1}omitted\0\u{1}listening\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.connections) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.omitted) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.listening) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.connections.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.connections, fieldNumber: 1)
+    }
+    if self.omitted != 0 {
+      try visitor.visitSingularUInt64Field(value: self.omitted, fieldNumber: 2)
+    }
+    if !self.listening.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.listening, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_GetTrafficResponse, rhs: Istbpf_Control_V1_GetTrafficResponse) -> Bool {
+    if lhs.connections != rhs.connections {return false}
+    if lhs.omitted != rhs.omitted {return false}
+    if lhs.listening != rhs.listening {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_Connection: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Connection"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}local\0\u{1}peer\0\u{1}incoming\0\u{1}sent\0\u{1}received\0\u{3}round_trip_microseconds\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._local) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._peer) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.incoming) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.sent) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.received) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.roundTripMicroseconds) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._local {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._peer {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if self.incoming != false {
+      try visitor.visitSingularBoolField(value: self.incoming, fieldNumber: 3)
+    }
+    if self.sent != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sent, fieldNumber: 4)
+    }
+    if self.received != 0 {
+      try visitor.visitSingularUInt64Field(value: self.received, fieldNumber: 5)
+    }
+    if self.roundTripMicroseconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.roundTripMicroseconds, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_Connection, rhs: Istbpf_Control_V1_Connection) -> Bool {
+    if lhs._local != rhs._local {return false}
+    if lhs._peer != rhs._peer {return false}
+    if lhs.incoming != rhs.incoming {return false}
+    if lhs.sent != rhs.sent {return false}
+    if lhs.received != rhs.received {return false}
+    if lhs.roundTripMicroseconds != rhs.roundTripMicroseconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ListeningInstance: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ListeningInstance"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}ports\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.instance) }()
+      case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.ports) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.instance.isEmpty {
+      try visitor.visitSingularStringField(value: self.instance, fieldNumber: 1)
+    }
+    if !self.ports.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.ports, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ListeningInstance, rhs: Istbpf_Control_V1_ListeningInstance) -> Bool {
+    if lhs.instance != rhs.instance {return false}
+    if lhs.ports != rhs.ports {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
