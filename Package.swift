@@ -237,11 +237,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "WebInterfaceTests",
-      dependencies: [
-        "WebInterface", .product(name: "Hummingbird", package: "hummingbird"),
-      ],
-      swiftSettings: strict),
+      name: "WebInterfaceTests", dependencies: ["WebInterface"], swiftSettings: strict),
     .testTarget(
       name: "DocumentationTests",
       dependencies: [

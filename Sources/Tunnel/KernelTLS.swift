@@ -81,7 +81,7 @@ private struct LoopbackPair: ~Copyable {
     let client = try made(socket(AF_INET, stream, 0), "create")
     // A firewall may drop loopback's packets: then three seconds, and not two minutes.
     var repetitions: Int32 = 1
-    setsockopt(client.rawValue, IPPROTO_TCP, TCP_SYNCNT, &repetitions, 4)
+    setsockopt(client.rawValue, Int32(IPPROTO_TCP), TCP_SYNCNT, &repetitions, 4)
     try withUnsafeMutablePointer(to: &address) { pointer in
       try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name in
         guard bind(listener.rawValue, name, length) == 0, listen(listener.rawValue, 1) == 0,

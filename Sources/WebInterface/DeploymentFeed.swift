@@ -91,9 +91,13 @@ actor DeploymentFeed {
       group.addTask { try await self.observe(client) }
       group.addTask { try await self.ask(client) }
       group.addTask { try await self.flush() }
-      try await group.next()
+      _ = try await group.next()
       group.cancelAll()
     }
+  }
+
+  private struct DaemonEnded: Error, CustomStringConvertible {
+    let description = "istbpfd has ended meanwhile"
   }
 
   private func observe(_ client: ControlClient.Client) async throws {
@@ -104,7 +108,7 @@ actor DeploymentFeed {
     try await client.observe(request) { response in
       for try await message in response.messages { await self.add(message) }
     }
-    throw ControlClient.Failure(description: "istbpfd has ended meanwhile")
+    throw DaemonEnded()
   }
 
   private func add(_ message: Istbpf_Control_V1_ObserveResponse) {

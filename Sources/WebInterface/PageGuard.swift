@@ -8,9 +8,10 @@ private typealias HeaderName = HTTPFields.Element.Name
 /// - A request must name loopback as its host. The page of a site that gives its own name this machine's address (DNS
 ///   rebinding) names that site.
 /// - A request that a browser says another site's page made is refused.
-struct PageGuard<Context: RequestContext>: RouterMiddleware {
+struct PageGuard: RouterMiddleware {
   func handle(
-    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    _ request: Request, context: BasicRequestContext,
+    next: (Request, BasicRequestContext) async throws -> Response
   ) async throws -> Response {
     var response: Response
     do {
@@ -67,11 +68,12 @@ struct PageGuard<Context: RequestContext>: RouterMiddleware {
 
 /// Wants the token, in a header, which no other page can send: so there is no cookie, which every port of this host
 /// would share.
-struct TokenGuard<Context: RequestContext>: RouterMiddleware {
+struct TokenGuard: RouterMiddleware {
   let token: PageToken
 
   func handle(
-    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    _ request: Request, context: BasicRequestContext,
+    next: (Request, BasicRequestContext) async throws -> Response
   ) async throws -> Response {
     let scheme = "Bearer "
     guard let given = request.headers[.authorization], given.hasPrefix(scheme),

@@ -85,7 +85,9 @@ package struct WebServer: Sendable {
   }
 
   /// What istbpfd answers, as protobuf has it in JSON; what it refuses is 422, with its words.
-  private static func answer(_ ask: () async throws -> some Message) async throws -> Response {
+  private static func answer<Answer: Message>(
+    _ ask: () async throws -> Answer
+  ) async throws -> Response {
     do {
       return json(try await ask().jsonUTF8Data())
     } catch let failure as ControlClient.Failure {
