@@ -203,7 +203,8 @@ extension Surroundings {
         getnameinfo(socket, socklen_t(length), &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
           == 0
       else { continue }
-      let shown = text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+      let shown = String(
+        decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
       if shown.prefix(while: { $0 != "%" }) == address { return String(cString: entry.ifa_name) }
     }
     return nil

@@ -63,7 +63,7 @@ struct CommandLineTests {
         }
       }
       try same(
-        "ps -d shop", "-d shop ps", "--deployment shop ps", "--deployment=shop ps", "-dshop ps",
+        "ps -d shop", "-d shop ps", "--deployment shop ps", "--deployment=shop ps",
         "--installation \(name) -d shop ps", "-d shop --wide ps")
       try same("ps --json -d shop", "--json -d shop ps", "-d shop ps --json")
       try same("status -d shop", "-d shop status")

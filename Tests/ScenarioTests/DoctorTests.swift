@@ -125,7 +125,7 @@ struct DoctorTests {
       }
       try command(1, "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.wire.rp_filter=0")
       for name in [
-        "rp_filter", "MTU", "firewall", "ulimit of open files", "tunnel.certificate",
+        "rp_filter", "MTU", "firewall", "tunnel.certificate",
         "tunnel.authorities",
         "tunnel.address", "etcd", "etcd's latency", "clock skew", "configuration",
         "path to runner2",
