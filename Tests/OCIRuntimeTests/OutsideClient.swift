@@ -89,7 +89,7 @@ struct OutsideClient: Sendable, CustomTestStringConvertible {
   private static let java = OutsideClient(
     testDescription: "Java",
     command: [
-      "/usr/bin/java", "-Djavax.net.ssl.trustStore=/tls/trust.p12",
+      "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "-Djavax.net.ssl.trustStore=/tls/trust.p12",
       "-Djavax.net.ssl.trustStorePassword=changeit", "-cp", "/tls", "Client",
     ],
     // Debian's keeps its configuration there.
