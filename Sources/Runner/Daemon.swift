@@ -26,8 +26,6 @@ public enum Daemon {
     var logger = logger
     logger[metadataKey: LogField.runner] = "\(configuration.runnerName)"
     let manager = ServiceManager()
-    // A reload of the service has nothing to take over yet, and must not end it.
-    signal(SIGHUP, SIG_IGN)
     let installation = configuration.installation
     try checkMachine()
     try makeDirectories(installation)
