@@ -14,7 +14,8 @@ struct PageFile: Sendable {
     PageFile(path: "/icon.svg", type: "image/svg+xml", bytes: PackageResources.icon_svg),
     script("/main.js", PackageResources.main_js), script("/feed.js", PackageResources.feed_js),
     script("/model.js", PackageResources.model_js), script("/map.js", PackageResources.map_js),
-    script("/flows.js", PackageResources.flows_js), script("/explain.js", PackageResources.explain_js),
+    script("/flows.js", PackageResources.flows_js),
+    script("/explain.js", PackageResources.explain_js),
     script("/health.js", PackageResources.health_js), script("/dom.js", PackageResources.dom_js),
   ]
 

@@ -80,7 +80,8 @@ struct TokenGuard: RouterMiddleware {
       token.isSame(as: given.dropFirst(scheme.count))
     else {
       throw HTTPError(
-        .unauthorized, message: "the token is missing or wrong: open the address that istbpf ui printed")
+        .unauthorized,
+        message: "the token is missing or wrong: open the address that istbpf ui printed")
     }
     return try await next(request, context)
   }

@@ -25,7 +25,8 @@ struct SessionTests {
       let result = try run(
         "timeout", "120", "env", "--ignore-environment",
         "PATH=\(programs):/usr/bin:/bin:/usr/sbin:/sbin",
-        "ISTBPF_INSTALLATION=\(runner.installation.name)", "bash", "-c", "exec bash \(file.path) 2>&1"
+        "ISTBPF_INSTALLATION=\(runner.installation.name)", "bash", "-c",
+        "exec bash \(file.path) 2>&1"
       )
       let outputs = result.output.components(separatedBy: Self.mark + "\n")
       #expect(outputs.count == steps.count + 1, "it ended early: \(result.output)")

@@ -5,7 +5,8 @@ import Testing
 /// What the page is told. The page itself is opened in a browser by Scripts/ui-test.
 @Suite("istbpf ui", .timeLimit(.minutes(5)))
 struct UITests {
-  @Test("Whoever has the token is told of connections, ports and denials as they are; others nothing")
+  @Test(
+    "Whoever has the token is told of connections, ports and denials as they are; others nothing")
   func feed() async throws {
     try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db:3211")
@@ -29,8 +30,13 @@ struct UITests {
       #expect(try app.tell("hold", "$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
       // It ends by the time limit: a feed has no end of its own.
       let feed = try get("api/feed?deployment=shop", token: parts[1]).output
-      #expect(feed.contains(#""listening":[{"instance":"shop/app.2"},{"instance":"shop/db.2","ports":[3211]}]"#), "\(feed)")
-      #expect(feed.contains(#""local":{"name":"shop/app.2""#) && feed.contains(#""peer":{"name":"shop/db.2""#))
+      #expect(
+        feed.contains(
+          #""listening":[{"instance":"shop/app.2"},{"instance":"shop/db.2","ports":[3211]}]"#),
+        "\(feed)")
+      #expect(
+        feed.contains(#""local":{"name":"shop/app.2""#)
+          && feed.contains(#""peer":{"name":"shop/db.2""#))
       #expect(feed.contains("event: status\n") && feed.contains("event: history\n"))
       let explained = try get(
         "api/explain?deployment=shop&service=app&target=192.0.2.1%3A443", token: parts[1])

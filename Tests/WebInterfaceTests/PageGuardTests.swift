@@ -9,9 +9,11 @@ struct PageGuardTests {
     arguments: [
       ("127.0.0.1:8080", true), ("localhost", true), ("LOCALHOST:9", true), ("[::1]:8080", true),
       ("[::1]", true), ("127.0.0.1", true),
-      ("evil.example", false), ("127.0.0.1.evil.example:80", false), ("localhost.evil.example", false),
+      ("evil.example", false), ("127.0.0.1.evil.example:80", false),
+      ("localhost.evil.example", false),
       ("localhost:80:80", false), ("localhost:x", false), ("[::1]x", false), ("[::2]:80", false),
-      ("", false), (":80", false), ("evil.example:127.0.0.1", false), ("127.0.0.1@evil.example", false),
+      ("", false), (":80", false), ("evil.example:127.0.0.1", false),
+      ("127.0.0.1@evil.example", false),
     ])
   func host(_ authority: String, _ isLoopback: Bool) {
     #expect(PageGuard.isLoopback(authority) == isLoopback)
@@ -36,12 +38,17 @@ struct PageGuardTests {
       history.add(
         .with {
           $0.time = Int64(second) * 1_000_000_000
-          $0.closed = .with { $0.sent = 2; $0.received = 1 }
+          $0.closed = .with {
+            $0.sent = 2; $0.received = 1
+          }
         })
     }
     #expect(history.steps.count == 360)
     #expect(history.steps.last == History.Step(time: 7990, closed: 10, bytes: 30))
-    history.add(.with { $0.time = 5; $0.denied = .init() })
+    history.add(
+      .with {
+        $0.time = 5; $0.denied = .init()
+      })
     #expect(history.steps.last == History.Step(time: 7990, closed: 10, denied: 1, bytes: 30))
   }
 }
