@@ -52,7 +52,8 @@ public struct IstbpfDaemon: AsyncParsableCommand {
   @Flag(help: ArgumentHelp("Print every key of the configuration, JSON.", visibility: .hidden))
   var dumpConfigurationKeys = false
 
-  func validate() throws {
+  /// Refuses values that cannot be.
+  public func validate() throws {
     if let range, AddressPlan(cidr: range) == nil {
       throw ValidationError(
         "'\(range)' is no range: a /15 on its boundary is needed, such as \(AddressPlan.standard)")

@@ -81,7 +81,8 @@ actor DeploymentFeed {
   }
 
   private func report(_ problem: String) {
-    guard let message = try? PageMessage.problem(problem) else { return }  // a string is always JSON
+    // A string is always JSON.
+    guard let message = try? PageMessage.problem(problem) else { return }
     if message.text != lastProblem?.text { send(message) }
     lastProblem = message
   }
