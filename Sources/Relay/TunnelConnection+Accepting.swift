@@ -37,6 +37,10 @@ extension TunnelConnection {
   private func take(_ bytes: [UInt8]) {
     do {
       switch try StreamPreface(decoding: bytes) {
+      // Who asked has ended the tunnel already, and waits for no answer: both came at once after the wire was cut.
+      case .open where hasHungUp:
+        loop.counters.streamsRefused.add(1)
+        close()
       case .open(let request): decide(IncomingStream(runner: channel.peer.runner, request: request))
       case .resume(let token, let isSending): resume(token, isSending ? .sending : .receiving)
       }
