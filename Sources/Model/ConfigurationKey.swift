@@ -183,7 +183,8 @@ extension ConfigurationKeys {
       "How long the addresses of a name outside stay open while its resolver fails."),
     ConfigurationKey(
       "egress.relayConnections", .number, "2048", example: "4096", isReported: true,
-      "How many connections outside one instance without an interface of its own may have, 1 to 65536."),
+      "How many connections outside one instance without an interface of its own may have, 1 to 65536."
+    ),
     ConfigurationKey(
       "oci.runtime", .text, example: "/usr/bin/crun", effect: .container, isReported: true,
       "The runtime behind `istbpf-oci`; without it the first of runc and crun that there is."),

@@ -33,12 +33,9 @@ function place(names) {
   const free = cells();
   for (const name of names) {
     if (places.has(name)) continue;
-    for (const [x, y] of free) {
-      if (taken.has(`${x} ${y}`)) continue;
-      taken.add(`${x} ${y}`);
-      places.set(name, [x * cell.width, y * cell.height]);
-      break;
-    }
+    let [x, y] = free.next().value;
+    while (taken.has(`${x} ${y}`)) [x, y] = free.next().value;
+    places.set(name, [x * cell.width, y * cell.height]);
   }
 }
 
