@@ -90,8 +90,9 @@ class Chromium:
         """A new page, at an address."""
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
-        page = Page(self, session)
+        page = Page(self, target, session)
         page.call("Page.enable")
+        page.call("Page.bringToFront")  # what is behind another page is not drawn
         page.open(address)
         return page
 
@@ -99,14 +100,17 @@ class Chromium:
 class Page:
     """A page of a browser."""
 
-    def __init__(self, browser, session):
-        self.browser, self.session = browser, session
+    def __init__(self, browser, target, session):
+        self.browser, self.target, self.session = browser, target, session
 
     def call(self, method, **parameters):
         return self.browser.call(method, parameters, self.session)
 
     def open(self, address):
         self.call("Page.navigate", url=address)
+
+    def close(self):
+        self.browser.call("Target.closeTarget", {"targetId": self.target})
 
     def evaluate(self, expression):
         """The value of a JavaScript expression, a promise's once it has one; throws Failure for an exception."""
@@ -120,7 +124,7 @@ class Page:
         start = time.monotonic()
         while time.monotonic() - start < patience * SLOWNESS:
             with contextlib.suppress(Failure):  # while a page loads there is nothing to ask
-                if self.evaluate(expression):
+                if self.evaluate(f"Boolean({expression})"):
                     return time.monotonic() - start
             time.sleep(0.02)
         raise Failure(f"in {patience * SLOWNESS} s it did not become true: {expression}")

@@ -4,7 +4,7 @@ import { endsOf, endText } from "./model.js";
 import { ask } from "./feed.js";
 
 const rows = 300;
-let isPaused = false, frozen = [], reasons = {}, opened = null;
+let isPaused = false, frozen = [], missed = 0, reasons = {}, opened = null;
 
 /** Sets the filters up; `again` shows the table anew. */
 export async function prepare(again) {
@@ -30,12 +30,12 @@ function text(one) {
 
 /** Shows the events that the filters let through, newest first. */
 export function show(model) {
-  if (!isPaused) frozen = model.events.slice();
+  if (!isPaused) [frozen, missed] = [model.events.slice(), model.missed];
   const words = by("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
   const onlyDenied = by("only-denied").checked;
   const found = frozen.filter((one) => (!onlyDenied || one.denied) && words.every((word) => text(one).includes(word)));
   by("count").textContent = `${found.length} of ${frozen.length}`
-    + (model.missed ? `; ${model.missed} more were too many to show` : "");
+    + (missed ? `; ${missed} more were too many to show` : "");
   by("events").tBodies[0].replaceChildren(...found.slice(-rows).reverse().flatMap((one) => row(one, model)));
 }
 
@@ -57,12 +57,13 @@ function row(one, model) {
   return [line, make("tr", {}, detail)];
 }
 
+const whole = (end) => [end?.name, end?.port ? `${end.address}:${end.port}` : end?.address].filter(Boolean).join(" ");
+
 function facts(one) {
   const [source, destination] = endsOf(one);
   const list = {
     "Time": new Date(Number(one.time) / 1e6).toISOString(),
-    "From": `${source?.name ?? ""} ${source?.address ?? ""}:${source?.port ?? ""}`,
-    "To": `${destination?.name ?? ""} ${destination?.address ?? ""}:${destination?.port ?? ""}`,
+    "From": whole(source), "To": whole(destination),
     "Program": one.command && `${one.command} (${one.pid})`, "Protocol": one.protocol,
     "Reason": one.denied && `${one.denied.reason}: ${reasons[one.denied.reason] ?? ""}`,
     "Instead": one.denied?.advice,

@@ -1,10 +1,9 @@
 // The map: services as nodes, connections between them as edges. A node has its place for good: the first that is free
 // on a grid that grows outward from its middle, or where it was dragged to, which this browser remembers.
 import { by, bytes, draw, duration, make } from "./dom.js";
-import { DOOR, HOST, OUTSIDE } from "./model.js";
+import { OUTSIDE, special } from "./model.js";
 
-const cell = { width: 190, height: 120 }, node = { width: 128, height: 54 };
-const special = new Set([DOOR, HOST, OUTSIDE]);
+const cell = { width: 270, height: 150 }, node = { width: 128, height: 54 };
 let places = new Map(), storage = "", dragged = null;
 
 /** Begins with the places that this browser has for a deployment. */
@@ -70,7 +69,8 @@ export function show(model) {
 
 function markers() {
   const arrow = (id) => draw("marker", {
-    id, viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse",
+    id, viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse",
+    orient: "auto-start-reverse",
   }, draw("path", { d: "M0 0 8 4 0 8z" }));
   return draw("defs", {}, arrow("arrow"), arrow("arrow-denied"));
 }
@@ -99,23 +99,25 @@ function edge(one, isLabelled) {
       "stroke-width": 1.5, "marker-end": "url(#arrow-denied)" }));
   }
   if (isLabelled) {
-    shapes.push(draw("text", {
-      class: isDenied ? "edge-text denied" : "edge-text", x: (x1 + x2 + 2 * mx) / 4, y: (y1 + y2 + 2 * my) / 4,
-    }, words(one)));
+    const x = (x1 + x2 + 2 * mx) / 4, y = (y1 + y2 + 2 * my) / 4, lines = parts(one);
+    shapes.push(draw("text", { class: isDenied ? "edge-text denied" : "edge-text" },
+      ...lines.map((line, index) => draw("tspan", { x, y: y + 4 + (index - (lines.length - 1) / 2) * 12 }, line))));
   }
   return shapes;
 }
 
-/** What passes on an edge. */
-export function words(one) {
-  const parts = [];
-  if (one.connections) parts.push(`${one.connections} open`);
-  if (one.opens >= 0.05) parts.push(`${one.opens.toFixed(one.opens < 10 ? 1 : 0)} new/s`);
-  if (one.rate >= 1) parts.push(`${bytes(one.rate)}/s`);
-  if (one.roundTrip) parts.push(duration(one.roundTrip));
-  for (const [reason, count] of one.denied) parts.push(`${count} denied: ${reason}`);
-  return parts.join(", ") || "idle";
+/** What passes on an edge, in a few lines. */
+function parts(one) {
+  const numbers = [], amounts = [];
+  if (one.connections) numbers.push(`${one.connections} open`);
+  if (one.opens >= 0.05) numbers.push(`${one.opens.toFixed(one.opens < 10 ? 1 : 0)} new/s`);
+  if (one.rate >= 1) amounts.push(`${bytes(one.rate)}/s`);
+  if (one.roundTrip) amounts.push(duration(one.roundTrip));
+  const denied = [...one.denied].map(([reason, count]) => `${count} denied: ${reason}`);
+  return [numbers.join(", "), amounts.join(", "), ...denied].filter(Boolean);
 }
+
+const words = (one) => parts(one).join(", ") || "idle";
 
 function box(name, model) {
   const [x, y] = places.get(name), service = model.services().find((one) => one.name === name);
@@ -125,7 +127,8 @@ function box(name, model) {
   const instances = model.instances().filter((one) => one.service === name);
   const below = denied ? `${denied} denied` : service ? `${service.address}:${service.port}`
     : special.has(name) ? "" : "removed";
-  const about = instances.map((one) => `${one.instance} on ${one.runner}: ${state(one, model)}`).join("\n");
+  const about = [...instances.map((one) => `${one.instance} on ${one.runner}: ${state(one, model)}`),
+    ...(model.elsewhere.get(name) ?? []).map((one) => `${one} on another runner`)].join("\n");
   const group = draw("g", {
     class: kinds.join(" "), transform: `translate(${x} ${y})`, tabindex: 0, "data-name": name,
     "aria-label": `${name}. ${below}. ${about}`,
@@ -135,8 +138,9 @@ function box(name, model) {
   draw("text", { y: -6 }, name.length > 17 ? `${name.slice(0, 16)}…` : name),
   draw("text", { y: 8, class: denied ? "small count" : "small" }, below),
   draw("title", {}, about || name));
-  instances.slice(0, 12).forEach((one, index, all) => group.append(draw("circle", {
-    class: `dot ${kind(one, model)}`, r: 4, cy: 18, cx: (index - (Math.min(all.length, 12) - 1) / 2) * 10,
+  const dots = [...instances.map((one) => kind(one, model)), ...(model.elsewhere.get(name) ?? []).map(() => "elsewhere")];
+  dots.slice(0, 12).forEach((kind, index, all) => group.append(draw("circle", {
+    class: `dot ${kind}`, r: 4, cy: 18, cx: (index - (all.length - 1) / 2) * 10,
   })));
   return group;
 }
@@ -208,5 +212,5 @@ export function past(history) {
     picture.append(draw("rect", { class: "bar-opened", x, y: 40 - opened, width: 1, height: opened }),
       draw("rect", { class: "bar-denied", x, y: 40 - opened - denied, width: 1, height: denied }));
   }
-  by("past").replaceChildren(picture);
+  by("past").replaceChildren(picture, make("figcaption", {}, "Connections opened and, in red, denied: the last hour"));
 }

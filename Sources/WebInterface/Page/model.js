@@ -5,10 +5,14 @@ const recent = 60_000; // how long a denial is shown on the map, in milliseconds
 
 export const OUTSIDE = "outside", HOST = "istbpf connect", DOOR = "front door";
 
+/** The nodes that are no services. */
+export const special = new Set([DOOR, HOST, OUTSIDE]);
+
 /** A model of a deployment; `changed(what)` is called as it changes. */
 export function model(deployment, changed) {
   const it = {
     deployment, status: undefined, history: [], listening: new Map(), edges: new Map(), events: [], missed: 0,
+    elsewhere: new Map(), // instances of other runners that something here talks to, by service
     omitted: 0, problem: "",
   };
   let seen = new Map(); // bytes of each connection at the last look
@@ -100,6 +104,14 @@ export function model(deployment, changed) {
     [seen, seenAt, opened, passed] = [looked, now, new Map(), new Map()];
     it.edges = edges;
     it.omitted = Number(value.omitted ?? 0);
+    const own = new Set(it.instances().map((one) => one.instance)), elsewhere = new Map();
+    for (const { peer } of value.connections ?? []) {
+      const service = node(peer);
+      if (special.has(service) || own.has(peer.name)) continue;
+      if (!elsewhere.has(service)) elsewhere.set(service, new Set());
+      elsewhere.get(service).add(peer.name);
+    }
+    it.elsewhere = new Map([...elsewhere].map(([service, names]) => [service, [...names].sort()]));
     it.listening = new Map((value.listening ?? []).map((one) => [one.instance, one.ports ?? []]));
     changed("traffic");
   }
