@@ -51,8 +51,9 @@ def open_shop(programs, log):
 
 
 def begin(programs, runners, n, service, program):
+    # What it says when its connections are reset, as where istbpfd is ended, is nobody's business.
     instance = programs.spawn([*runners.run(n, "shop", service), sys.executable, "-c", program],
-                              stdout=subprocess.PIPE)
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     if instance.stdout.readline() != "ready\n":
         raise Failure(f"{service} did not begin")
 
