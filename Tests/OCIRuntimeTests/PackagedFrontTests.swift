@@ -29,8 +29,12 @@ final class PackagedFrontTests {
     // A script is not told its argv[0]; bash has it in what ps shows.
     let wrapper = "\(directory)/lib/istbpf/istbpf"
     let program = "import sys; print('wrapper', *open('/proc/self/cmdline').read().split(chr(0)))"
-    try Data("#!/usr/bin/python3 -c\(program)\n".utf8).write(to: URL(fileURLWithPath: wrapper))
-    chmod(wrapper, 0o755)
+    // By a process of its own: a child that another test starts meanwhile would have the file open for writing, and
+    // what is open for writing cannot be executed (ETXTBSY).
+    let written = try run(
+      "sh", "-c", #"printf '%s\n' "$1" >"$2" && chmod 755 "$2""#, "sh",
+      "#!/usr/bin/python3 -c\(program)", wrapper)
+    try #require(written.status == 0, "\(written.errors)")
   }
 
   deinit { try? FileManager.default.removeItem(atPath: directory) }

@@ -130,7 +130,9 @@ struct CommandTests {
       runner.killDaemon()
       let instanceRuns = try runner.istbpf("uninstall")
       #expect(instanceRuns.status == 1)
-      #expect(instanceRuns.errors.contains("app.2: end them, or kill them with --force"))
+      #expect(
+        instanceRuns.errors.contains(
+          "app.2: end them, or kill them with istbpf uninstall --force"))
       #expect(app.program.isRunning)
       #expect(try app.connect("192.0.2.1", 80) == "EPERM", "the walls stand still")
 

@@ -20,7 +20,10 @@ struct DoctorTests {
     let all = try JSONDecoder().decode([Finding].self, from: Data(result.output.utf8))
     let isFailure = all.contains { ["missing", "problem"].contains($0.verdict) }
     #expect(result.status == (isFailure ? 1 : 0), "\(result.errors)")
-    return all.filter { $0.name == name && $0.verdict != "found" }
+    let found = all.filter { $0.name == name && $0.verdict != "found" }
+    // Where a test wants one, this says why there is none.
+    if found.isEmpty { print("doctor, \(name): \(all.filter { $0.name == name })") }
+    return found
   }
 
   /// Expects that it finds one thing called so, with these parts of detail and command.
