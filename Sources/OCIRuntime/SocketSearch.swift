@@ -3,8 +3,9 @@ import LinuxSystem
 
 /// Looks for Unix sockets in a directory and all that is in it, on one file system.
 enum SocketSearch {
-  /// More entries than this are not looked at: a container should not take minutes to start.
-  private static let limit = 200_000
+  /// More entries than this are not looked at, which takes some seconds: a container should not take minutes to start.
+  /// A developer's /usr has 200,000.
+  private static let limit = 1_000_000
 
   struct TooMuch: Error, CustomStringConvertible {
     let description = "it has over \(SocketSearch.limit) entries"
