@@ -187,9 +187,9 @@ struct DoctorTests {
       try command(1, "ip link set wire mtu 1500")
       try command(2, "ip link set wire mtu 1500")
 
-      try cluster.issue(1, days: 14)
+      try cluster.issue(1, days: 13)
       try expect(
-        runner, "tunnel.certificate", "ends in 13 days", type: "istbpf ca issue ", wrapper: enter)
+        runner, "tunnel.certificate", "ends in 1", type: "istbpf ca issue ", wrapper: enter)
       try cluster.issue(1, days: 16)
       #expect(try findings(runner, "tunnel.certificate", wrapper: enter).isEmpty)
 
