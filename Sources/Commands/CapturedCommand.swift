@@ -29,6 +29,7 @@ struct CapturedCommand {
       // Side by side, since it waits for whichever is full.
       let reader = DispatchQueue(label: "errors")
       let group = DispatchGroup()
+      // Unsafe only in name: one block of the queue sets it, and it is read after that has ended.
       nonisolated(unsafe) var said = Data()
       let handle = errors.fileHandleForReading
       reader.async(group: group) { said = (try? handle.readToEnd()) ?? Data() }

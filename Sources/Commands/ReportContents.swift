@@ -206,6 +206,7 @@ struct ReportContents {
 
   /// Writes it as a tar archive, mode 0600. Throws `Report.Failure` or `SystemError`.
   func write(as archive: String, directory name: String) throws {
+    // mkdtemp(3) puts letters of its own choice where the six X are.
     var template = Array("\(NSTemporaryDirectory())istbpf-report.XXXXXX".utf8CString)
     // Mode 0700.
     guard let made = mkdtemp(&template) else {
