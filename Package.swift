@@ -28,6 +28,7 @@ let package = Package(
     // CBoringSSL includes a header of it that is no part of its interface.
     .package(url: "https://github.com/apple/swift-crypto", .upToNextMinor(from: "4.5.2")),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -152,7 +153,7 @@ let package = Package(
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
-      exclude: ["containers.proto", "control.proto"],
+      exclude: ["containers.proto", "control.proto", "peers.proto"],
       swiftSettings: strict),
     .target(
       name: "Runner",
@@ -164,7 +165,10 @@ let package = Package(
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -238,6 +242,8 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "WebInterfaceTests", dependencies: ["WebInterface"], swiftSettings: strict),
+    .testTarget(
+      name: "CommandsTests", dependencies: ["Commands", "ControlAPI"], swiftSettings: strict),
     .testTarget(
       name: "DocumentationTests",
       dependencies: [
@@ -340,9 +346,13 @@ if Context.environment["ISTBPF_ONE_BINARY"] != nil {
       name: "istbpf-all",
       dependencies: ["CNoLanguages", "Commands", "DaemonCommand", "OCIRuntime"],
       swiftSettings: strict,
-      // Half a million addresses to be put right at each start: packed they take a tenth of the space.
+      // Half a million addresses to be put right at each start: packed they take a tenth of the space. Swift has all
+      // public symbols exported, which the linker then cannot leave out: 8 MB.
       linkerSettings: [
-        .unsafeFlags(["-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs"])
+        .unsafeFlags([
+          "-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs", "-Xlinker",
+          "--no-export-dynamic",
+        ])
       ]),
   ]
 }

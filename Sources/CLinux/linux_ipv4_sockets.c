@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -81,6 +82,38 @@ int linux_local_address(int fd, uint32_t *address, uint16_t *port)
 
 	tell(of, address, port);
 	return result;
+}
+
+int linux_tcp_pair(int pair[2])
+{
+	const uint32_t loopback = 0x7f000001;
+	uint32_t address, own_address;
+	uint16_t port, own_port;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int near = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), far = -1, error;
+
+	if (listener < 0 || near < 0 || linux_bind(listener, loopback, 0) || listen(listener, 8) ||
+	    linux_local_address(listener, &address, &port) || linux_connect(near, loopback, port) ||
+	    linux_local_address(near, &own_address, &own_port))
+		goto done;
+	/* Another program of this machine may have connected as well. */
+	while ((far = linux_accept_ipv4(listener, &address, &port)) >= 0 &&
+	       (address != own_address || port != own_port))
+		close(far);
+	if (far >= 0 && fcntl(near, F_SETFL, O_NONBLOCK)) {
+		close(far);
+		far = -1;
+	}
+done:
+	error = errno;
+	if (listener >= 0)
+		close(listener);
+	if (far < 0 && near >= 0)
+		close(near);
+	errno = error;
+	pair[0] = near;
+	pair[1] = far;
+	return far < 0 ? -1 : 0;
 }
 
 int linux_routed_source(uint32_t address, uint32_t *source)

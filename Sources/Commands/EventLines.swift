@@ -5,17 +5,24 @@ import Glibc
 
 /// Events as lines for people, in columns that grow as they must.
 struct EventLines {
-  private var widths = [12, 10, 20, 20]
+  private var widths: [Int]
+  private let showsRunners: Bool
   private let terminal = Terminal.standardOutput()
+
+  /// Lines with a column for the runner on which it happened, or without.
+  init(showsRunners: Bool) {
+    self.showsRunners = showsRunners
+    widths = [12, 10] + (showsRunners ? [10] : []) + [20, 20]
+  }
 
   /// The line for a message.
   mutating func line(_ message: Istbpf_Control_V1_ObserveResponse) -> String {
     switch message.message {
-    case nil: columns(["TIME", "EVENT", "FROM", "TO"], "DETAIL")
-    case .event(let event): line(event)
+    case nil: columns("TIME", "EVENT", "RUNNER", ["FROM", "TO"], "DETAIL")
+    case .event(let event): line(event, message.runner)
     case .untold(let untold):
       columns(
-        [Self.clock(.now), "left out", untold.instance, ""],
+        Self.clock(.now), "left out", message.runner, [untold.instance, ""],
         Self.list([
           untold.denials > 0 ? "\(untold.denials) denials" : "",
           untold.connections > 0 ? "\(untold.connections) connections opened or closed" : "",
@@ -23,11 +30,14 @@ struct EventLines {
         ]))
     case .lost(let count):
       columns(
-        [Self.clock(.now), "lost", "", ""], "\(count) events, for which this command was too slow")
+        Self.clock(.now), "lost", message.runner, ["", ""],
+        "\(count) events, for which this command was too slow")
+    case .silent(let silent):
+      columns(Self.clock(.now), "silent", silent.runner, ["", ""], silent.problem)
     }
   }
 
-  private mutating func line(_ event: Istbpf_Control_V1_Event) -> String {
+  private mutating func line(_ event: Istbpf_Control_V1_Event, _ runner: String) -> String {
     let date = Date(timeIntervalSince1970: Double(event.time) / 1e9)
     let kind: String
     var detail: [String]
@@ -52,17 +62,21 @@ struct EventLines {
     }
     if event.pid > 0 { detail.append("\(event.command)[\(event.pid)]") }
     return columns(
-      [Self.clock(date), kind, Self.text(event.source), Self.text(event.destination)],
+      Self.clock(date), kind, runner, [Self.text(event.source), Self.text(event.destination)],
       Self.list(detail))
   }
 
-  private mutating func columns(_ cells: [String], _ last: String) -> String {
+  private mutating func columns(
+    _ time: String, _ kind: String, _ runner: String, _ ends: [String], _ last: String
+  ) -> String {
+    let cells = [time, kind] + (showsRunners ? [runner] : []) + ends
     var line = ""
     for (index, cell) in cells.enumerated() {
       widths[index] = max(widths[index], cell.count)
       let style: Terminal.Style? =
         index == 1
-        ? (cell == "denied" ? .red : cell == "lost" || cell == "left out" ? .yellow : nil) : nil
+        ? (cell == "denied" ? .red : ["lost", "left out", "silent"].contains(cell) ? .yellow : nil)
+        : nil
       line +=
         terminal.styled(cell, style) + String(repeating: " ", count: widths[index] - cell.count + 2)
     }

@@ -18,9 +18,11 @@ struct EventReport: Encodable {
     }
   }
 
-  /// `denied`, `opened`, `closed`; `untold` and `lost` for what was left out; `observing` at the
-  /// beginning, from where on nothing else is.
+  /// `denied`, `opened`, `closed`; `untold` and `lost` for what was left out; `silent` for a runner that does not tell;
+  /// `observing` at the beginning, from where on nothing else is left out.
   var event: String
+  /// Where it happened, with --all-runners.
+  var runner: String?
   /// RFC 3339, in UTC.
   var time: String?
   var source: End?
@@ -41,6 +43,7 @@ struct EventReport: Encodable {
   var denials: UInt64?
   var connections: UInt64?
   var count: UInt64?
+  var problem: String?
 
   /// The report of a message.
   init(_ message: Istbpf_Control_V1_ObserveResponse) {
@@ -53,7 +56,11 @@ struct EventReport: Encodable {
     case .lost(let lost):
       self.init(event: "lost")
       count = lost
+    case .silent(let silent):
+      self.init(event: "silent")
+      (runner, problem) = (silent.runner, silent.problem)
     }
+    if !message.runner.isEmpty { runner = message.runner }
   }
 
   private init(event: String) { self.event = event }

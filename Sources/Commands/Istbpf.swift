@@ -20,7 +20,7 @@ public struct Istbpf: AsyncParsableCommand {
       """,
     version: istbpfVersion,
     subcommands: [
-      Deploy.self, Run.self, Env.self, PS.self, Status.self, Observe.self, Explain.self,
+      Deploy.self, Run.self, Env.self, PS.self, Status.self, Top.self, Observe.self, Explain.self,
       UI.self, Connect.self, Inspect.self, Doctor.self, Report.self, RunnerCommand.self,
       RuntimeCommand.self, CA.self,
       Uninstall.self,

@@ -7,12 +7,13 @@ import GRPCCore
 struct Observe: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "observe",
-    abstract: "Show connections and denials on this runner as they happen.",
+    abstract: "Show connections and denials as they happen.",
     discussion: """
       A connection is shown once: from its caller's end, or from the other's where the caller is on \
       another runner. Events that this command is too slow for, and those that one instance has too \
       many of, are left out; a line says how many. Every denial is counted in `istbpf status` in any \
-      case. With --recent, connections are there only of times when somebody observed. --denied, --opened and --closed can be combined; without any, all are shown.
+      case. With --recent, connections are there only of times when somebody observed. \
+      With --all-runners a connection between two of them is shown once, as the caller's sees it. --denied, --opened and --closed can be combined; without any, all are shown.
       """)
 
   @Option(name: .shortAndLong, help: "Only events of this deployment.")
@@ -33,10 +34,19 @@ struct Observe: AsyncParsableCommand {
   @Flag(help: "Show the last that happened, up to 512 events, and end.")
   var recent = false
 
+  @Flag(help: "Of other runners too, for the deployments that this one serves.")
+  var allRunners = false
+
   @Flag(help: "Print JSON, an object a line.")
   var json = false
 
   @OptionGroup var options: InstallationOptions
+
+  func validate() throws {
+    guard !(recent && allRunners) else {
+      throw ValidationError("--recent and --all-runners exclude each other: ask each runner")
+    }
+  }
 
   func run() async throws {
     try await failing {
@@ -48,10 +58,11 @@ struct Observe: AsyncParsableCommand {
         $0.opened = opened || all
         $0.closed = closed || all
         $0.recent = recent
+        $0.allRunners = allRunners
       }
       try await ControlClient.connect(to: options.chosen().controlSocketPath) { client in
         try await client.observe(request) { response in
-          var lines = EventLines()
+          var lines = EventLines(showsRunners: allRunners)
           func show(_ message: Istbpf_Control_V1_ObserveResponse) throws {
             let line = json ? try EventReport(message).line : lines.line(message)
             try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))

@@ -10,11 +10,15 @@ struct Status: AsyncParsableCommand {
     abstract: "Show deployments, services, instances and what is attached to them.",
     discussion: """
       What is attached is the kernel's answer, asked for now: the programs in effect for each \
-      instance's cgroup, and the switch on its link. The exit status is 1 where one is missing.
+      instance's cgroup, and the switch on its link. The exit status is 1 where one is missing, and with \
+      --all-runners where a runner does not answer.
       """)
 
   @Option(name: .shortAndLong, help: "Only this deployment.")
   var deployment: String?
+
+  @Flag(help: "Other runners' instances and denials too, of the deployments that this one serves.")
+  var allRunners = false
 
   @OptionGroup var output: OutputOptions
   @OptionGroup var tables: TableOptions
@@ -24,13 +28,11 @@ struct Status: AsyncParsableCommand {
     try await failing {
       var status = try await ControlClient.connect(
         to: options.chosen().controlSocketPath
-      ) { try await $0.getStatus(.init()) }
-      if let deployment {
-        guard status.deployments.contains(where: { $0.name == deployment }) else {
-          throw UnknownDeployment(deployment, among: status.deployments.map(\.name))
-        }
-        status.deployments.removeAll { $0.name != deployment }
+      ) { client in
+        try await client.getStatus(
+          .with { ($0.allRunners, $0.deployment) = (allRunners, deployment ?? "") })
       }
+      status.deployments = try status.deployments(named: deployment)
       if output.json {
         try printJSON(Report(status))
       } else {
@@ -43,6 +45,10 @@ struct Status: AsyncParsableCommand {
         }
         throw ExitCode.failure
       }
+      for silent in status.silent {
+        printError("istbpf: runner \(silent.runner) does not answer: \(silent.problem)")
+      }
+      if !status.silent.isEmpty { throw ExitCode.failure }
     }
   }
 
@@ -74,10 +80,10 @@ struct Status: AsyncParsableCommand {
       if !names.rows.isEmpty { tables.print(names) }
       guard !deployment.instances.isEmpty else { continue }
       var instances = Table([
-        "instance", "address", "container", "engine", "way out", "pids", "guarded",
+        "instance", "address", "runner", "container", "engine", "way out", "pids", "guarded",
       ])
       instances.rows = deployment.instances.map { instance in
-        [instance.instance, instance.address]
+        [instance.instance, instance.address, instance.runner]
           + InstanceReport(instance, deployment: deployment.name).containerTexts
           + [
             instance.wayOutText, instance.pids.map(String.init).joined(separator: " "),
@@ -86,16 +92,6 @@ struct Status: AsyncParsableCommand {
       }
       instances.style = { _, cell in cell.hasPrefix("MISSING") ? .red : nil }
       tables.print(instances)
-    }
-  }
-
-  /// A deployment that was asked for, and nothing has its name.
-  private struct UnknownDeployment: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ name: String, among known: [String]) {
-      let near = nearest(to: name, among: known).map { "; did you mean \(quoted($0))?" }
-      description = "deployment \(quoted(name)) is not declared\(near ?? "")"
     }
   }
 
@@ -108,6 +104,8 @@ struct Status: AsyncParsableCommand {
     let cluster: ClusterReport?
     let frontDoor: FrontDoorReport?
     let deployments: [DeploymentReport]
+    /// What is wrong with the runners that do not answer, by their names.
+    let silent: [String: String]
 
     init(_ status: Istbpf_Control_V1_GetStatusResponse) {
       runner = status.runner
@@ -118,6 +116,8 @@ struct Status: AsyncParsableCommand {
       cluster = ClusterReport(status)
       frontDoor = FrontDoorReport(status)
       deployments = status.deployments.map(DeploymentReport.init)
+      silent = Dictionary(
+        status.silent.map { ($0.runner, $0.problem) }, uniquingKeysWith: { first, _ in first })
     }
   }
 

@@ -4,6 +4,8 @@ import ArgumentParser
 struct Table {
   let columns: [String]
   var rows: [[String]] = []
+  /// Lines below it.
+  var notes: [String] = []
   /// How a cell looks, by its column and its whole text.
   var style: (_ column: String, _ cell: String) -> Terminal.Style? = { _, _ in nil }
 
@@ -18,7 +20,7 @@ struct Table {
     let lines = [columns.map { $0.uppercased() }] + rows
     let widths = fitted(
       columns.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }, terminal.width)
-    return lines.enumerated().map { number, line in
+    let shown = lines.enumerated().map { number, line in
       let last = line.lastIndex { !$0.isEmpty } ?? 0
       return columns.indices.prefix(last + 1).map { column in
         let (cell, width) = (line[column], widths[column])
@@ -26,7 +28,8 @@ struct Table {
         let padding = column == last ? "" : String(repeating: " ", count: width - shown.count + 2)
         return terminal.styled(shown, number == 0 ? nil : style(columns[column], cell)) + padding
       }.joined()
-    }.joined(separator: "\n")
+    }
+    return (shown + notes).joined(separator: "\n")
   }
 
   /// What a column keeps, so that one knows what is in it.
@@ -52,9 +55,10 @@ struct TableOptions: ParsableArguments {
   var wide = false
 
   /// Prints a table for whoever reads standard output.
-  func print(_ table: Table) {
-    let terminal = Terminal.standardOutput()
-    Swift.print(
-      table.text(on: wide ? Terminal(width: nil, hasColour: terminal.hasColour) : terminal))
+  func print(_ table: Table) { Swift.print(text(of: table, on: .standardOutput())) }
+
+  /// A table for `terminal`.
+  func text(of table: Table, on terminal: Terminal) -> String {
+    table.text(on: wide ? Terminal(width: nil, hasColour: terminal.hasColour) : terminal)
   }
 }

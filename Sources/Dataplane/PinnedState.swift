@@ -13,16 +13,18 @@ public final class PinnedState: Sendable {
     maps = try MapSet(pinnedIn: directory)
   }
 
-  /// Denials of a deployment (by id) since it was declared, by service number and reason.
-  public func denials(
-    deployment: UInt16
-  ) throws(DataplaneError) -> [(service: ServiceNumber, reason: Reason, count: UInt64)] {
-    try maps.denials.entries().compactMap { entry in
-      guard entry.key.deployment == UInt32(deployment),
-        let reason = Reason(rawValue: entry.key.reason)
-      else { return nil }
-      return (ServiceNumber(truncatingIfNeeded: entry.key.service), reason, entry.value)
+  /// What a service was denied for one reason since its deployment was declared.
+  public typealias Denials = (service: ServiceNumber, reason: Reason, count: UInt64)
+
+  /// What was denied, by the deployment's id.
+  public func denials() throws(DataplaneError) -> [UInt16: [Denials]] {
+    var found: [UInt16: [Denials]] = [:]
+    for entry in try maps.denials.entries() {
+      guard let reason = Reason(rawValue: entry.key.reason) else { continue }
+      found[UInt16(truncatingIfNeeded: entry.key.deployment), default: []].append(
+        (ServiceNumber(truncatingIfNeeded: entry.key.service), reason, entry.value))
     }
+    return found
   }
 
   /// The hooks whose program the kernel does not run for the cgroup open as `descriptor`: none

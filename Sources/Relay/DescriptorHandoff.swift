@@ -4,7 +4,7 @@ import LinuxSystem
 import Synchronization
 
 /// A descriptor on its way to another thread: whoever takes it first owns it.
-package final class DescriptorHandoff: Sendable {
+public final class DescriptorHandoff: Sendable {
   private let descriptor: Mutex<OwnedDescriptor?>
 
   package init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = Mutex(descriptor) }

@@ -18,6 +18,8 @@ public enum StreamDecision: Sendable {
   case refuse(Int32)
   /// This runner connects, and the outcome is the answer.
   case dial(DialInstruction)
+  /// The stream goes to this socket: TCP, connected, and of this process.
+  case join(DescriptorHandoff)
 }
 
 /// A socket to connect, and to what.

@@ -105,6 +105,11 @@ extension TunnelConnection {
         guard errno == EADDRNOTAVAIL else { self?.decided(errno); return }
         self?.connectAnew(instruction)
       }
+    case .join(let handoff):
+      guard let socket = handoff.take() else { return decided(EIO) }
+      let local = LocalSocket(socket, in: loop)
+      dial = local
+      decided(local.watch() ? 0 : ENOMEM)
     }
   }
 

@@ -44,7 +44,7 @@ final class ClusterMember: Sendable {
       configuration.usesKernelTLS
       ? KernelTLS.probe() : .unavailable("the configuration says so (tunnel.kernelTLS)")
     remote = RemoteConnects(
-      dataplane: dataplane, ports: ports, directory: directory, kernelTLS: kernelTLS,
+      dataplane: dataplane, plan: plan, ports: ports, directory: directory, kernelTLS: kernelTLS,
       identities: identities, logger: logger)
     switch kernelTLS {
     case .available: logger.info("the kernel encrypts tunnels")

@@ -9,27 +9,18 @@ extension ControlService {
     response: RPCWriter<Istbpf_Control_V1_ObserveResponse>, context: ServerContext
   ) async throws {
     if request.recent { return try await recent(request, response) }
-    let (subscription, naming) = try await answering {
-      (
-        runner.feed.subscribe(try await runner.filter(of: request)),
-        try EventNaming(
-          pinnedIn: runner.configuration.installation.pinDirectory,
-          plan: runner.configuration.plan, outside: runner.outside)
-      )
+    let observation: any Observing
+    if request.allRunners {
+      observation = try await answering { try await ClusterObservation(request, of: runner) }
+    } else {
+      observation = try await answering { try await LocalObservation(request, of: runner) }
     }
-    defer { subscription.end() }
+    defer { observation.end() }
     try await withRPCCancellationHandler {
-      var naming = naming
-      // That the observer sees everything from here on.
-      try await response.write(.init())
-      for await told in subscription.told {
-        let lost = subscription.takeLost()
-        if lost > 0 { try await response.write(.with { $0.lost = lost }) }
-        try await response.write(try naming.message(told))
-      }
+      try await observation.follow { try await response.write($0) }
     } onCancelRPC: {
       // The observer has gone, or the daemon is to stop.
-      subscription.end()
+      observation.end()
     }
   }
 

@@ -97,13 +97,28 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
   func getStatus(
     request: Istbpf_Control_V1_GetStatusRequest, context: ServerContext
   ) async throws -> Istbpf_Control_V1_GetStatusResponse {
-    try await answering { try await runner.status() }
+    try await answering {
+      guard request.allRunners else { return try await runner.status() }
+      let deployment = try request.deployment.isEmpty ? nil : DeploymentName(request.deployment)
+      return try await runner.statusOfAllRunners(asking: deployment)
+    }
   }
 
   func getTraffic(
     request: Istbpf_Control_V1_GetTrafficRequest, context: ServerContext
   ) async throws -> Istbpf_Control_V1_GetTrafficResponse {
-    try await answering { try await runner.traffic(of: try DeploymentName(request.deployment)) }
+    try await answering {
+      let deployment = try DeploymentName(request.deployment)
+      return request.allRunners
+        ? try await runner.trafficOfAllRunners(of: deployment)
+        : try await runner.traffic(of: deployment)
+    }
+  }
+
+  func getHistory(
+    request: Istbpf_Control_V1_GetHistoryRequest, context: ServerContext
+  ) async throws -> Istbpf_Control_V1_GetHistoryResponse {
+    try await answering { try await runner.history(of: try DeploymentName(request.deployment)) }
   }
 
   func forgetRunner(

@@ -57,6 +57,12 @@ public enum Daemon {
     let ownRelay = try member == nil ? Relay.withoutTunnels() : nil
     let relay = try member?.start() ?? ownRelay
     if let relay { try ports.start(on: relay, pinnedIn: installation.pinDirectory) }
+    if let remote = member?.remote, let relay {
+      remote.answer(with: PeerAnswers(runner, directory: remote.directory, logger: logger))
+      await runner.ask(
+        with: PeerQuestions(
+          relay: relay, directory: remote.directory, plan: configuration.plan))
+    }
     let events = try EventReader(pinnedIn: installation.pinDirectory) { [feed = runner.feed] told in
       feed.publish(told)
     }
@@ -81,6 +87,7 @@ public enum Daemon {
     let connects = try HostConnects(runner: runner, logger: logger)
     services += [
       InstanceWatchService(runner: runner),
+      HistoryService(runner: runner, logger: logger),
       WatchdogService(manager: manager, runner: runner, logger: logger),
       ConfigurationReload(
         initial: configuration, reread: reread, runner: runner, member: member,

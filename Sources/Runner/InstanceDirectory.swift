@@ -22,6 +22,8 @@ final class InstanceDirectory: Sendable {
     /// The port of every service that is not private, by its service address.
     var publicPorts: [Place: PortNumber] = [:]
     var deployments: [UInt16: DeploymentName] = [:]
+    /// The runners that have instances of a deployment.
+    var serving: [DeploymentName: Set<String>] = [:]
     var peers: [String: TunnelPeer] = [:]
   }
 
@@ -41,6 +43,7 @@ final class InstanceDirectory: Sendable {
     for instance in view.instances {
       let address = plan.instanceAddress(instance.serviceNumber, instance.number)
       new.runners[Place(deployment: instance.deployment, address: address)] = instance.runner
+      new.serving[instance.deployment, default: []].insert(instance.runner)
       guard instance.runner != own else { continue }
       let service = plan.serviceAddress(instance.serviceNumber)
       new.remote[Place(deployment: instance.deployment, address: service), default: []]
@@ -58,6 +61,26 @@ final class InstanceDirectory: Sendable {
       new.peers[runner.name] = TunnelPeer(runner: identifier, address: address)
     }
     state.withLock { $0 = new }
+  }
+
+  /// The other runners that have instances of a deployment, by name; none where this one has not. Nil for where one is
+  /// that is not there.
+  func others(serving deployment: DeploymentName) -> [String: TunnelPeer?] {
+    state.withLock { state in
+      guard let serving = state.serving[deployment], serving.contains(own) else { return [:] }
+      return Dictionary(
+        uniqueKeysWithValues: serving.filter { $0 != own }.map { ($0, state.peers[$0]) })
+    }
+  }
+
+  /// Whether a runner has an instance of `deployment`.
+  func serves(_ runner: String, _ deployment: DeploymentName) -> Bool {
+    state.withLock { $0.serving[deployment]?.contains(runner) ?? false }
+  }
+
+  /// The runner of an instance of `deployment`.
+  func runner(of address: IPv4Address, in deployment: DeploymentName) -> String? {
+    state.withLock { $0.runners[Place(deployment: deployment, address: address)] }
   }
 
   /// An instance of another runner to try, and where that is; no peer where the runner is not there.
@@ -86,13 +109,19 @@ final class InstanceDirectory: Sendable {
   /// What of an incoming stream's claim does not hold; nil where all of it does. A certificate alone
   /// is not enough: the registry must place the source on the runner that the certificate names, and
   /// the destination here, in one deployment. Any runner may have a front door, whose source is the
-  /// gateway; that one may reach the port of a public service and nothing else.
+  /// gateway; that one may reach the port of a public service and nothing else. A question is answered to a runner
+  /// that has instances of the deployment it is about.
   func objection(to stream: IncomingStream) -> String? {
     let request = stream.request
     return state.withLock { state in
       let source = Place(deployment: request.deployment, address: request.source)
       let destination = Place(deployment: request.deployment, address: request.destination)
       guard stream.runner.cluster == cluster else { return "it is of another cluster" }
+      if request.isQuestion(plan) {
+        let isServing = state.serving[request.deployment]?.contains(stream.runner.name) ?? false
+        return isServing
+          ? nil : "\(stream.runner.name) has no instance of \(request.deployment)"
+      }
       if request.source == plan.gateway {
         let service = Place(
           deployment: request.deployment,
@@ -108,5 +137,20 @@ final class InstanceDirectory: Sendable {
       }
       return nil
     }
+  }
+}
+
+extension StreamRequest {
+  /// A stream on which one istbpfd asks another about `deployment`: from gateway to gateway, where no program is.
+  static func question(about deployment: DeploymentName, _ plan: AddressPlan) -> StreamRequest? {
+    // A stream has a port; nobody listens there.
+    guard let port = try? PortNumber(1) else { return nil }
+    return StreamRequest(
+      deployment: deployment, source: plan.gateway, destination: plan.gateway, port: port)
+  }
+
+  /// Whether it is one.
+  func isQuestion(_ plan: AddressPlan) -> Bool {
+    source == plan.gateway && destination == plan.gateway
   }
 }

@@ -30,6 +30,9 @@ final class RemoteConnects: HeldConnectDecider {
   let refused = DurationHistogram.ofConnects()
   private let identities: TunnelIdentities?
   private let connects: AcceptedConnects<RelayStream>
+  private let plan: AddressPlan
+  /// Answers other runners' questions; nil until there is a runner to ask.
+  private let answers = Mutex<PeerAnswers?>(nil)
 
   private struct State {
     /// Held SYNs that are being decided, by caller.
@@ -54,14 +57,17 @@ final class RemoteConnects: HeldConnectDecider {
   private static let propagation = (interval: 0.05, attempts: 20)
 
   init(
-    dataplane: Dataplane, ports: FabricPorts, directory: InstanceDirectory, kernelTLS: KernelTLS,
-    identities: TunnelIdentities? = nil, logger: Logger
+    dataplane: Dataplane, plan: AddressPlan, ports: FabricPorts, directory: InstanceDirectory,
+    kernelTLS: KernelTLS, identities: TunnelIdentities? = nil, logger: Logger
   ) {
     (self.ports, self.directory, self.identities) = (ports, directory, identities)
-    (self.kernelTLS, self.logger) = (kernelTLS, logger)
+    (self.plan, self.kernelTLS, self.logger) = (plan, kernelTLS, logger)
     connects = AcceptedConnects(dataplane: dataplane, ports: ports, queue: dialing)
     ports.use(self, inside: true)
   }
+
+  /// Has other runners' questions answered from now on.
+  func answer(with answers: PeerAnswers) { self.answers.withLock { $0 = answers } }
 
   /// What the relay has done and has; nil before there is one.
   var counters: RelayCounters? { ports.relay?.counters }
@@ -212,14 +218,19 @@ final class RemoteConnects: HeldConnectDecider {
       // The other runner may have heard of its new instance first.
       guard attempts > 0 else {
         logger.warning("refused a stream of runner \(stream.runner.name): \(objection)")
-        return reply(.refuse(EHOSTUNREACH))
+        // A runner of an older version says EHOSTUNREACH to any question.
+        return reply(.refuse(stream.request.isQuestion(plan) ? EACCES : EHOSTUNREACH))
       }
       dialing.asyncAfter(deadline: .now() + Self.propagation.interval) { [self] in
         decide(on: stream, attempts: attempts - 1, reply)
       }
       return
     }
-    dial(stream.request, reply)
+    guard stream.request.isQuestion(plan) else { return dial(stream.request, reply) }
+    dialing.async { [self] in
+      guard let answers = answers.withLock(\.self) else { return reply(.refuse(EAGAIN)) }
+      reply(answers.answer(stream.runner.name, about: stream.request.deployment))
+    }
   }
 
   private func dial(

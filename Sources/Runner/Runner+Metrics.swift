@@ -35,7 +35,7 @@ extension Runner {
   }
 
   private func addServices(to metrics: inout MetricsText) async throws {
-    let pinned = try PinnedState(directory: installation.pinDirectory)
+    let counted = try PinnedState(directory: installation.pinDirectory).denials()
     var listed: Set<ServiceLabels> = []
     var instances: [ServiceLabels: Int] = [:]
     var denials: [ServiceLabels: [Reason: UInt64]] = [:]
@@ -54,7 +54,7 @@ extension Runner {
         }
       }
       // Those of services that were removed are of nobody any more.
-      for denial in try pinned.denials(deployment: deployment.id) {
+      for denial in counted[deployment.id] ?? [] {
         let labels =
           names[denial.service]
           ?? (listed.contains { $0.deployment == deployment.name.rawValue }

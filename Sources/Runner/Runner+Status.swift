@@ -16,9 +16,10 @@ extension Runner {
     response.pid = getpid()
     response.startedAt = Int64(startedAt.timeIntervalSince1970)
     let pinned = try PinnedState(directory: installation.pinDirectory)
-    let names = try await publicNames()
+    let (denials, names) = (try pinned.denials(), try await publicNames())
     for deployment in try await registry.deployments() {
-      response.deployments.append(try await status(of: deployment, pinned, names))
+      response.deployments.append(
+        try await status(of: deployment, denials[deployment.id] ?? [], names))
     }
     if let settings = configuration.frontDoor, let report = frontDoor?.report {
       response.frontDoor.domain = settings.domain.rawValue
@@ -29,15 +30,22 @@ extension Runner {
     return response
   }
 
+  /// The same of one deployment; throws `RegistryError` where there is no such one.
+  func status(of name: DeploymentName) async throws -> Istbpf_Control_V1_DeploymentStatus {
+    let deployment = try await registry.deployment(named: name)
+    let pinned = try PinnedState(directory: installation.pinDirectory)
+    return try await status(
+      of: deployment, try pinned.denials()[deployment.id] ?? [], try await publicNames())
+  }
+
   private func status(
-    of deployment: Deployment, _ pinned: PinnedState, _ names: PublicNames?
+    of deployment: Deployment, _ denials: [PinnedState.Denials], _ names: PublicNames?
   ) async throws -> Istbpf_Control_V1_DeploymentStatus {
     var status = Istbpf_Control_V1_DeploymentStatus()
     status.name = deployment.name.rawValue
     status.id = UInt32(deployment.id)
     let fabric = fabric(of: deployment.name)
     if fabric.exists { status.fabric = fabric.name }
-    let denials = try pinned.denials(deployment: deployment.id)
     for service in try await registry.services(of: deployment.name) {
       var message = Istbpf_Control_V1_ServiceStatus(service, plan: plan)
       message.names = nameStatus(of: service)

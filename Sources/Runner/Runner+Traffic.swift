@@ -30,8 +30,8 @@ extension Runner {
       }
     // Off the actor: thousands of sockets take their time.
     return try await Self.traffic(
-      of: places, plan: plan, names: Names(PinnedState(directory: installation.pinDirectory)),
-      outside: outside)
+      of: places, on: configuration.runnerName, plan: plan,
+      names: Names(PinnedState(directory: installation.pinDirectory)), outside: outside)
   }
 
   /// How many connections one answer has: of some 100 bytes each, below gRPC's limit for a message.
@@ -39,7 +39,7 @@ extension Runner {
 
   @concurrent
   private static func traffic(
-    of places: [Place], plan: AddressPlan, names: Names, outside: OutsideNames
+    of places: [Place], on runner: String, plan: AddressPlan, names: Names, outside: OutsideNames
   ) async throws -> Istbpf_Control_V1_GetTrafficResponse {
     let here = Set(places.map(\.instance.identity.address))
     var response = Istbpf_Control_V1_GetTrafficResponse()
@@ -62,16 +62,18 @@ extension Runner {
             response.omitted += 1
             continue
           }
-          response.connections.append(
-            connection(
-              traffic, isIncoming: isIncoming, of: place.instance, plan: plan, names: names,
-              outside: outside))
+          var connection = connection(
+            traffic, isIncoming: isIncoming, of: place.instance, plan: plan, names: names,
+            outside: outside)
+          connection.runner = runner
+          response.connections.append(connection)
         }
       }
       response.listening.append(
         .with {
           $0.instance = place.instance.instance.id
           $0.ports = ports.sorted().map(UInt32.init)
+          $0.runner = runner
         })
     }
     return response

@@ -38,6 +38,10 @@ public actor Runner {
   var selection: InstanceSelection
   /// Connections to other runners; nil on a runner that is alone.
   let remote: RemoteConnects?
+  /// Asks other runners; nil on a runner that is alone, and at the beginning.
+  var questions: PeerQuestions?
+  /// What happened in the last hour.
+  var history = HistoryLog()
   /// The front door; nil on a runner that has none.
   let frontDoor: FrontDoor?
   /// What is known of all runners; nil on a runner that is alone, and at the beginning.

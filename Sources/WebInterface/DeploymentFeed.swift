@@ -20,10 +20,9 @@ actor DeploymentFeed {
   private var pages: [Int: Page] = [:]
   private var nextID = 0
   private var following: Task<Void, Never>?
-  private var history = History()
   private var events: [Istbpf_Control_V1_Event] = []
   private var more: UInt64 = 0
-  private var lastStatus, lastTraffic, lastProblem: PageMessage?
+  private var lastHistory, lastStatus, lastTraffic, lastProblem: PageMessage?
 
   init(of deployment: String, socketPath: String) {
     (self.deployment, self.socketPath) = (deployment, socketPath)
@@ -43,7 +42,7 @@ actor DeploymentFeed {
     }
     pages[id] = Page(continuation: continuation)
     // A page that comes later has at once what the others have.
-    let first = [try? PageMessage.history(history.steps), lastStatus, lastTraffic, lastProblem]
+    let first = [lastHistory, lastStatus, lastTraffic, lastProblem]
     for message in first.compactMap(\.self) { continuation.yield(message) }
     if following == nil { following = Task { await follow() } }
     return stream
@@ -54,7 +53,7 @@ actor DeploymentFeed {
     guard pages.isEmpty else { return }
     following?.cancel()
     following = nil
-    (lastStatus, lastTraffic, lastProblem) = (nil, nil, nil)
+    (lastHistory, lastStatus, lastTraffic, lastProblem) = (nil, nil, nil, nil)
   }
 
   private func send(_ message: PageMessage) {
@@ -104,7 +103,7 @@ actor DeploymentFeed {
   private func observe(_ client: ControlClient.Client) async throws {
     let request = Istbpf_Control_V1_ObserveRequest.with {
       $0.deployment = deployment
-      ($0.denied, $0.opened, $0.closed) = (true, true, true)
+      ($0.denied, $0.opened, $0.closed, $0.allRunners) = (true, true, true, true)
     }
     try await client.observe(request) { response in
       for try await message in response.messages { await self.add(message) }
@@ -114,11 +113,11 @@ actor DeploymentFeed {
 
   private func add(_ message: Istbpf_Control_V1_ObserveResponse) {
     switch message.message {
-    case .event(let event):
-      history.add(event)
-      if events.count < Self.batch { events.append(event) } else { more += 1 }
+    case .event(let event): if events.count < Self.batch { events.append(event) } else { more += 1 }
     case .untold(let untold): more += untold.denials + untold.connections
     case .lost(let lost): more += lost
+    // The status says so as well.
+    case .silent: break
     case nil: report("")
     }
   }
@@ -126,13 +125,22 @@ actor DeploymentFeed {
   /// Asks for what is there now, more often for what changes more often.
   private func ask(_ client: ControlClient.Client) async throws {
     for turn in 0... {
+      if turn.isMultiple(of: 10) {
+        let message = try PageMessage.history(
+          try await client.getHistory(.with { $0.deployment = deployment }))
+        if message.text != lastHistory?.text { send(message) }
+        lastHistory = message
+      }
       if turn.isMultiple(of: 2) {
-        let message = try PageMessage.status(try await client.getStatus(.init()))
+        let message = try PageMessage.status(
+          try await client.getStatus(
+            .with { ($0.allRunners, $0.deployment) = (true, deployment) }))
         if message.text != lastStatus?.text { send(message) }
         lastStatus = message
       }
       let message = try PageMessage.traffic(
-        try await client.getTraffic(.with { $0.deployment = deployment }))
+        try await client.getTraffic(
+          .with { ($0.deployment, $0.allRunners) = (deployment, true) }))
       lastTraffic = message
       send(message)
       try await Task.sleep(for: .seconds(1))

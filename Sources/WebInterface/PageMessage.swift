@@ -25,9 +25,9 @@ struct PageMessage: Sendable {
     return PageMessage("events", #"{"events":[\#(list)],"more":\#(more)}"#)
   }
 
-  /// What happened before.
-  static func history(_ steps: [History.Step]) throws -> PageMessage {
-    PageMessage("history", String(decoding: try JSONEncoder().encode(steps), as: UTF8.self))
+  /// What istbpfd answered, as protobuf has it in JSON.
+  static func history(_ history: Istbpf_Control_V1_GetHistoryResponse) throws -> PageMessage {
+    PageMessage("history", try history.jsonString())
   }
 
   /// How many messages this page was too slow for.

@@ -3,6 +3,7 @@ import LinuxSystem
 import Model
 import Relay
 import TestSupport
+import Testing
 import Tunnel
 import TunnelTestSupport
 
@@ -30,6 +31,30 @@ final class RogueRunner: Sendable {
   func ask(
     _ number: Int, _ deployment: String, from source: String, to destination: String, _ port: Int
   ) throws -> Int32 {
+    do {
+      _ = try open(number, deployment, from: source, to: destination, port)
+      return 0
+    } catch let refusal as StreamRefusal {
+      return refusal.errno
+    }
+  }
+
+  /// Says `bytes` on a connection that runner `number` accepts, and waits for its end.
+  func say(
+    _ bytes: [UInt8], on pair: consuming TCPSocketPair, to number: Int, _ deployment: String,
+    from source: String, to destination: String, _ port: Int
+  ) throws {
+    let stream = try open(number, deployment, from: source, to: destination, port)
+    relay.join(pair.far, to: stream)
+    let near = pair.near.rawValue
+    #expect(send(near, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count)
+    var state = pollfd(fd: near, events: Int16(POLLIN), revents: 0)
+    #expect(poll(&state, 1, 10_000 * Int32(slowness)) == 1, "nothing ended it")
+  }
+
+  private func open(
+    _ number: Int, _ deployment: String, from source: String, to destination: String, _ port: Int
+  ) throws -> RelayStream {
     guard let runner = RunnerIdentifier(cluster: ClusterLaboratory.name, name: "runner\(number)"),
       let address = TunnelAddress(ClusterWire.address(number), port: 7443),
       let source = IPv4Address(source), let destination = IPv4Address(destination)
@@ -39,9 +64,6 @@ final class RogueRunner: Sendable {
       deployment: try DeploymentName(deployment), source: source, destination: destination,
       port: try PortNumber(port))
     relay.open(request, to: TunnelPeer(runner: runner, address: address)) { outcome.set($0) }
-    switch outcome.wait() {
-    case .success: return 0
-    case .failure(let refusal): return refusal.errno
-    }
+    return try outcome.wait().get()
   }
 }

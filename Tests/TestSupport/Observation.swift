@@ -16,6 +16,10 @@ public final class Observation: Sendable {
 
     /// What it is about.
     public let event: String
+    /// Where it happened.
+    public let runner: String?
+    /// Why a runner does not tell.
+    public let problem: String?
     /// When it happened.
     public let time: String?
     /// Who connected or sent, and to whom.

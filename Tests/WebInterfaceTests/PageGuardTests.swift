@@ -30,25 +30,4 @@ struct PageGuardTests {
     ]
     for other in others { #expect(!token.isSame(as: other[...]), "\(other)") }
   }
-
-  @Test("The past has a step of 10 s for each in which something happened, and an hour of them")
-  func history() {
-    var history = History()
-    for second in 0..<8000 {
-      history.add(
-        .with {
-          $0.time = Int64(second) * 1_000_000_000
-          $0.closed = .with {
-            $0.sent = 2; $0.received = 1
-          }
-        })
-    }
-    #expect(history.steps.count == 360)
-    #expect(history.steps.last == History.Step(time: 7990, closed: 10, bytes: 30))
-    history.add(
-      .with {
-        $0.time = 5; $0.denied = .init()
-      })
-    #expect(history.steps.last == History.Step(time: 7990, closed: 10, denied: 1, bytes: 30))
-  }
 }

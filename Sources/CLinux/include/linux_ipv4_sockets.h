@@ -27,6 +27,10 @@ int linux_connect(int fd, uint32_t address, uint16_t port);
 /* accept4(2), close-on-exec and non-blocking; tells the caller's address and port in host byte order. */
 int linux_accept_ipv4(int fd, uint32_t *address, uint16_t *port);
 
+/* Two TCP sockets that are connected with each other over loopback, and with nobody else; close-on-exec and
+ * non-blocking. */
+int linux_tcp_pair(int pair[2]);
+
 /* getsockname(2) of an IPv4 socket, in host byte order. */
 int linux_local_address(int fd, uint32_t *address, uint16_t *port);
 

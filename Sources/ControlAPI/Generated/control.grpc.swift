@@ -149,6 +149,19 @@ package enum Istbpf_Control_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "GetHistory" metadata.
+        package enum GetHistory: Sendable {
+            /// Request type for "GetHistory".
+            package typealias Input = Istbpf_Control_V1_GetHistoryRequest
+            /// Response type for "GetHistory".
+            package typealias Output = Istbpf_Control_V1_GetHistoryResponse
+            /// Descriptor for "GetHistory".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "GetHistory",
+                type: .unary
+            )
+        }
         /// Namespace for "Explain" metadata.
         package enum Explain: Sendable {
             /// Request type for "Explain".
@@ -186,6 +199,7 @@ package enum Istbpf_Control_V1_Control: Sendable {
             ForgetRunner.descriptor,
             ConfirmLoss.descriptor,
             GetTraffic.descriptor,
+            GetHistory.descriptor,
             Explain.descriptor,
             Observe.descriptor
         ]
@@ -367,7 +381,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        /// > The connections that the instances of a deployment have now, and the ports on which they listen.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Istbpf_Control_V1_GetTrafficRequest` messages.
@@ -380,6 +394,24 @@ extension Istbpf_Control_V1_Control {
             request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetTrafficRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetTrafficResponse>
+
+        /// Handle the "GetHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What a deployment's instances on this runner did in the last hour.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_GetHistoryRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_GetHistoryResponse` messages.
+        func getHistory(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetHistoryRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetHistoryResponse>
 
         /// Handle the "Explain" method.
         ///
@@ -403,7 +435,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > What the data path does, as it happens, until the caller has enough or the daemon
         /// > ends. A caller that reads too slowly loses events, and is told how many.
         ///
         /// - Parameters:
@@ -580,7 +612,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        /// > The connections that the instances of a deployment have now, and the ports on which they listen.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Istbpf_Control_V1_GetTrafficRequest` message.
@@ -593,6 +625,24 @@ extension Istbpf_Control_V1_Control {
             request: GRPCCore.ServerRequest<Istbpf_Control_V1_GetTrafficRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_GetTrafficResponse>
+
+        /// Handle the "GetHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What a deployment's instances on this runner did in the last hour.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_GetHistoryRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Istbpf_Control_V1_GetHistoryResponse` message.
+        func getHistory(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_GetHistoryRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_GetHistoryResponse>
 
         /// Handle the "Explain" method.
         ///
@@ -616,7 +666,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > What the data path does, as it happens, until the caller has enough or the daemon
         /// > ends. A caller that reads too slowly loses events, and is told how many.
         ///
         /// - Parameters:
@@ -793,7 +843,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        /// > The connections that the instances of a deployment have now, and the ports on which they listen.
         ///
         /// - Parameters:
         ///   - request: A `Istbpf_Control_V1_GetTrafficRequest` message.
@@ -806,6 +856,24 @@ extension Istbpf_Control_V1_Control {
             request: Istbpf_Control_V1_GetTrafficRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Istbpf_Control_V1_GetTrafficResponse
+
+        /// Handle the "GetHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What a deployment's instances on this runner did in the last hour.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_GetHistoryRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Istbpf_Control_V1_GetHistoryResponse` to respond with.
+        func getHistory(
+            request: Istbpf_Control_V1_GetHistoryRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Istbpf_Control_V1_GetHistoryResponse
 
         /// Handle the "Explain" method.
         ///
@@ -829,7 +897,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > What the data path does, as it happens, until the caller has enough or the daemon
         /// > ends. A caller that reads too slowly loses events, and is told how many.
         ///
         /// - Parameters:
@@ -945,6 +1013,17 @@ extension Istbpf_Control_V1_Control.StreamingServiceProtocol {
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetTrafficResponse>(),
             handler: { request, context in
                 try await self.getTraffic(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.GetHistory.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetHistoryRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetHistoryResponse>(),
+            handler: { request, context in
+                try await self.getHistory(
                     request: request,
                     context: context
                 )
@@ -1071,6 +1150,17 @@ extension Istbpf_Control_V1_Control.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetTrafficResponse> {
         let response = try await self.getTraffic(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func getHistory(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_GetHistoryRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_GetHistoryResponse> {
+        let response = try await self.getHistory(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1221,6 +1311,19 @@ extension Istbpf_Control_V1_Control.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_GetTrafficResponse> {
         return GRPCCore.ServerResponse<Istbpf_Control_V1_GetTrafficResponse>(
             message: try await self.getTraffic(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func getHistory(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_GetHistoryRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_GetHistoryResponse> {
+        return GRPCCore.ServerResponse<Istbpf_Control_V1_GetHistoryResponse>(
+            message: try await self.getHistory(
                 request: request.message,
                 context: context
             ),
@@ -1461,7 +1564,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        /// > The connections that the instances of a deployment have now, and the ports on which they listen.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Istbpf_Control_V1_GetTrafficRequest` message.
@@ -1478,6 +1581,29 @@ extension Istbpf_Control_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_GetTrafficResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetTrafficResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "GetHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What a deployment's instances on this runner did in the last hour.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_GetHistoryRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_GetHistoryRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_GetHistoryResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func getHistory<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_GetHistoryRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_GetHistoryRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_GetHistoryResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetHistoryResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "Explain" method.
@@ -1507,7 +1633,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > What the data path does, as it happens, until the caller has enough or the daemon
         /// > ends. A caller that reads too slowly loses events, and is told how many.
         ///
         /// - Parameters:
@@ -1821,7 +1947,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The connections that the instances of this runner have now, and the ports on which they listen.
+        /// > The connections that the instances of a deployment have now, and the ports on which they listen.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Istbpf_Control_V1_GetTrafficRequest` message.
@@ -1844,6 +1970,40 @@ extension Istbpf_Control_V1_Control {
             try await self.client.unary(
                 request: request,
                 descriptor: Istbpf_Control_V1_Control.Method.GetTraffic.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "GetHistory" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What a deployment's instances on this runner did in the last hour.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_GetHistoryRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_GetHistoryRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_GetHistoryResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func getHistory<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_GetHistoryRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_GetHistoryRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_GetHistoryResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetHistoryResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.GetHistory.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -1889,7 +2049,7 @@ extension Istbpf_Control_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+        /// > What the data path does, as it happens, until the caller has enough or the daemon
         /// > ends. A caller that reads too slowly loses events, and is told how many.
         ///
         /// - Parameters:
@@ -2160,7 +2320,7 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > The connections that the instances of this runner have now, and the ports on which they listen.
+    /// > The connections that the instances of a deployment have now, and the ports on which they listen.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Istbpf_Control_V1_GetTrafficRequest` message.
@@ -2180,6 +2340,35 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetTrafficRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetTrafficResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "GetHistory" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What a deployment's instances on this runner did in the last hour.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_GetHistoryRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getHistory<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_GetHistoryRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetHistoryResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.getHistory(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetHistoryRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetHistoryResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2218,7 +2407,7 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+    /// > What the data path does, as it happens, until the caller has enough or the daemon
     /// > ends. A caller that reads too slowly loses events, and is told how many.
     ///
     /// - Parameters:
@@ -2515,7 +2704,7 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > The connections that the instances of this runner have now, and the ports on which they listen.
+    /// > The connections that the instances of a deployment have now, and the ports on which they listen.
     ///
     /// - Parameters:
     ///   - message: request message to send.
@@ -2538,6 +2727,39 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.getTraffic(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "GetHistory" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What a deployment's instances on this runner did in the last hour.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getHistory<Result>(
+        _ message: Istbpf_Control_V1_GetHistoryRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_GetHistoryResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_GetHistoryRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.getHistory(
             request: request,
             options: options,
             onResponse: handleResponse
@@ -2581,7 +2803,7 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > What the data path of this runner does, as it happens, until the caller has enough or the daemon
+    /// > What the data path does, as it happens, until the caller has enough or the daemon
     /// > ends. A caller that reads too slowly loses events, and is told how many.
     ///
     /// - Parameters:

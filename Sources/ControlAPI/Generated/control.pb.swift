@@ -244,6 +244,12 @@ package nonisolated struct Istbpf_Control_V1_GetStatusRequest: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// Other runners' instances and denials too, of the deployments that this runner serves.
+  package var allRunners: Bool = false
+
+  /// The only deployment that other runners are asked about; empty for all.
+  package var deployment: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -306,11 +312,33 @@ package nonisolated struct Istbpf_Control_V1_GetStatusResponse: @unchecked Senda
   /// Clears the value of `frontDoor`. Subsequent reads from it will return its default value.
   package mutating func clearFrontDoor() {_uniqueStorage()._frontDoor = nil}
 
+  /// The other runners of which nothing could be learned.
+  package var silent: [Istbpf_Control_V1_SilentRunner] {
+    get {_storage._silent}
+    set {_uniqueStorage()._silent = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A runner that was asked about a deployment and did not answer.
+package nonisolated struct Istbpf_Control_V1_SilentRunner: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var runner: String = String()
+
+  /// Why, for a person.
+  package var problem: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct Istbpf_Control_V1_FrontDoorStatus: Sendable {
@@ -582,6 +610,9 @@ package nonisolated struct Istbpf_Control_V1_ObserveRequest: Sendable {
   /// Connections are among it only where somebody observed them.
   package var recent: Bool = false
 
+  /// What other runners' data paths do too, for the deployments that this runner serves.
+  package var allRunners: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -619,6 +650,18 @@ package nonisolated struct Istbpf_Control_V1_ObserveResponse: Sendable {
     set {message = .lost(newValue)}
   }
 
+  /// A runner of which nothing can be observed now.
+  package var silent: Istbpf_Control_V1_SilentRunner {
+    get {
+      if case .silent(let v)? = message {return v}
+      return Istbpf_Control_V1_SilentRunner()
+    }
+    set {message = .silent(newValue)}
+  }
+
+  /// The runner on which it happened, where all runners are observed.
+  package var runner: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Message: Equatable, Sendable {
@@ -626,6 +669,8 @@ package nonisolated struct Istbpf_Control_V1_ObserveResponse: Sendable {
     case untold(Istbpf_Control_V1_Untold)
     /// Events that the caller was too slow for; this is where they would have been.
     case lost(UInt64)
+    /// A runner of which nothing can be observed now.
+    case silent(Istbpf_Control_V1_SilentRunner)
 
   }
 
@@ -879,6 +924,9 @@ package nonisolated struct Istbpf_Control_V1_GetTrafficRequest: Sendable {
 
   package var deployment: String = String()
 
+  /// Other runners' too.
+  package var allRunners: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -889,14 +937,17 @@ package nonisolated struct Istbpf_Control_V1_GetTrafficResponse: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Each once: from its caller's end where that is on this runner, else from the other's. What stays inside an
-  /// instance (loopback) is left out.
+  /// Each once: from its caller's end where that is on a runner that tells, else from the other's. What stays inside
+  /// an instance (loopback) is left out.
   package var connections: [Istbpf_Control_V1_Connection] = []
 
   /// Connections beyond those that one answer has (10,000).
   package var omitted: UInt64 = 0
 
   package var listening: [Istbpf_Control_V1_ListeningInstance] = []
+
+  /// The other runners of which nothing could be learned.
+  package var silent: [Istbpf_Control_V1_SilentRunner] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -909,7 +960,7 @@ package nonisolated struct Istbpf_Control_V1_Connection: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// The end that is on this runner, and the other one.
+  /// The end that is on the runner that tells, and the other one.
   package var local: Istbpf_Control_V1_Endpoint {
     get {_local ?? Istbpf_Control_V1_Endpoint()}
     set {_local = newValue}
@@ -940,6 +991,9 @@ package nonisolated struct Istbpf_Control_V1_Connection: Sendable {
   /// Smoothed.
   package var roundTripMicroseconds: UInt32 = 0
 
+  /// The runner that tells.
+  package var runner: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -948,7 +1002,7 @@ package nonisolated struct Istbpf_Control_V1_Connection: Sendable {
   fileprivate var _peer: Istbpf_Control_V1_Endpoint? = nil
 }
 
-/// An instance of this runner, and the ports on which a connection to its address is accepted.
+/// An instance, and the ports on which a connection to its address is accepted.
 package nonisolated struct Istbpf_Control_V1_ListeningInstance: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -958,6 +1012,68 @@ package nonisolated struct Istbpf_Control_V1_ListeningInstance: Sendable {
   package var instance: String = String()
 
   package var ports: [UInt32] = []
+
+  package var runner: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_GetHistoryRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var deployment: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_GetHistoryResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Oldest first, 10 s each; those in which nothing happened are left out.
+  package var steps: [Istbpf_Control_V1_HistoryStep] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What happened within 10 s.
+package nonisolated struct Istbpf_Control_V1_HistoryStep: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// When it began: seconds since 1970.
+  package var time: Int64 = 0
+
+  package var services: [Istbpf_Control_V1_ServiceActivity] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What a service's instances on this runner did.
+package nonisolated struct Istbpf_Control_V1_ServiceActivity: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var service: String = String()
+
+  /// Bytes that the instances sent over their links, with the headers of packets.
+  package var sent: UInt64 = 0
+
+  /// What they were denied.
+  package var denials: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1454,18 +1570,34 @@ nonisolated extension Istbpf_Control_V1_GetEnvironmentResponse: SwiftProtobuf.Me
 
 nonisolated extension Istbpf_Control_V1_GetStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".GetStatusRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}all_runners\0\u{1}deployment\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    // Load everything into unknown fields
-    while try decoder.nextFieldNumber() != nil {}
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.allRunners) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.deployment) }()
+      default: break
+      }
+    }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.allRunners != false {
+      try visitor.visitSingularBoolField(value: self.allRunners, fieldNumber: 1)
+    }
+    if !self.deployment.isEmpty {
+      try visitor.visitSingularStringField(value: self.deployment, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Control_V1_GetStatusRequest, rhs: Istbpf_Control_V1_GetStatusRequest) -> Bool {
+    if lhs.allRunners != rhs.allRunners {return false}
+    if lhs.deployment != rhs.deployment {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1473,7 +1605,7 @@ nonisolated extension Istbpf_Control_V1_GetStatusRequest: SwiftProtobuf.Message,
 
 nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".GetStatusResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}runner\0\u{1}version\0\u{1}range\0\u{1}pid\0\u{3}started_at\0\u{1}deployments\0\u{1}cluster\0\u{3}front_door\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}runner\0\u{1}version\0\u{1}range\0\u{1}pid\0\u{3}started_at\0\u{1}deployments\0\u{1}cluster\0\u{3}front_door\0\u{1}silent\0")
 
   fileprivate class _StorageClass {
     var _runner: String = String()
@@ -1484,6 +1616,7 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
     var _deployments: [Istbpf_Control_V1_DeploymentStatus] = []
     var _cluster: Istbpf_Control_V1_ClusterStatus? = nil
     var _frontDoor: Istbpf_Control_V1_FrontDoorStatus? = nil
+    var _silent: [Istbpf_Control_V1_SilentRunner] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1502,6 +1635,7 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
       _deployments = source._deployments
       _cluster = source._cluster
       _frontDoor = source._frontDoor
+      _silent = source._silent
     }
   }
 
@@ -1528,6 +1662,7 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
         case 6: try { try decoder.decodeRepeatedMessageField(value: &_storage._deployments) }()
         case 7: try { try decoder.decodeSingularMessageField(value: &_storage._cluster) }()
         case 8: try { try decoder.decodeSingularMessageField(value: &_storage._frontDoor) }()
+        case 9: try { try decoder.decodeRepeatedMessageField(value: &_storage._silent) }()
         default: break
         }
       }
@@ -1564,6 +1699,9 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
       try { if let v = _storage._frontDoor {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
       } }()
+      if !_storage._silent.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._silent, fieldNumber: 9)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1581,10 +1719,46 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
         if _storage._deployments != rhs_storage._deployments {return false}
         if _storage._cluster != rhs_storage._cluster {return false}
         if _storage._frontDoor != rhs_storage._frontDoor {return false}
+        if _storage._silent != rhs_storage._silent {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_SilentRunner: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SilentRunner"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}runner\0\u{1}problem\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.runner) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.problem) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.runner.isEmpty {
+      try visitor.visitSingularStringField(value: self.runner, fieldNumber: 1)
+    }
+    if !self.problem.isEmpty {
+      try visitor.visitSingularStringField(value: self.problem, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_SilentRunner, rhs: Istbpf_Control_V1_SilentRunner) -> Bool {
+    if lhs.runner != rhs.runner {return false}
+    if lhs.problem != rhs.problem {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2122,7 +2296,7 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
 
 nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ObserveRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}denied\0\u{1}opened\0\u{1}closed\0\u{1}recent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}denied\0\u{1}opened\0\u{1}closed\0\u{1}recent\0\u{3}all_runners\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2136,6 +2310,7 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
       case 4: try { try decoder.decodeSingularBoolField(value: &self.opened) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.closed) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.recent) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.allRunners) }()
       default: break
       }
     }
@@ -2160,6 +2335,9 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
     if self.recent != false {
       try visitor.visitSingularBoolField(value: self.recent, fieldNumber: 6)
     }
+    if self.allRunners != false {
+      try visitor.visitSingularBoolField(value: self.allRunners, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2170,6 +2348,7 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
     if lhs.opened != rhs.opened {return false}
     if lhs.closed != rhs.closed {return false}
     if lhs.recent != rhs.recent {return false}
+    if lhs.allRunners != rhs.allRunners {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2177,7 +2356,7 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
 
 nonisolated extension Istbpf_Control_V1_ObserveResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ObserveResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}event\0\u{1}untold\0\u{1}lost\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}event\0\u{1}untold\0\u{1}lost\0\u{1}runner\0\u{1}silent\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2219,6 +2398,20 @@ nonisolated extension Istbpf_Control_V1_ObserveResponse: SwiftProtobuf.Message, 
           self.message = .lost(v)
         }
       }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.runner) }()
+      case 5: try {
+        var v: Istbpf_Control_V1_SilentRunner?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .silent(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .silent(v)
+        }
+      }()
       default: break
       }
     }
@@ -2242,13 +2435,20 @@ nonisolated extension Istbpf_Control_V1_ObserveResponse: SwiftProtobuf.Message, 
       guard case .lost(let v)? = self.message else { preconditionFailure() }
       try visitor.visitSingularUInt64Field(value: v, fieldNumber: 3)
     }()
-    case nil: break
+    default: break
     }
+    if !self.runner.isEmpty {
+      try visitor.visitSingularStringField(value: self.runner, fieldNumber: 4)
+    }
+    try { if case .silent(let v)? = self.message {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Control_V1_ObserveResponse, rhs: Istbpf_Control_V1_ObserveResponse) -> Bool {
     if lhs.message != rhs.message {return false}
+    if lhs.runner != rhs.runner {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2709,7 +2909,7 @@ nonisolated extension Istbpf_Control_V1_ExplainedInstance: SwiftProtobuf.Message
 
 nonisolated extension Istbpf_Control_V1_GetTrafficRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".GetTrafficRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{3}all_runners\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2718,6 +2918,7 @@ nonisolated extension Istbpf_Control_V1_GetTrafficRequest: SwiftProtobuf.Message
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.deployment) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.allRunners) }()
       default: break
       }
     }
@@ -2727,11 +2928,15 @@ nonisolated extension Istbpf_Control_V1_GetTrafficRequest: SwiftProtobuf.Message
     if !self.deployment.isEmpty {
       try visitor.visitSingularStringField(value: self.deployment, fieldNumber: 1)
     }
+    if self.allRunners != false {
+      try visitor.visitSingularBoolField(value: self.allRunners, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Control_V1_GetTrafficRequest, rhs: Istbpf_Control_V1_GetTrafficRequest) -> Bool {
     if lhs.deployment != rhs.deployment {return false}
+    if lhs.allRunners != rhs.allRunners {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2739,7 +2944,7 @@ nonisolated extension Istbpf_Control_V1_GetTrafficRequest: SwiftProtobuf.Message
 
 nonisolated extension Istbpf_Control_V1_GetTrafficResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".GetTrafficResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}connections\0\u{1}omitted\0\u{1}listening\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}connections\0\u{1}omitted\0\u{1}listening\0\u{1}silent\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2750,6 +2955,7 @@ nonisolated extension Istbpf_Control_V1_GetTrafficResponse: SwiftProtobuf.Messag
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.connections) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.omitted) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.listening) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.silent) }()
       default: break
       }
     }
@@ -2765,6 +2971,9 @@ nonisolated extension Istbpf_Control_V1_GetTrafficResponse: SwiftProtobuf.Messag
     if !self.listening.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.listening, fieldNumber: 3)
     }
+    if !self.silent.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.silent, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2772,6 +2981,7 @@ nonisolated extension Istbpf_Control_V1_GetTrafficResponse: SwiftProtobuf.Messag
     if lhs.connections != rhs.connections {return false}
     if lhs.omitted != rhs.omitted {return false}
     if lhs.listening != rhs.listening {return false}
+    if lhs.silent != rhs.silent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2779,7 +2989,7 @@ nonisolated extension Istbpf_Control_V1_GetTrafficResponse: SwiftProtobuf.Messag
 
 nonisolated extension Istbpf_Control_V1_Connection: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Connection"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}local\0\u{1}peer\0\u{1}incoming\0\u{1}sent\0\u{1}received\0\u{3}round_trip_microseconds\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}local\0\u{1}peer\0\u{1}incoming\0\u{1}sent\0\u{1}received\0\u{3}round_trip_microseconds\0\u{1}runner\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2793,6 +3003,7 @@ nonisolated extension Istbpf_Control_V1_Connection: SwiftProtobuf.Message, Swift
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.sent) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.received) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.roundTripMicroseconds) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.runner) }()
       default: break
       }
     }
@@ -2821,6 +3032,9 @@ nonisolated extension Istbpf_Control_V1_Connection: SwiftProtobuf.Message, Swift
     if self.roundTripMicroseconds != 0 {
       try visitor.visitSingularUInt32Field(value: self.roundTripMicroseconds, fieldNumber: 6)
     }
+    if !self.runner.isEmpty {
+      try visitor.visitSingularStringField(value: self.runner, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2831,6 +3045,7 @@ nonisolated extension Istbpf_Control_V1_Connection: SwiftProtobuf.Message, Swift
     if lhs.sent != rhs.sent {return false}
     if lhs.received != rhs.received {return false}
     if lhs.roundTripMicroseconds != rhs.roundTripMicroseconds {return false}
+    if lhs.runner != rhs.runner {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2838,7 +3053,7 @@ nonisolated extension Istbpf_Control_V1_Connection: SwiftProtobuf.Message, Swift
 
 nonisolated extension Istbpf_Control_V1_ListeningInstance: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ListeningInstance"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}ports\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}instance\0\u{1}ports\0\u{1}runner\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2848,6 +3063,7 @@ nonisolated extension Istbpf_Control_V1_ListeningInstance: SwiftProtobuf.Message
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.instance) }()
       case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.ports) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.runner) }()
       default: break
       }
     }
@@ -2860,12 +3076,151 @@ nonisolated extension Istbpf_Control_V1_ListeningInstance: SwiftProtobuf.Message
     if !self.ports.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.ports, fieldNumber: 2)
     }
+    if !self.runner.isEmpty {
+      try visitor.visitSingularStringField(value: self.runner, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Control_V1_ListeningInstance, rhs: Istbpf_Control_V1_ListeningInstance) -> Bool {
     if lhs.instance != rhs.instance {return false}
     if lhs.ports != rhs.ports {return false}
+    if lhs.runner != rhs.runner {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_GetHistoryRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GetHistoryRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.deployment) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.deployment.isEmpty {
+      try visitor.visitSingularStringField(value: self.deployment, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_GetHistoryRequest, rhs: Istbpf_Control_V1_GetHistoryRequest) -> Bool {
+    if lhs.deployment != rhs.deployment {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_GetHistoryResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GetHistoryResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}steps\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.steps) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.steps.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.steps, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_GetHistoryResponse, rhs: Istbpf_Control_V1_GetHistoryResponse) -> Bool {
+    if lhs.steps != rhs.steps {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_HistoryStep: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".HistoryStep"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}time\0\u{1}services\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self.time) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.services) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.time != 0 {
+      try visitor.visitSingularInt64Field(value: self.time, fieldNumber: 1)
+    }
+    if !self.services.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.services, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_HistoryStep, rhs: Istbpf_Control_V1_HistoryStep) -> Bool {
+    if lhs.time != rhs.time {return false}
+    if lhs.services != rhs.services {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ServiceActivity: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ServiceActivity"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}sent\0\u{1}denials\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.sent) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.denials) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
+    }
+    if self.sent != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sent, fieldNumber: 2)
+    }
+    if self.denials != 0 {
+      try visitor.visitSingularUInt64Field(value: self.denials, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ServiceActivity, rhs: Istbpf_Control_V1_ServiceActivity) -> Bool {
+    if lhs.service != rhs.service {return false}
+    if lhs.sent != rhs.sent {return false}
+    if lhs.denials != rhs.denials {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -26,8 +26,11 @@ export function show(status) {
       ["Tunnels", `${cluster.kernelTunnels ?? 0} encrypted by the kernel, ${cluster.userSpaceTunnels ?? 0} by istbpfd; new ones ${encrypted}`],
       ["Connections in them", cluster.streams ?? 0], ["Instances held", cluster.heldInstances ?? 0],
     ].flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, `${value}`)])),
-    table(["Runner", "There", "Tunnels at", "Version", "Instances"], (cluster.runners ?? []).map((one) => [
-      one.name, mark(one.present, one.present ? "yes" : "gone"), one.address ?? "", one.version ?? "", one.instances ?? 0])));
+    table(["Runner", "There", "Tunnels at", "Version", "Instances", "Tells of its part"], (cluster.runners ?? []).map((one) => {
+      const silent = (status.silent ?? []).find((other) => other.runner === one.name);
+      return [one.name, mark(one.present, one.present ? "yes" : "gone"), one.address ?? "", one.version ?? "",
+        one.instances ?? 0, silent ? mark(false, silent.problem) : ""];
+    })));
   }
   if (frontDoor) {
     parts.push(make("h2", {}, "Front door"), make("p", {},
@@ -35,9 +38,9 @@ export function show(status) {
   }
   const instances = (status.deployments ?? []).flatMap((one) => one.instances ?? []);
   parts.push(make("h2", {}, `Instances (${instances.length})`),
-    table(["Instance", "Address", "Container", "Engine", "Guarded"], instances.slice(0, 1000).map((one) => {
+    table(["Instance", "Address", "Runner", "Container", "Engine", "Guarded"], instances.slice(0, 1000).map((one) => {
       const missing = [...(one.missingHooks ?? []), ...(one.switchAttached ? [] : ["switch"])];
-      return [one.instance, one.address, (one.container ?? "").slice(0, 12) || "-", one.engine || "-",
+      return [one.instance, one.address, one.runner, (one.container ?? "").slice(0, 12) || "-", one.engine || "-",
         mark(!missing.length, missing.length ? `MISSING ${missing.join(" ")}` : `${one.hooks?.length ?? 0} hooks, switch`)];
     })));
   const denials = (status.deployments ?? []).flatMap((deployment) => (deployment.services ?? []).flatMap((service) =>

@@ -30,7 +30,7 @@ function render() {
     explain.offer(shown.services().map((one) => one.name));
   }
   if (has("status", "traffic", "view") && !by("map").hidden) map.show(shown);
-  if (has("history", "events", "view") && !by("map").hidden) map.past(shown.history);
+  if (has("history", "view") && !by("map").hidden) map.past(shown.history);
   if (has("events", "view") && !by("flows").hidden) flows.show(shown);
   if (has("status", "view") && !by("health").hidden) health.show(shown.status);
 }

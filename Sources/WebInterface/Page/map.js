@@ -202,15 +202,17 @@ function table(model) {
 /** The last hour, a bar for each 10 s. */
 export function past(history) {
   const now = Math.floor(Date.now() / 1e4) * 10, width = 360;
-  const most = Math.max(1, ...history.map((one) => one.opened + one.denied));
+  const most = (name) => Math.max(1, ...history.map((one) => one[name]));
+  const [sent, denied] = [most("sent"), most("denied")];
   const picture = draw("svg", { viewBox: `0 0 ${width} 40`, preserveAspectRatio: "none", role: "img",
-    "aria-label": `Connections opened and denied since this page's server began, at most ${most} in 10 s` });
+    "aria-label": `The last hour on this runner: at most ${bytes(sent / 10)} a second were sent, and ${denied} connects denied in 10 s` });
   for (const one of history) {
     const x = width - (now - one.time) / 10 - 1;
     if (x < 0) continue;
-    const opened = one.opened / most * 40, denied = one.denied / most * 40;
-    picture.append(draw("rect", { class: "bar-opened", x, y: 40 - opened, width: 1, height: opened }),
-      draw("rect", { class: "bar-denied", x, y: 40 - opened - denied, width: 1, height: denied }));
+    const up = one.sent / sent * 40, down = one.denied / denied * 20;
+    picture.append(draw("rect", { class: "bar-sent", x, y: 40 - up, width: 1, height: up }),
+      draw("rect", { class: "bar-denied", x, y: 0, width: 1, height: down }));
   }
-  by("past").replaceChildren(picture, make("figcaption", {}, "Connections opened and, in red, denied: the last hour"));
+  by("past").replaceChildren(picture, make("figcaption", {},
+    `The last hour on this runner: bytes sent, at most ${bytes(sent / 10)}/s, and in red denials`));
 }

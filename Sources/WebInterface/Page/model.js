@@ -33,8 +33,10 @@ export function model(deployment, changed) {
     changed("status");
   }
 
-  function history(steps) {
-    it.history = steps;
+  function history({ steps = [] }) {
+    const sum = (services, name) => services.reduce((sum, one) => sum + Number(one[name] ?? 0), 0);
+    it.history = steps.map(({ time, services = [] }) =>
+      ({ time: Number(time), sent: sum(services, "sent"), denied: sum(services, "denials") }));
     changed("history");
   }
 
@@ -130,23 +132,11 @@ export function model(deployment, changed) {
         const bytes = Number(one.closed.sent ?? 0) + Number(one.closed.received ?? 0);
         passed.set(name, (passed.get(name) ?? 0) + Math.max(0, bytes - (seen.get(id) ?? 0)));
       }
-      count(one);
     }
     it.missed += more;
     it.events.push(...events);
     if (it.events.length > kept) it.events.splice(0, it.events.length - kept);
     changed("events");
-  }
-
-  /** Goes on with the past where the server's word ended. */
-  function count(one) {
-    const time = Math.floor(Number(one.time) / 1e10) * 10;
-    if ((it.history.at(-1)?.time ?? 0) < time) it.history.push({ time, opened: 0, closed: 0, denied: 0, bytes: 0 });
-    if (it.history.length > 360) it.history.shift();
-    const step = it.history.at(-1);
-    if (one.opened) step.opened += 1;
-    if (one.closed) step.closed += 1;
-    if (one.denied) step.denied += 1;
   }
 
   return it;
