@@ -79,6 +79,44 @@ class PortAgain:
         t.see("outcomes", str(outcomes))
 
 
+@case(ADDRESSES, "the same port again, 2,000 times, by a caller that does not wait for the end", limit=60, alone=True)
+class PortAgainAtOnce:
+    """Its next SYN is right behind the last acknowledgement of the connection before."""
+
+    def server(t):
+        listener = t.listener()
+        t.tell()
+        for _ in range(2000):
+            s, _ = listener.accept()
+            s.sendall(s.recv(1))
+            s.close()
+
+    def client(t):
+        t.hear()
+        outcomes = {}
+        for _ in range(2000):
+            outcome = "EADDRNOTAVAIL"
+            while outcome == "EADDRNOTAVAIL":
+                outcome = briefly_from(t, t.port + 5)
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        t.see("outcomes", str(outcomes))
+
+
+def briefly_from(t, port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((t.own, port))
+        begin = time.monotonic()
+        try:
+            s.connect(t.address())
+            # A SYN that is lost is sent again after a second.
+            taken = time.monotonic() - begin
+            s.sendall(b"x")
+            return f"{s.recv(1).decode()}{'' if taken < 0.9 else ', late'}"
+        except OSError as error:
+            return name_of(error)
+
+
 def once_from(t, port):
     """A connection from this port that the server ends first; what came of it."""
     with socket.socket() as s:
