@@ -91,8 +91,8 @@ class Cluster:
 
     def end_tunnels(self, n, port):
         """Breaks off every connection of runner `n` to tunnel port `port`."""
-        subprocess.run([*self.at(n), "ss", "--kill", "--no-header", "state", "established", "dport", f"= :{port}"],
-                       check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*self.at(n), "ss", "--tcp", "--ipv4", "--kill", "--no-header", "state", "established",
+                        "dport", f"= :{port}"], check=True, stdout=subprocess.DEVNULL)
 
     def __exit__(self, *_):
         self.programs.stop()

@@ -54,8 +54,7 @@ extension FabricNamespace {
   ) throws {
     let route = NetlinkSocket.Route(
       destination: IPv4Address(0), prefixLength: 0, ifindex: link.ifindex, scope: RT_SCOPE_UNIVERSE,
-      gateway: InstanceLink.gateway, source: link.address, metric: InstanceLink.lastMetric,
-      largestSegment: InstanceLink.advertisedSegment)
+      gateway: InstanceLink.gateway, source: link.address, metric: InstanceLink.lastMetric)
     try netns.perform {
       let socket = try NetlinkSocket()
       guard isWayOut else { return try socket.removeRoute(route) }
@@ -106,8 +105,7 @@ extension FabricNamespace {
     try socket.addRoute(
       .init(
         destination: plan.base, prefixLength: Int32(AddressPlan.prefixLength), ifindex: ifindex,
-        scope: RT_SCOPE_UNIVERSE, gateway: gateway, source: link.address,
-        largestSegment: InstanceLink.advertisedSegment))
+        scope: RT_SCOPE_UNIVERSE, gateway: gateway, source: link.address))
   }
 
   private func setUpFabric(_ link: InstanceLink, _ socket: NetlinkSocket) throws {

@@ -35,13 +35,6 @@ public struct InstanceLink: Hashable, Sendable {
   /// What IPv4 packets over a veth can have at most, bytes.
   public static let mtu: UInt32 = 65535
 
-  /// The largest segment that an instance asks others to send it, bytes: the least window that it can have and still
-  /// be sent to without waiting.
-  ///
-  /// Who has a segment to send that the whole window is too small for waits for its persist timer, 200 ms, and a
-  /// program may make its receive buffer small. Segments are handed on in pieces of many, so a small one costs little.
-  public static let advertisedSegment: UInt32 = 4096
-
   /// What TCP may hand the link in one piece, bytes, where the kernel has BIG TCP for IPv4 (6.3).
   ///
   /// No wire is between the ends, so that a segment stays whole from sender to receiver. 512 KiB is

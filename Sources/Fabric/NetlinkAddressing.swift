@@ -42,8 +42,6 @@ extension NetlinkSocket {
     var source: IPv4Address?
     /// Of several routes to one destination the one with the lowest metric is taken.
     var metric: UInt32 = 0
-    /// The largest segment that others are asked to send back (RTAX_ADVMSS), bytes; 0 where the link's MTU says it.
-    var largestSegment: UInt32 = 0
 
     var name: String { "\(destination)/\(prefixLength)" }
   }
@@ -58,9 +56,6 @@ extension NetlinkSocket {
 
   /// Removes `route`; not an error where it is not there.
   func removeRoute(_ route: Route) throws {
-    var route = route
-    // Whatever an earlier version asked for is removed too.
-    route.largestSegment = 0
     let request = try message(of: route)
     do {
       try self.request("remove route", route.name) { rtnl_route_delete($0, request.pointer, 0) }
@@ -77,10 +72,6 @@ extension NetlinkSocket {
     rtnl_route_set_scope(request.pointer, UInt8(route.scope.rawValue))
     rtnl_route_set_protocol(request.pointer, UInt8(RTPROT_STATIC))
     rtnl_route_set_priority(request.pointer, route.metric)
-    if route.largestSegment > 0 {
-      try check(
-        rtnl_route_set_metric(request.pointer, Int32(RTAX_ADVMSS), route.largestSegment), name)
-    }
     if let source = route.source {
       let address = try source.netlinkAddress()
       try check(rtnl_route_set_pref_src(request.pointer, address.pointer), name)

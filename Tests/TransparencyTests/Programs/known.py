@@ -57,6 +57,12 @@ BY_DESIGN = [
         only=("client: connect", "server: poll"),
     ),
     Known(
+        "SmallBufferLater", EVERYWHERE,
+        "a segment within a runner has up to 64 KiB, which writes of 1 to 16 KiB are up to twice as fast for; one that the "
+        "whole window has no room for is sent by the persist timer, a window each 200 ms",
+        only=("client: recv: time", "server: recv: time"),
+    ),
+    Known(
         "SmallSegments", [ACROSS], "the near end is the relay's: segments are as large as the link to it takes",
         only=("client: TCP_MAXSEG at most 500",),
     ),
