@@ -124,6 +124,17 @@ static __always_inline int is_first(const struct frame *frame)
 }
 
 /*
+ * Whether the socket only waits for its peer's last ACK. A SYN behind that says that the peer has sent it: it may wait
+ * for a thread that is just closing the socket, which the stack would not find any more a moment later (RST), or
+ * find closed (no answer). So the SYN begins a new connection.
+ */
+static __always_inline int is_over(const struct bpf_sock *socket)
+{
+	return socket->state == BPF_TCP_LAST_ACK || socket->state == BPF_TCP_CLOSING ||
+	       socket->state == BPF_TCP_CLOSE;
+}
+
+/*
  * Whether the relay has a socket for the frame's flow already: a late SYN is its socket's to answer. A
  * request gets the frame at once, as the stack, looking once more, may find nothing (is_being_accepted).
  */
@@ -142,7 +153,8 @@ static __always_inline int is_known(struct __sk_buff *skb, const struct frame *f
 	if (!socket)
 		return 0;
 	/* One that was replaced since the lookup is refused (bpf_sk_assign, Linux 6.6). */
-	known = socket->state != BPF_TCP_NEW_SYN_RECV || !bpf_sk_assign(skb, socket, 0);
+	known = (socket->state != BPF_TCP_NEW_SYN_RECV || !bpf_sk_assign(skb, socket, 0)) &&
+		!(is_first(frame) && is_over(socket));
 	bpf_sk_release(socket);
 	return known;
 }

@@ -3,6 +3,7 @@
 
 #include <linux/bpf.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -71,11 +72,32 @@ static __always_inline int answer6(struct bpf_sock_addr *context, enum ist_reaso
 	return refuse(caller(), reason, &event);
 }
 
+/* The kernel's, of which only the name is used here. */
+struct mptcp_sock {
+} __attribute__((preserve_access_index));
+
+/* The program's own socket, where the one that connects is its first subflow (MPTCP): getpeername() asks for that. */
+static __always_inline void remember_for_mptcp(struct bpf_sock_addr *context, __u32 asked)
+{
+	struct connection *connection;
+	struct mptcp_sock *socket;
+
+	if (!bpf_core_type_exists(struct mptcp_sock) || !context->sk)
+		return;
+	socket = bpf_skc_to_mptcp_sock(context->sk);
+	if (!socket)
+		return;
+	connection = bpf_sk_storage_get(&connections, socket, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (connection)
+		connection->asked = asked;
+}
+
 /* Keeps the address that the program asked for, for getpeername(), and who asked, for events. */
 static __always_inline void remember_request(struct bpf_sock_addr *context, __u32 asked, __u32 got)
 {
 	struct connection *connection;
 
+	remember_for_mptcp(context, asked == got ? 0 : asked);
 	if (is_loopback(bpf_ntohl(got))) {
 		bpf_sk_storage_delete(&connections, context->sk);
 		return;
@@ -285,10 +307,15 @@ int ist_setsockopt(struct bpf_sockopt *context)
 {
 	struct ist_event event = {};
 
-	if (is_forbidden_option(context->level, context->optname)) {
+	int is_allowed = !is_forbidden_option(context->level, context->optname) ||
+			 (context->level == SOL_SOCKET && chooses_interface(context->optname) &&
+			  is_own_interface(caller(), context));
+
+	if (!is_allowed) {
 		event.protocol = context->sk->protocol;
 		return refuse(caller(), IST_SOCKET_OPTION, &event);
 	}
+	sign_for_instances(context);
 	/* Before Linux 6.5 a value longer than a page fails unless the program says that it left it
 	 * alone. */
 	if (context->optlen > 4096)

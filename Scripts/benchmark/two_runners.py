@@ -4,6 +4,7 @@ Programs go through istbpf, beside raw TCP over the same wire and what others wo
 the kernel has TLS, a second pair of daemons encrypts in user space.
 """
 import contextlib
+import time
 
 from laboratory.cluster import Cluster, Runners, kernel_has_tls
 
@@ -15,6 +16,7 @@ SECTIONS = ("across-bulk", "across-cpu", "across-round-trip", "across-connect", 
 PORT = 7000
 PACKAGES = ("nebula", "spiped", "wireguard-go", "wireguard-tools")
 DELAY = 0.02  # seconds of a round trip
+TUNNEL_PORTS = {"IST": 7443, "IST, user space": 7444}
 
 
 def pair(runners, deployment):
@@ -28,10 +30,11 @@ def pair(runners, deployment):
 def laboratory(programs, log, one_way_delay=None):
     """A cluster, and the contenders that every section has."""
     with Cluster(programs, log, "bench", "10.78.0", one_way_delay) as cluster:
-        contenders = {"IST": pair(Runners(cluster, "bench", 7443), "bench"),
+        contenders = {"IST": pair(Runners(cluster, "bench", TUNNEL_PORTS["IST"]), "bench"),
                       "raw TCP": Pair(programs, PORT, cluster.address(2), cluster.at(2), cluster.at(1))}
         if kernel_has_tls():
-            contenders["IST, user space"] = pair(Runners(cluster, "user", 7444, kernel_tls=False), "user")
+            user = Runners(cluster, "user", TUNNEL_PORTS["IST, user space"], kernel_tls=False)
+            contenders["IST, user space"] = pair(user, "user")
         yield contenders, cluster
 
 
@@ -42,13 +45,30 @@ def measure(programs, options, log):
             rows += measure_direct(
                 contenders | overlays.start(cluster, PORT) | proxies.start(cluster, PORT), options)
     if options.wants("across-delay"):
-        with laboratory(programs, log, DELAY / 2) as (contenders, _):
-            rows += turns("across-delay", f"connect, 1 byte, close, {DELAY * 1000:.0f} ms", "ms",
-                          contenders, options,
-                          lambda pair: 1000 / pair.measure(f"connect {options.seconds}")["value"])
-            rows += turns("across-delay", f"connect() alone, {DELAY * 1000:.0f} ms", "ms",
-                          contenders, options,
-                          lambda pair: pair.measure(f"connect-time {options.seconds}")["value"] / 1000)
+        with laboratory(programs, log, DELAY / 2) as (contenders, cluster):
+            rows += measure_delayed(contenders, cluster, options)
+    return rows
+
+
+def measure_delayed(contenders, cluster, options):
+    seconds, delay = options.seconds, f"{DELAY * 1000:.0f} ms"
+    rows = turns("across-delay", f"connect, 1 byte, close, {delay}", "ms", contenders, options,
+                 lambda pair: 1000 / pair.measure(f"connect {seconds}")["value"])
+    rows += turns("across-delay", f"connect() alone, {delay}", "ms", contenders, options,
+                  lambda pair: pair.measure(f"connect-time {seconds}")["value"] / 1000)
+
+    def without_tunnel(name):
+        # A tunnel that is being made would be there for the connect.
+        time.sleep(8 * DELAY)
+        if name in TUNNEL_PORTS:
+            cluster.end_tunnels(1, TUNNEL_PORTS[name])
+            time.sleep(DELAY)
+        # So short that it is one connection.
+        return contenders[name].measure("connect-time 0.001")["value"] / 1000
+
+    rows += take_turns("across-delay", f"connect() alone, no tunnel ready, {delay}", "ms",
+                       max(options.rounds, round(20 * seconds)),
+                       {name: lambda name=name: without_tunnel(name) for name in contenders}, "raw TCP")
     return rows
 
 

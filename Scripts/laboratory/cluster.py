@@ -23,7 +23,7 @@ class Cluster:
 
     def __init__(self, programs, log, name, network, one_way_delay=None):
         """`name` begins the namespaces' names, and is the cluster's; `network` is the first three numbers of the
-        wire's addresses; what the wire delays each way is in seconds, and made by a forwarder of frames."""
+        wire's addresses; what the wire delays each way is in seconds."""
         self.programs, self.log, self.name, self.network = programs, log, name, network
         self.delay = one_way_delay
         self.namespaces = []
@@ -71,19 +71,28 @@ class Cluster:
             time.sleep(0.1)
 
     def join(self):
-        for n in (*RUNNERS, *([delay.MIDDLE] if self.delay else [])):
-            subprocess.run(["ip", "netns", "delete", self.namespace(n)], stderr=subprocess.DEVNULL)
-            ip("netns", "add", self.namespace(n))
-            self.namespaces.append(self.namespace(n))
-            ip("-n", self.namespace(n), "link", "set", "lo", "up")
-        if self.delay:
+        for n in RUNNERS:
+            self.make_namespace(n)
+        ip("link", "add", "wire", "netns", self.namespace(1), "type", "veth",
+           "peer", "name", "wire", "netns", self.namespace(2))
+        if self.delay and not delay.netem(self.at, self.delay):
+            ip("-n", self.namespace(1), "link", "delete", "wire")
+            self.make_namespace(delay.MIDDLE)
             delay.join(self.programs, self.namespace, self.at, self.delay)
-        else:
-            ip("link", "add", "wire", "netns", self.namespace(1), "type", "veth",
-               "peer", "name", "wire", "netns", self.namespace(2))
         for n in RUNNERS:
             ip("-n", self.namespace(n), "address", "add", f"{self.address(n)}/24", "dev", "wire")
             ip("-n", self.namespace(n), "link", "set", "wire", "up")
+
+    def make_namespace(self, n):
+        subprocess.run(["ip", "netns", "delete", self.namespace(n)], stderr=subprocess.DEVNULL)
+        ip("netns", "add", self.namespace(n))
+        self.namespaces.append(self.namespace(n))
+        ip("-n", self.namespace(n), "link", "set", "lo", "up")
+
+    def end_tunnels(self, n, port):
+        """Breaks off every connection of runner `n` to tunnel port `port`."""
+        subprocess.run([*self.at(n), "ss", "--tcp", "--ipv4", "--kill", "--no-header", "state", "established",
+                        "dport", f"= :{port}"], check=True, stdout=subprocess.DEVNULL)
 
     def __exit__(self, *_):
         self.programs.stop()

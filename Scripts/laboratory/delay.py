@@ -1,4 +1,4 @@
-"""A wire that delays: netem's work where the kernel has none, by a forwarder of frames."""
+"""A wire that delays: by netem, or where the kernel has none by a forwarder of frames."""
 import collections
 import socket
 import subprocess
@@ -7,6 +7,13 @@ import threading
 import time
 
 MIDDLE = "delay"
+
+
+def netem(at, delay):
+    """Has what leaves by runner 1's and runner 2's `wire` delayed, in seconds; False where the kernel cannot."""
+    return all(subprocess.run([*at(n), "tc", "qdisc", "add", "dev", "wire", "root", "netem", "limit", "100000",
+                               "delay", f"{delay * 1e6:.0f}us"], capture_output=True).returncode == 0
+               for n in (1, 2))
 
 
 def join(programs, namespace, at, delay):

@@ -49,6 +49,13 @@ int linux_bind(int fd, uint32_t address, uint16_t port)
 	return bind(fd, (struct sockaddr *)&to, sizeof(to));
 }
 
+int linux_set_type_of_service(int fd, uint8_t value)
+{
+	int tos = value;
+
+	return setsockopt(fd, SOL_IP, IP_TOS, &tos, sizeof(tos));
+}
+
 int linux_listen(int fd) { return listen(fd, 65535); }
 
 int linux_connect(int fd, uint32_t address, uint16_t port)

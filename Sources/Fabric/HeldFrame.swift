@@ -16,6 +16,9 @@ public struct HeldFrame: Sendable {
     self.bytes = bytes
   }
 
+  /// The type of service, which says how a network may treat it (IP_TOS).
+  public var typeOfService: UInt8 { bytes[Self.ip + 1] }
+
   /// Completes the TCP checksum: the caller's kernel left that to its link, which is virtual.
   public mutating func completeChecksum() {
     let end = Self.end(of: bytes)

@@ -45,6 +45,11 @@ public enum TransparentSocket {
     }
   }
 
+  /// Has what `socket` sends bear this type of service (IP_TOS). A network may do without.
+  public static func setTypeOfService(_ value: UInt8, of socket: borrowing OwnedDescriptor) {
+    if value != 0 { linux_set_type_of_service(socket.rawValue, value) }
+  }
+
   /// A socket that is about to connect as `source`; throws `SystemError`.
   public static func dialing(
     in fabric: FabricNamespace, as source: IPv4Address

@@ -24,11 +24,15 @@ final class PeerPool {
       open.isReuse = true
       loop.counters.tunnelsReused.add(1)
       tunnel.begin(open)
-      // One is kept ready for the next, which then needs no handshake.
-      if idle.count == 0, dials == 0 { dial() }
+      keepOneReady()
       return
     }
     requestNew(open)
+  }
+
+  /// One is kept ready for the next stream, which then needs no handshake: three round trips in one.
+  private func keepOneReady() {
+    if idle.count == 0, dials == 0, waiting.isEmpty { dial() }
   }
 
   /// Gives `open` the next tunnel that becomes free or is made.
@@ -58,7 +62,10 @@ final class PeerPool {
   func dialSucceeded(_ tunnel: TunnelConnection) {
     dials -= 1
     lastProgress = loop.now
-    defer { dialForWaiting() }
+    defer {
+      dialForWaiting()
+      keepOneReady()
+    }
     if let open = nextWaiting() {
       open.isReuse = false
       tunnel.begin(open)
@@ -141,8 +148,15 @@ final class PeerPool {
     expiry = loop.after(timeout / 4 + 1_000_000) { [weak self] in
       guard let self else { return }
       expiry = nil
-      for tunnel in idle.takeIdle(since: loop.now < timeout ? 0 : loop.now - timeout) {
+      for tunnel in idle.takeIdle(since: loop.now < timeout ? 0 : loop.now - timeout, keeping: 1) {
         tunnel.close()
+      }
+      // The last one is there for the next stream.
+      let ready = loop.shared.configuration.readyTimeout.nanoseconds
+      if !isInUse {
+        for tunnel in idle.takeIdle(since: loop.now < ready ? 0 : loop.now - ready) {
+          tunnel.close()
+        }
       }
       if isUnused { loop.pools[peer] = nil } else { expireLater() }
     }
@@ -150,6 +164,11 @@ final class PeerPool {
 
   /// Whether nothing is left of it. Tunnels that carry streams come back to it.
   private var isUnused: Bool {
-    waiting.isEmpty && dials == 0 && !loop.tunnels.values.contains { $0.pool === self }
+    waiting.isEmpty && dials == 0 && idle.count == 0 && !isInUse
+  }
+
+  /// Whether there are tunnels that carry streams, or are asked for one.
+  private var isInUse: Bool {
+    loop.tunnels.values.count { $0.pool === self } > idle.count
   }
 }

@@ -19,8 +19,10 @@ public struct RelayConfiguration: Sendable {
   public var maximumDialsPerPeer = 32
   /// How long the other runner may take from a preface's first byte to its last, and this one to decide on it.
   public var answerTimeout = Duration.seconds(10)
-  /// How long an outgoing tunnel may be idle before it is closed.
+  /// How long an outgoing tunnel may be idle before it is closed, but for one to each peer and loop.
   public var idleTimeout = Duration.seconds(60)
+  /// The same for that one, which begins to count when nothing is carried to the peer any more.
+  public var readyTimeout = Duration.seconds(600)
   /// The silence after which a peer is probed.
   public var keepAlive = Duration.seconds(10)
   /// How long a peer may acknowledge nothing, neither bytes nor probes, before its tunnels and their

@@ -154,9 +154,17 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
   private let state = Mutex(State())
 
   private struct State {
-    var pending: [Flow: Connection] = [:]
-    /// The same as they were a while ago, where they are looked at for those that never connect.
-    var overdue: Set<Flow>?
+    var pending: [Flow: Pending] = [:]
+    /// How many there were.
+    var count: UInt64 = 0
+    /// The numbers of those that were pending a while ago, where they are looked at for those that never connect.
+    var overdue: [Flow: UInt64]?
+  }
+
+  private struct Pending {
+    let connection: Connection
+    /// Of all connections, since a program may use a flow again at once.
+    let number: UInt64
   }
 
   init(dataplane: Dataplane, ports: FabricPorts, queue: DispatchQueue) {
@@ -169,7 +177,10 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
   /// Lets the held SYN through, so that the caller connects; `take` gives what it is to be joined with. What is never
   /// taken is let go.
   func complete(_ flow: Flow, _ frame: HeldFrame, with connection: Connection) {
-    state.withLock { $0.pending[flow] = connection }
+    state.withLock { state in
+      state.count += 1
+      state.pending[flow] = Pending(connection: connection, number: state.count)
+    }
     let port = ports.port(of: flow.deployment)
     do {
       try dataplane.accept(flow)
@@ -187,9 +198,9 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
 
   /// What a caller that connects is to be joined with; nil where nobody decided on it.
   func take(_ flow: Flow) -> Connection? {
-    let connection = state.withLock { $0.pending.removeValue(forKey: flow) }
+    let pending = state.withLock { $0.pending.removeValue(forKey: flow) }
     ports.forget(flow)
-    return connection
+    return pending?.connection
   }
 
   /// Lets a connection go, and so resets it, whose caller has closed its socket meanwhile; false where the caller may
@@ -210,15 +221,17 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
   private func forgetOverdue() {
     let begins = state.withLock { state in
       guard state.overdue == nil, !state.pending.isEmpty else { return false }
-      state.overdue = Set(state.pending.keys)
+      state.overdue = state.pending.mapValues(\.number)
       return true
     }
     guard begins else { return }
     queue.asyncAfter(deadline: .now() + 15) { [weak self] in
       guard let self else { return }
       let given = state.withLock { state in
-        let overdue = state.overdue.take() ?? []
-        return overdue.filter { state.pending.removeValue(forKey: $0) != nil }
+        let overdue = state.overdue.take() ?? [:]
+        let flows = overdue.filter { state.pending[$0.key]?.number == $0.value }.map(\.key)
+        for flow in flows { state.pending[flow] = nil }
+        return flows
       }
       for flow in given { ports.forget(flow) }
       forgetOverdue()

@@ -132,7 +132,7 @@ final class RemoteConnects: HeldConnectDecider {
     }
     let request = StreamRequest(
       deployment: round.deployment, source: flow.source, destination: candidate.address, port: port,
-      sourcePort: try? PortNumber(Int(flow.sourcePort)))
+      sourcePort: try? PortNumber(Int(flow.sourcePort)), typeOfService: frame.typeOfService)
     let isLast = attempts == 1 || others.isEmpty
     relay.open(
       request, to: peer, timeout: Self.patience,
@@ -259,11 +259,16 @@ final class RemoteConnects: HeldConnectDecider {
   private func dial(
     _ request: StreamRequest, by socket: consuming OwnedDescriptor, of port: FabricPort
   ) -> StreamDecision {
-    .dial(
+    TransparentSocket.setTypeOfService(request.typeOfService, of: socket)
+    return .dial(
       DialInstruction(socket: socket, destination: request.destination, port: request.port) {
         [dialing, logger] give in
         dialing.async {
-          do { give(DescriptorHandoff(try port.socket(as: request.source, port: nil))) } catch {
+          do {
+            let another = try port.socket(as: request.source, port: nil)
+            TransparentSocket.setTypeOfService(request.typeOfService, of: another)
+            give(DescriptorHandoff(another))
+          } catch {
             logger.error("cannot connect for \(request.source): \(error)")
             give(nil)
           }

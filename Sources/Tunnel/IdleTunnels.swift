@@ -19,9 +19,9 @@ package struct IdleTunnels<Tunnel: AnyObject> {
   /// Takes `tunnel` out, wherever it is.
   package mutating func remove(_ tunnel: Tunnel) { entries.removeAll { $0.tunnel === tunnel } }
 
-  /// Takes all out that have been idle since before `time`, in nanoseconds.
-  package mutating func takeIdle(since time: UInt64) -> [Tunnel] {
-    let old = entries.prefix { $0.since < time }.map(\.tunnel)
+  /// Takes all out that have been idle since before `time`, in nanoseconds, but for the `kept` that were used last.
+  package mutating func takeIdle(since time: UInt64, keeping kept: Int = 0) -> [Tunnel] {
+    let old = entries.dropLast(kept).prefix { $0.since < time }.map(\.tunnel)
     entries.removeFirst(old.count)
     return old
   }

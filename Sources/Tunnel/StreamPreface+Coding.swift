@@ -25,6 +25,7 @@ extension StreamPreface {
       message.open.sourcePort = UInt32(request.sourcePort?.rawValue ?? 0)
       message.open.urgent = request.knowsUrgent
       message.open.done = request.awaitsDone
+      message.open.typeOfService = UInt32(request.typeOfService)
     case .resume(let token, let isSending):
       message.continue.stream = Data(token.bytes)
       message.continue.sending = isSending
@@ -62,10 +63,13 @@ extension StreamPreface {
     guard let deployment = try? DeploymentName(open.deployment),
       let port = try? PortNumber(Int(open.port))
     else { throw PrefaceFault(errno: EPROTO, cause: "it asked for no deployment or no port") }
+    guard let typeOfService = UInt8(exactly: open.typeOfService) else {
+      throw PrefaceFault(errno: EPROTO, cause: "it asked for a type of service that is none")
+    }
     var request = StreamRequest(
       deployment: deployment, source: IPv4Address(open.source),
       destination: IPv4Address(open.destination), port: port,
-      sourcePort: try? PortNumber(Int(open.sourcePort)))
+      sourcePort: try? PortNumber(Int(open.sourcePort)), typeOfService: typeOfService)
     request.knowsUrgent = open.urgent
     request.awaitsDone = open.done
     return request

@@ -12,6 +12,8 @@ public struct StreamRequest: Hashable, Sendable {
   public let port: PortNumber
   /// The port that it comes from, which the other runner connects from too where it can; nil where any will do.
   public let sourcePort: PortNumber?
+  /// The type of service of its SYN (IP_TOS), with which the other runner connects.
+  public let typeOfService: UInt8
   /// Whether the runner that asks knows the frame `urgent`.
   package var knowsUrgent = true
   /// Whether the runner that asks waits for the frame `done`.
@@ -20,10 +22,11 @@ public struct StreamRequest: Hashable, Sendable {
   /// A connection from `source` to `port` of `destination`.
   public init(
     deployment: DeploymentName, source: IPv4Address, destination: IPv4Address, port: PortNumber,
-    sourcePort: PortNumber? = nil
+    sourcePort: PortNumber? = nil, typeOfService: UInt8 = 0
   ) {
     (self.deployment, self.source, self.sourcePort) = (deployment, source, sourcePort)
     (self.destination, self.port) = (destination, port)
+    self.typeOfService = typeOfService
   }
 }
 

@@ -28,6 +28,14 @@ struct HeldFrameTests {
     #expect(frame.bytes == once)
   }
 
+  @Test("Its type of service is that of its IP header")
+  func typeOfService() throws {
+    var bytes = Self.partial
+    #expect(HeldFrame(bytes)?.typeOfService == 0)
+    bytes[15] = 0x28
+    #expect(HeldFrame(bytes)?.typeOfService == 0x28)
+  }
+
   @Test("The checksum of RFC 1071's example, and of an odd number of bytes")
   func examples() {
     #expect(HeldFrame.checksum([0, 1, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]) == ~0xddf2)

@@ -2,6 +2,7 @@ extension Row {
   /// TCP, UDP and sockets of other kinds, on their way out.
   static let sockets = tcp + fabric + udp + families
 
+  private static let ownLink = "ist0 leads into the fabric and nowhere else"
   private static let ownAddresses = "the kernel routes no TCP from an address that it has not"
   private static let reports = "a report has a group and no data, and no hook of packets sees it"
   private static let unseen = "no hook of BPF sees such sockets"
@@ -48,6 +49,11 @@ extension Row {
     Row(.tcp, "SO_BINDTOIFINDEX eth0, then connect to an instance address", "tcp.range_by_index"),
     Row(.tcp, "SO_BINDTODEVICE eth0, then connect to 127.9.9.9", "tcp.loopback_by_eth0"),
     Row(.tcp, "SO_BINDTODEVICE eth0, then connect to ::1", "tcp.loopback6_by_eth0"),
+    Row(
+      .tcp, "SO_BINDTODEVICE ist0, then connect", "tcp.own_link", .structure(ownLink)),
+    Row(
+      .tcp, "SO_BINDTODEVICE ist0, then connect to 127.9.9.9", "tcp.loopback_by_own_link",
+      .structure(ownLink)),
     Row(.tcp, "connect to an instance, then SO_BINDTODEVICE eth0", "tcp.rebound"),
     Row(.tcp, "IP_OPTIONS: loose source route by way of the gateway", "tcp.source_route"),
     Row(.tcp, "IP_OPTIONS: strict source route, to 127.0.0.1", "tcp.strict_source_route"),

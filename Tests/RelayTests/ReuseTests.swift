@@ -59,29 +59,57 @@ struct ReuseTests {
     defer { laboratory.stop() }
     let (listener, port) = try TestSocket.listener()
     try exchange(laboratory, listener, port)
-    let program = try laboratory.connect(port)
-    let service = try listener.accept()
-    // The one that was kept ready besides is made, and let go.
+    let streams = try (0..<3).map { _ in (try laboratory.connect(port), try listener.accept()) }
+    for (program, service) in streams.dropFirst() {
+      program.finish()
+      service.finish()
+      #expect(try service.receiveAll().isEmpty && program.receiveAll().isEmpty)
+    }
+    // One that carries a stream, and one that is kept ready.
     #expect(eventually { laboratory.a.counters.tunnelsLive == 2 })
-    #expect(eventually { laboratory.a.counters.tunnelsLive == 1 })
-    // And the pool has had time to be.
-    usleep(500_000)
-    program.finish()
-    service.finish()
-    #expect(try service.receiveAll().isEmpty && program.receiveAll().isEmpty)
-    let before = laboratory.a.counters.tunnelsReused
+    for (program, service) in streams.prefix(1) {
+      program.finish()
+      service.finish()
+      #expect(try service.receiveAll().isEmpty && program.receiveAll().isEmpty)
+    }
+    let before = laboratory.a.counters
     try exchange(laboratory, listener, port)
-    #expect(laboratory.a.counters.tunnelsReused == before + 1)
+    #expect(laboratory.a.counters.tunnelsReused == before.tunnelsReused + 1)
+    #expect(laboratory.a.counters.handshakes == before.handshakes)
   }
 
-  @Test("Idle tunnels are closed after a while, on both sides")
-  func idle() throws {
-    var brief = configuration(kernel: true)
+  @Test("From the first stream on one tunnel is ready for the next, for as long as any is carried")
+  func ready() throws {
+    var brief = configuration(kernel: true, loops: 1)
     brief.idleTimeout = .milliseconds(200)
+    brief.readyTimeout = .milliseconds(200)
+    let laboratory = try RelayLaboratory(a: brief, b: configuration(kernel: true, loops: 1))
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    let program = try laboratory.connect(port)
+    let service = try listener.accept()
+    #expect(laboratory.a.counters.tunnelsReused == 0)
+    #expect(eventually { laboratory.a.counters.tunnelsLive == 2 })
+    // Longer than the others would be kept.
+    usleep(1_000_000)
+    #expect(laboratory.a.counters.tunnelsLive == 2)
+    let next = try laboratory.connect(port)
+    #expect(laboratory.a.counters.tunnelsReused == 1)
+    for socket in [program, service, next, try listener.accept()] { socket.finish() }
+    #expect(eventually { laboratory.a.counters.tunnelsLive == 0 })
+  }
+
+  @Test("Idle tunnels are closed after a while, on both sides, the last one of a peer later")
+  func idle() throws {
+    var brief = configuration(kernel: true, loops: 1)
+    brief.idleTimeout = .milliseconds(200)
+    brief.readyTimeout = .seconds(2)
     let laboratory = try RelayLaboratory(a: brief, b: configuration(kernel: true))
     defer { laboratory.stop() }
     let (listener, port) = try TestSocket.listener()
     try exchange(laboratory, listener, port)
+    #expect(eventually { laboratory.a.counters.handshakes == 2 })
+    #expect(eventually { laboratory.a.counters.tunnelsLive == 1 })
     #expect(eventually { laboratory.a.counters.tunnelsLive == 0 })
     #expect(eventually { laboratory.b.counters.tunnelsLive == 0 })
     try exchange(laboratory, listener, port)

@@ -32,7 +32,7 @@ struct FrameTests {
     let request = StreamRequest(
       deployment: try DeploymentName(String(repeating: "d", count: 63)),
       source: IPv4Address(0xc612_0102), destination: IPv4Address(0xc612_0203),
-      port: try PortNumber(65535), sourcePort: try PortNumber(40_000))
+      port: try PortNumber(65535), sourcePort: try PortNumber(40_000), typeOfService: 0xfc)
     let anyPort = StreamRequest(
       deployment: try DeploymentName("shop"), source: IPv4Address(0xc612_0102),
       destination: IPv4Address(0xc612_0203), port: try PortNumber(1))
@@ -72,6 +72,10 @@ struct FrameTests {
     #expect(errno([0x08, 1]) == EPROTO)
     #expect(errno([0x08, 1, 0x12, 0]) == EPROTO)
     #expect(errno([0x08, 1, 0x1a, 3, 0x0a, 1, 7]) == EPROTO)
+    // An open with a type of service of 256, which is none.
+    let open: [UInt8] = [0x0a, 4] + Array("shop".utf8) + [0x20, 1, 0x40]
+    #expect(errno([0x08, 1, 0x12, UInt8(open.count + 1)] + open + [7]) == nil)
+    #expect(errno([0x08, 1, 0x12, UInt8(open.count + 2)] + open + [0x80, 2]) == EPROTO)
   }
 
   @Test("A key's limit is near at three quarters, and reached before a batch could pass it")
@@ -90,6 +94,7 @@ struct FrameTests {
     var idle = IdleTunnels<Thing>()
     for (index, thing) in things.enumerated() { idle.put(thing, now: UInt64(index)) }
     #expect(idle.take() === things[3])
+    #expect(idle.takeIdle(since: 4, keeping: 3).isEmpty)
     idle.remove(things[1])
     #expect(idle.takeIdle(since: 1).map(ObjectIdentifier.init) == [ObjectIdentifier(things[0])])
     #expect(idle.count == 1)

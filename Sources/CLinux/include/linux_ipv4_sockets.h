@@ -18,6 +18,9 @@ int linux_transparent_socket(void);
  * sockets with different destinations can share it (IP_BIND_ADDRESS_NO_PORT). */
 int linux_bind(int fd, uint32_t address, uint16_t port);
 
+/* Sets IP_TOS. */
+int linux_set_type_of_service(int fd, uint8_t value);
+
 /* listen(2) with the longest queue that the kernel allows. */
 int linux_listen(int fd);
 

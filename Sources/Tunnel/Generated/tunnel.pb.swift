@@ -90,6 +90,9 @@ nonisolated struct Istbpf_Tunnel_V1_OpenMessage: Sendable {
   /// The opening runner waits for the frame DONE before it uses the tunnel again.
   var done: Bool = false
 
+  /// The type of service of the caller's SYN, with which the answering runner connects.
+  var typeOfService: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -214,7 +217,7 @@ nonisolated extension Istbpf_Tunnel_V1_PrefaceMessage: SwiftProtobuf.Message, Sw
 
 nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".OpenMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}source\0\u{1}destination\0\u{1}port\0\u{3}source_port\0\u{1}urgent\0\u{1}done\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}source\0\u{1}destination\0\u{1}port\0\u{3}source_port\0\u{1}urgent\0\u{1}done\0\u{3}type_of_service\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -229,6 +232,7 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.sourcePort) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.urgent) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.done) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.typeOfService) }()
       default: break
       }
     }
@@ -256,6 +260,9 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
     if self.done != false {
       try visitor.visitSingularBoolField(value: self.done, fieldNumber: 7)
     }
+    if self.typeOfService != 0 {
+      try visitor.visitSingularUInt32Field(value: self.typeOfService, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -267,6 +274,7 @@ nonisolated extension Istbpf_Tunnel_V1_OpenMessage: SwiftProtobuf.Message, Swift
     if lhs.sourcePort != rhs.sourcePort {return false}
     if lhs.urgent != rhs.urgent {return false}
     if lhs.done != rhs.done {return false}
+    if lhs.typeOfService != rhs.typeOfService {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

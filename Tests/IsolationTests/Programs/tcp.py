@@ -193,6 +193,15 @@ def loopback6_by_eth0(at, port):
     connect(at, port, "::1", socket.AF_INET6, prepare=lambda c: c.setsockopt(1, socket.SO_BINDTODEVICE, b"eth0"))
 
 
+def own_link(at, port):
+    """ist0, which a program may choose: what goes there the switch sees."""
+    connect(at, port, "gateway", prepare=lambda c: c.setsockopt(1, socket.SO_BINDTODEVICE, b"ist0"))
+
+
+def loopback_by_own_link(at, port):
+    connect(at, port, "127.9.9.9", prepare=lambda c: c.setsockopt(1, socket.SO_BINDTODEVICE, b"ist0"))
+
+
 def rebound(at, port):
     """A connection that is allowed, moved to eth0 once it is established."""
     client = stream()

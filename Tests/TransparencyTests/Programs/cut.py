@@ -72,6 +72,23 @@ class CutUserTimeout:
         t.tell()
 
 
+@case(CUT, "TCP_USER_TIMEOUT of 3 s with bytes that are sent four seconds after the cut", limit=60, cut=True)
+class CutUserTimeoutLater:
+    def server(t):
+        t.accepted()
+        t.hear()
+
+    def client(t):
+        s = t.connected()
+        s.setsockopt(TCP, socket.TCP_USER_TIMEOUT, 3000)
+        t.cut()
+        time.sleep(4)
+        t.call("send", s.send, b"on its way")
+        outcome_within(t, "recv", s, 6)
+        t.mended()
+        t.tell()
+
+
 @case(CUT, "no timer: bytes that were written meanwhile come later", limit=60, cut=True)
 class CutWriter:
     def server(t):

@@ -151,7 +151,12 @@ def set_all(t, s):
     t.meet()
 
 
-@case(OPTIONS, "an interface of the program's choice (SO_BINDTODEVICE)")
+def link():
+    """The name and number of the interface that leads to the other end."""
+    return next((name, number) for number, name in socket.if_nameindex() if name in ("veth", "ist0"))
+
+
+@case(OPTIONS, "the interface that leads there, by name and number (SO_BINDTODEVICE, SO_BINDTOIFINDEX)")
 class BindToDevice:
     def server(t):
         t.listener()
@@ -161,10 +166,37 @@ class BindToDevice:
     def client(t):
         t.hear()
         s = t.socket()
-        link = next(name for _, name in socket.if_nameindex() if name in ("veth", "ist0"))
-        t.call("setsockopt", s.setsockopt, SOCKET, 25, link.encode())
+        name, number = link()
+        t.call("setsockopt", s.setsockopt, SOCKET, 25, name.encode())
+        t.call("connect", s.connect, t.address())
+        s = t.socket()
+        t.call("setsockopt by number", s.setsockopt, SOCKET, 62, number)
         t.call("connect", s.connect, t.address())
         t.meet()
+
+
+@case(OPTIONS, "a listener bound to an interface (SO_BINDTODEVICE, SO_BINDTOIFINDEX)")
+class BoundListener:
+    def server(t):
+        name, number = link()
+        for label, offset, option, value in (
+            ("by name", 0, 25, name.encode()),
+            ("by number", 1, 62, struct.pack("i", number)),
+            ("to none", 2, 25, b""),
+        ):
+            def bind(l):
+                t.call(f"{label}: setsockopt", l.setsockopt, SOCKET, option, value)
+
+            listener = t.listener(offset=offset, setup=bind)
+            t.tell()
+            t.call(f"{label}: recv", t.keep(listener.accept()[0]).recv, 10)
+
+    def client(t):
+        for offset in range(3):
+            t.hear()
+            s = t.socket()
+            t.call("connect", s.connect, t.address(offset))
+            t.call("send", s.send, b"x")
 
 
 @case(OPTIONS, "SO_DONTROUTE: only to who is on the same link")

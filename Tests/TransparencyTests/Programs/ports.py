@@ -79,6 +79,42 @@ class PortAgain:
         t.see("outcomes", str(outcomes))
 
 
+@case(ADDRESSES, "the same port again, 6,000 times, by a caller that does not wait for the end", limit=90, alone=True)
+class PortAgainAtOnce:
+    """Its next SYN is right behind the last acknowledgement of the connection before; one that is lost, direct too now
+    and then, is sent again after a second."""
+
+    def server(t):
+        listener = t.listener()
+        t.tell()
+        for _ in range(6000):
+            s, _ = listener.accept()
+            s.sendall(s.recv(1))
+            s.close()
+
+    def client(t):
+        t.hear()
+        outcomes = {}
+        for _ in range(6000):
+            outcome = "EADDRNOTAVAIL"
+            while outcome == "EADDRNOTAVAIL":
+                outcome = briefly_from(t, t.port + 5)
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        t.see("outcomes", str(outcomes))
+
+
+def briefly_from(t, port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((t.own, port))
+        try:
+            s.connect(t.address())
+            s.sendall(b"x")
+            return s.recv(1).decode()
+        except OSError as error:
+            return name_of(error)
+
+
 def once_from(t, port):
     """A connection from this port that the server ends first; what came of it."""
     with socket.socket() as s:

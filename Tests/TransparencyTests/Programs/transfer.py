@@ -113,6 +113,26 @@ class SmallBuffer:
         t.call("sendall", t.connected().sendall, pattern(MIB))
 
 
+@case(BYTES, "a receive buffer that is made 4 KiB once connected, and 256 KiB each way", limit=60)
+class SmallBufferLater:
+    """The window is smaller than the segments that the handshake agreed on may be."""
+
+    def server(t):
+        small_later(t, t.accepted())
+
+    def client(t):
+        small_later(t, t.connected())
+
+
+def small_later(t, s):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    t.meet()
+    writer = threading.Thread(target=s.sendall, args=(pattern(MIB // 4),))
+    writer.start()
+    t.timed("recv", 1, t.exactly, s, MIB // 4)
+    writer.join()
+
+
 @case(BYTES, "bytes that were sent before the server accepts")
 class BeforeAccept:
     def server(t):
