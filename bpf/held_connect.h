@@ -82,42 +82,6 @@ static __always_inline void submit(struct ist_held_syn *syn)
 		bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
 }
 
-/* Hands the SYN to the daemon. Where that cannot be, the kernel of the caller sends it again. */
-static __always_inline void hold(struct __sk_buff *skb, const struct ist_flow *flow)
-{
-	struct ist_flow_state *state = bpf_map_lookup_elem(&flows, flow);
-	struct ist_flow_state fresh = { .outcome = IST_FLOW_PENDING };
-	__u32 length = skb->len;
-	struct ist_held_syn *syn;
-
-	fresh.first_syn = fresh.last_syn = bpf_ktime_get_ns();
-	if (state) {
-		state->last_syn = fresh.last_syn;
-		return;
-	}
-	if (length < sizeof(struct frame) || !may_hold(skb->ifindex))
-		return;
-	/* Two comparisons made one by the compiler are too much for the verifier of Linux 6.1. */
-	barrier_var(length);
-	if (length > IST_HELD_FRAME_SIZE)
-		return;
-	if (bpf_map_update_elem(&flows, flow, &fresh, BPF_NOEXIST))
-		return;
-	syn = bpf_ringbuf_reserve(&held_syns, sizeof(*syn), 0);
-	if (!syn)
-		goto forget;
-	syn->flow = *flow;
-	syn->length = length;
-	if (bpf_skb_load_bytes(skb, 0, syn->frame, length)) {
-		bpf_ringbuf_discard(syn, 0);
-		goto forget;
-	}
-	submit(syn);
-	return;
-forget:
-	bpf_map_delete_elem(&flows, flow);
-}
-
 static __always_inline int is_first(const struct frame *frame)
 {
 	return frame->tcp.syn && !frame->tcp.ack;
@@ -157,6 +121,49 @@ static __always_inline int is_known(struct __sk_buff *skb, const struct frame *f
 		!(is_first(frame) && is_over(socket));
 	bpf_sk_release(socket);
 	return known;
+}
+
+/* Hands the SYN to the daemon. Where that cannot be, the kernel of the caller sends it again. */
+static __always_inline void hold(struct __sk_buff *skb, const struct frame *frame,
+				 const struct ist_flow *flow)
+{
+	struct ist_flow_state *state = bpf_map_lookup_elem(&flows, flow);
+	struct ist_flow_state fresh = { .outcome = IST_FLOW_PENDING };
+	__u32 length = skb->len;
+	struct ist_held_syn *syn;
+
+	fresh.first_syn = fresh.last_syn = bpf_ktime_get_ns();
+	if (state) {
+		state->last_syn = fresh.last_syn;
+		return;
+	}
+	if (length < sizeof(struct frame) || !may_hold(skb->ifindex))
+		return;
+	/* Two comparisons made one by the compiler are too much for the verifier of Linux 6.1. */
+	barrier_var(length);
+	if (length > IST_HELD_FRAME_SIZE)
+		return;
+	if (bpf_map_update_elem(&flows, flow, &fresh, BPF_NOEXIST))
+		return;
+	/*
+	 * A SYN that was sent again just before the first one was accepted: between the last look and this one the relay
+	 * may have got its connection, and its flow have been forgotten. It would be dialled twice.
+	 */
+	if (is_known(skb, frame))
+		goto forget;
+	syn = bpf_ringbuf_reserve(&held_syns, sizeof(*syn), 0);
+	if (!syn)
+		goto forget;
+	syn->flow = *flow;
+	syn->length = length;
+	if (bpf_skb_load_bytes(skb, 0, syn->frame, length)) {
+		bpf_ringbuf_discard(syn, 0);
+		goto forget;
+	}
+	submit(syn);
+	return;
+forget:
+	bpf_map_delete_elem(&flows, flow);
 }
 
 /*
@@ -212,7 +219,7 @@ static __always_inline int forward_remote(struct __sk_buff *skb, const struct is
 		return TC_ACT_OK;
 	bpf_sk_release(listener);
 	if (is_first(frame)) {
-		hold(skb, &flow);
+		hold(skb, frame, &flow);
 		return TC_ACT_SHOT;
 	}
 	/* TCP sends a dropped segment again. The flow is forgotten once the relay has its connection. */

@@ -2,12 +2,19 @@
 #include "linux_unix_sockets.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+/* Of linux/un.h, which is not to be had beside sys/un.h. */
+enum { SIOCUNIXFILE = SIOCPROTOPRIVATE };
 
 static int make(const char *path, int flags, struct sockaddr_un *name)
 {
@@ -127,4 +134,28 @@ ssize_t linux_unix_receive_descriptor(int fd, void *bytes, size_t size, int *des
 	    header->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(descriptor, CMSG_DATA(header), sizeof(int));
 	return received;
+}
+
+int linux_unix_bound_file(pid_t process, int descriptor, uint64_t inode)
+{
+	int handle = pidfd_open(process, 0), fd, file;
+	struct stat status;
+
+	if (handle < 0)
+		return -1;
+	fd = pidfd_getfd(handle, descriptor, 0);
+	if (fd < 0)
+		return close_failed(handle);
+	close(handle);
+	if (fstat(fd, &status))
+		return close_failed(fd);
+	if (!S_ISSOCK(status.st_mode) || status.st_ino != inode) {
+		errno = EBADF;
+		return close_failed(fd);
+	}
+	file = ioctl(fd, SIOCUNIXFILE);
+	if (file < 0)
+		return close_failed(fd);
+	close(fd);
+	return file;
 }

@@ -28,7 +28,7 @@ enum HostSockets {
   struct Found {
     var powerful: [String] = []
     var harmless: [String] = []
-    /// Names of powerful programs' sockets that are relative to a directory which is not known.
+    /// Names of powerful programs' sockets that are relative, and whose file is not known, or has further names.
     var unplaced: [String] = []
   }
 
@@ -52,21 +52,27 @@ enum HostSockets {
     let mounts = try ProcessNamespaces.identity(.mount, of: getpid())
     var found = Found()
     for candidate in candidates {
-      let processes = UInt64(candidate.inode).flatMap { owners[$0] }
-      if candidate.isRelative, let processes,
+      let owners = UInt64(candidate.inode).flatMap { owners[$0] }
+      let processes = owners?.map(\.process)
+      let file = candidate.isRelative ? file(of: candidate, owners ?? []) : nil
+      // It was removed.
+      if file?.links == 0 { continue }
+      let paths =
+        candidate.isRelative ? [file?.path].compactMap(\.self) : absolutePaths(of: candidate)
+      if candidate.isRelative, paths.isEmpty, let processes,
         !processes.contains(where: { (try? ProcessNamespaces.identity(.mount, of: $0)) == mounts })
       {
         // Of another mount namespace, or ended meanwhile.
         continue
       }
-      let paths = paths(of: candidate, processes ?? [])
       let isLog = logs.contains { log in paths.contains { $0.hasPrefix(log) } }
       if isLog || processes?.contains(where: isPowerful) == false {
         found.harmless += paths
-      } else if candidate.isRelative, paths.isEmpty {
-        found.unplaced.append(candidate.name)
       } else {
         found.powerful += paths.filter(isMeant)
+        if candidate.isRelative, file?.links != 1 || paths.isEmpty {
+          found.unplaced.append(candidate.name)
+        }
       }
     }
     return found
@@ -89,12 +95,16 @@ enum HostSockets {
     }
   }
 
-  /// Where it is, without links: by a name that is relative in the directory that one of its programs is in
-  /// now, which need not be the one of then.
-  private static func paths(of socket: Named, _ processes: [pid_t]) -> [String] {
-    let names =
-      socket.isRelative ? processes.map { "/proc/\($0)/cwd/\(socket.name)" } : [socket.name]
-    return names.compactMap(SystemPaths.resolved).filter(isSocket)
+  /// Where one of an absolute name is, without links.
+  private static func absolutePaths(of socket: Named) -> [String] {
+    [SystemPaths.resolved(socket.name)].compactMap(\.self).filter(isSocket)
+  }
+
+  /// The file of a socket whose name is relative to a directory that its program was in then, and may have left; nil
+  /// where nobody is known to have the socket, as while it is on its way to another process.
+  private static func file(of socket: Named, _ owners: [SocketOwner]) -> SocketFile? {
+    guard let inode = UInt64(socket.inode) else { return nil }
+    return owners.lazy.compactMap { try? SocketFile(of: inode, by: $0) }.first
   }
 
   static func isSocket(_ path: String) -> Bool {

@@ -1,10 +1,11 @@
 import Glibc
 import LinuxSystem
 
-/// Looks for Unix sockets in a directory and all that is in it, on one file system.
+/// Looks for Unix sockets in a directory and all that is in it, on one file system: some tenths of a second for a
+/// developer's /usr, and seconds where the kernel has to read it first.
 enum SocketSearch {
-  /// More entries than this are not looked at, which takes some seconds: a container should not take minutes to start.
-  /// A developer's /usr has 200,000.
+  /// More entries than this are not looked at: a container should not take minutes to start. A developer's /usr has
+  /// 200,000.
   private static let limit = 1_000_000
 
   struct TooMuch: Error, CustomStringConvertible {

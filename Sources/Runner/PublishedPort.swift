@@ -30,7 +30,9 @@ struct PublishedPort {
     let owners = SocketOwners.find(
       of: Set(listeners.map(\.inode)), among: try ProcessNamespaces.allProcesses())
     return listeners.flatMap { listener in
-      (owners[listener.inode] ?? []).compactMap { PublishedPort(listener, of: $0) }
+      (owners[listener.inode] ?? []).compactMap {
+        PublishedPort(listener, of: $0.process)
+      }
     }
   }
 

@@ -140,7 +140,7 @@ extension ContainerOption {
     ) { $0.directoryOfProgram },
     .mount(
       "the same, where its program has left that directory",
-      .refused("a program of the host has a socket of the relative name socket")
+      .refused("socket of a program of the host")
     ) { $0.directoryThatProgramLeft },
     .mount(
       "a socket of an unprivileged program",
@@ -154,5 +154,11 @@ extension ContainerOption {
     .mount("/dev/shm", .refused("the host's shared memory")) { _ in "/dev/shm" },
     .mount("/dev/pts", .refused("the host's terminals")) { _ in "/dev/pts" },
     .mount("a directory of data", .harmless("its files are the user's")) { $0.data },
+    // From here on every mount of the host's is searched.
+    .mount(
+      "the directory of a socket with a relative name, which no process has: it is on its way to one",
+      .refused("a program of the host has a socket of the relative name underway")
+    ) { $0.directoryOfSocketUnderWay },
+    .mount("a directory of data, meanwhile", .harmless("its one socket is known")) { $0.data },
   ]
 }

@@ -56,6 +56,30 @@ final class OptionStage {
   /// and by one that has left it.
   var directoryOfProgram: String { "\(directory)/relative" }
   var directoryThatProgramLeft: String { "\(directory)/left" }
+  /// With a socket that was bound by the name `underway`, and that no process has.
+  private(set) lazy var directoryOfSocketUnderWay: String = {
+    let path = "\(directory)/underway"
+    do {
+      try awaitListening(
+        Conversation([
+          "/usr/bin/python3", "-c",
+          """
+          import os, socket, sys, time
+          os.mkdir(sys.argv[1])
+          os.chdir(sys.argv[1])
+          server = socket.socket(socket.AF_UNIX)
+          server.bind("underway")
+          server.listen()
+          ends = socket.socketpair()
+          socket.send_fds(ends[0], [b"x"], [server.fileno()])
+          server.close()
+          print("listens", flush=True)
+          time.sleep(1000)
+          """, path,
+        ]))
+    } catch { return "\(error)" }
+    return path
+  }()
   var harmlessSocket: String { "\(directory)/data/socket" }
   var cgroups: String { (try? CgroupHierarchy.find().mountPoint) ?? "" }
 

@@ -14,7 +14,7 @@ struct OutsideClient: Sendable, CustomTestStringConvertible {
 
   /// Those of a machine with Debian's usual packages; with `Scripts/egress-clients` also those that are built.
   static var all: [OutsideClient] {
-    [curl, node, python, busybox] + (isComplete ? [go, java] : [])
+    [curl, node, python, busybox] + (isComplete ? [go, java, musl, cares] : [])
   }
 
   /// Makes it ready.
@@ -85,6 +85,18 @@ struct OutsideClient: Sendable, CustomTestStringConvertible {
       END
       HOME=$PWD GOCACHE=$PWD/cache GOFLAGS=-mod=mod GO111MODULE=off CGO_ENABLED=0 /usr/bin/go build -o client client.go
       """)
+
+  /// Static, with another C library.
+  private static let musl = OutsideClient(
+    testDescription: "musl", command: ["/tls/musl-client"], scheme: "http",
+    script: "/usr/bin/musl-gcc -static -O2 -Wall -Werror -o musl-client \(source)")
+
+  private static let cares = OutsideClient(
+    testDescription: "c-ares", command: ["/tls/cares-client"], scheme: "http",
+    script: "/usr/bin/gcc -DCARES -O2 -Wall -Werror -o cares-client \(source) -lcares")
+
+  private static let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("Programs/client.c").path
 
   private static let java = OutsideClient(
     testDescription: "Java",

@@ -14,12 +14,13 @@ struct OutsideNameTests {
 
     /// Starts a program in a container, of a service or of none, which says one line once it is ready.
     func start(
-      _ name: String, _ arguments: String..., service: String? = nil, options: [String] = []
+      _ name: String, _ arguments: String..., service: String? = nil, network: String? = nil,
+      options: [String] = []
     ) throws -> (Conversation, line: String) {
       let conversation = try Conversation(
         podman.commandLine(
           ["run", "--rm", "-i"] + PodmanLaboratory.hostPrograms
-            + podman.options(service) + options + mounts
+            + podman.options(service, network: network) + options + mounts
             + ["tools", "/usr/bin/python3", "-u", "/programs/\(name)"] + arguments))
       runner.laboratory.atEnd { conversation.stop() }
       return (conversation, try conversation.nextLine(patience: 60))
@@ -36,11 +37,20 @@ struct OutsideNameTests {
       )
     }
 
+    /// What runs a command in a container of shop/app, as a client wants it.
+    func commandLine(of client: OutsideClient, _ network: String?) -> [String] {
+      podman.commandLine(
+        ["run", "--rm"] + PodmanLaboratory.hostPrograms
+          + podman.options("shop/app", network: network) + mounts + client.options + ["tools"])
+    }
+
     private var mounts: [String] {
       ["-v", "\(podman.directory)/tls:/tls:ro", "-v", "\(OutsideNameTests.programs):/programs:ro"]
     }
 
-    func declare(_ service: String, _ rules: String...) throws {
+    func declare(_ service: String, _ rules: String...) throws { try declare(service, rules) }
+
+    func declare(_ service: String, _ rules: [String]) throws {
       try OutsideNameTests.declare(rules, of: service, runner, in: podman.directory)
     }
   }
@@ -99,11 +109,8 @@ struct OutsideNameTests {
       for network in [nil, "none"] {
         func fetch(_ host: String) throws -> CommandResult {
           try TestSupport.run(
-            stage.podman.commandLine(
-              ["run", "--rm"] + PodmanLaboratory.hostPrograms
-                + stage.podman.options("shop/app", network: network)
-                + ["-v", "\(stage.podman.directory)/tls:/tls:ro"] + client.options + ["tools"]
-                + client.command + ["\(client.scheme)://\(host)/"]))
+            stage.commandLine(of: client, network) + client.command
+              + ["\(client.scheme)://\(host)/"])
         }
         let result = try fetch("api.example.com")
         #expect(result.output == "from \(address)\n", "\(network ?? "bridge"): \(result.errors)")
@@ -157,31 +164,100 @@ struct OutsideNameTests {
     let failures: [String]
   }
 
-  @Test("Ten changes of the address make no https request of a container fail")
+  @Test(
+    "Ten changes of the address make no https request of a container fail, through a bridge and through the relay"
+  )
   func changes() async throws {
     try await stage { stage in
-      let servers = try (0..<3).map { _ in try stage.start("server.py", "/tls") }
-      defer { servers.forEach { $0.0.stop() } }
-      let addresses = servers.map(\.line)
-      try stage.resolver.say("api.example.com", .addresses([addresses[0]], ttl: 1))
-      try stage.declare("app", "api.example.com:443")
-      let (client, line) = try stage.start(
-        "requests.py", "api.example.com", "/tls/certificate.pem", service: "shop/app")
-      #expect(line == "requesting")
-      for number in 1...10 {
-        let address = addresses[number % addresses.count]
-        try stage.resolver.say("api.example.com", .addresses([address], ttl: 1))
-        #expect(
-          try stage.runner.eventually(within: 12) {
-            try stage.runner.istbpf("explain", "shop/app", "api.example.com:443").output
-              .contains("api.example.com is \(address)")
-          })
+      try tenChanges(stage, "api.example.com:443") { addresses in
+        let clients = try [nil, "none"].map { network in
+          let (client, line) = try stage.start(
+            "requests.py", "api.example.com", "/tls/certificate.pem", service: "shop/app",
+            network: network)
+          #expect(line == "requesting")
+          return client
+        }
+        return {
+          for client in clients {
+            let result = try JSONDecoder().decode(
+              Requests.self, from: Data(try client.ask("enough").utf8))
+            #expect(result.failures.isEmpty, "\(result)")
+            #expect(Set(result.answers.keys) == Set(addresses), "\(result)")
+          }
+        }
       }
-      let result = try JSONDecoder().decode(
-        Requests.self, from: Data(try client.ask("enough").utf8))
-      #expect(result.failures.isEmpty, "\(result)")
-      #expect(Set(result.answers.keys) == Set(addresses), "\(result)")
     }
+  }
+
+  @Test("Ten changes of the address make no request of any client fail, by either way out")
+  func clientsThroughChanges() async throws {
+    try await stage { stage in
+      let tls = "\(stage.podman.directory)/tls"
+      try tenChanges(stage, "api.example.com:443", "api.example.com:80") { addresses in
+        let loops = try OutsideClient.all.flatMap { client in
+          try client.prepare(in: tls)
+          return try [nil, "none"].map { network in
+            (
+              "\(client) by \(network ?? "bridge")",
+              try Conversation(
+                stage.commandLine(of: client, network) + ["/bin/sh", "-c", Self.again, "again"]
+                  + client.command + ["\(client.scheme)://api.example.com/"])
+            )
+          }
+        }
+        return {
+          defer { loops.forEach { $0.1.stop() } }
+          try "".write(toFile: "\(tls)/enough", atomically: true, encoding: .utf8)
+          for (name, loop) in loops {
+            var lines = [try loop.nextLine(patience: 60)]
+            while lines.last?.hasPrefix("requests: ") == false {
+              lines.append(try loop.nextLine(patience: 60))
+            }
+            let others = lines.dropLast().filter { !$0.hasPrefix("from ") }
+            #expect(others.isEmpty, "\(name): \(others) \(lines.last ?? "")")
+            #expect(
+              Set(lines.dropLast()) == Set(addresses.map { "from \($0)" }), "\(name): \(lines)")
+          }
+        }
+      }
+    }
+  }
+
+  /// Runs a command until there is a file `/tls/enough`; tells each answer that is another than the one before, and
+  /// each failure.
+  private static let again = """
+    number=0
+    until [ -e /tls/enough ]; do
+      answer=$("$@" 2>&1) || answer="failed: $answer"
+      [ "$answer" = "$last" ] || printf '%s\\n' "$answer"
+      last=$answer number=$((number + 1))
+      /usr/bin/sleep 0.1
+    done
+    echo "requests: $number"
+    """
+
+  /// Has three servers outside, of which api.example.com is one and then another, ten times, and does meanwhile what
+  /// `begin` begins and what that returns ends.
+  private func tenChanges(
+    _ stage: Stage, _ rules: String...,
+    during begin: (_ addresses: [String]) throws -> () throws -> Void
+  ) throws {
+    let servers = try (0..<3).map { _ in try stage.start("server.py", "/tls") }
+    defer { servers.forEach { $0.0.stop() } }
+    let addresses = servers.map(\.line)
+    try stage.resolver.say("api.example.com", .addresses([addresses[0]], ttl: 1))
+    try stage.declare("app", rules)
+    let end = try begin(addresses)
+    for number in 1...10 {
+      let address = addresses[number % addresses.count]
+      try stage.resolver.say("api.example.com", .addresses([address], ttl: 1))
+      #expect(
+        try stage.runner.eventually(within: 20) {
+          try stage.runner.istbpf("explain", "shop/app", "api.example.com:443").output
+            .contains("api.example.com is \(address)")
+        })
+    }
+    try end()
   }
 
   @Test(

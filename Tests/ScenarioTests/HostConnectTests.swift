@@ -130,6 +130,54 @@ struct HostConnectTests {
     }
   }
 
+  @Test("Prometheus scrapes an instance through a forwarded port")
+  func scraped() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app:9100")
+      let exporter = """
+        import http.server
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(b"orders_total 7\\n")
+        server = http.server.ThreadingHTTPServer(("", 9100), Handler)
+        print("up", flush=True)
+        server.serve_forever()
+        """
+      let app = try runner.start("shop/app", "/usr/bin/python3", "-c", exporter)
+      #expect(try app.nextLine() == "up")
+      let (_, port) = try forward(runner, "shop/app")
+
+      let directory = "/tmp/\(runner.installation.name)-prometheus"
+      runner.laboratory.atEnd { try? FileManager.default.removeItem(atPath: directory) }
+      try FileManager.default.createDirectory(
+        atPath: directory, withIntermediateDirectories: true)
+      try """
+      scrape_configs:
+        - job_name: app
+          scrape_interval: 1s
+          static_configs:
+            - targets: ["127.0.0.1:\(port)"]
+
+      """.write(toFile: "\(directory)/prometheus.yml", atomically: true, encoding: .utf8)
+      let address = "127.0.0.9:\(UInt16.random(in: 9000...29000))"
+      let prometheus = try Conversation([
+        "prometheus", "--config.file=\(directory)/prometheus.yml",
+        "--storage.tsdb.path=\(directory)/data", "--web.listen-address=\(address)",
+        "--log.level=error",
+      ])
+      runner.laboratory.atEnd { prometheus.stop() }
+      let hasValue = runner.eventually(within: 20) {
+        (try? HTTP.get("http://\(address)/api/v1/query?query=orders_total"))?
+          .contains(#""7"]"#) == true
+      }
+      #expect(hasValue, "\(prometheus.errorText)")
+      app.stop()
+    }
+  }
+
   /// A program that answers each connection to port 3211 with a line, and then resets it.
   private static let resetting = """
     import socket, struct

@@ -144,6 +144,52 @@ struct RelayedEgressTests {
     }
   }
 
+  @Test("Ten changes of a name's address make no request fail, nor cut the connection that stays")
+  func changes() async throws {
+    try await stage("ISTBPF_EGRESS_KEEP_FORMER_SECONDS=2") { stage in
+      func change(to address: String) throws {
+        try stage.resolver.say("api.example.com", .addresses([address], ttl: 1))
+        #expect(
+          try stage.runner.eventually(within: 12) {
+            try stage.runner.istbpf("explain", "shop/app", "api.example.com:443").output
+              .contains("api.example.com is \(address)")
+          }, "\(address)")
+      }
+      try stage.resolver.say("api.example.com", .addresses(["10.9.9.10"], ttl: 1))
+      try stage.declare("api.example.com:443")
+      let app = try stage.runner.instance(of: "shop/app")
+      _ = try app.tell("load", "api.example.com", 443, 8000, 10)
+      for number in 1...10 { try change(to: "10.9.9.\(10 + number % 3)") }
+      // That and nothing else: neither what the name had in between, but for the address that the connection uses.
+      #expect(
+        try stage.runner.eventually(within: 10) {
+          Set(try stage.runner.inspect("egress").map { $0["rule"] })
+            == ["10.9.9.10/32:443", "10.9.9.11/32:443"]
+        })
+      for (address, port) in [("10.9.9.12", 443), ("10.9.9.11", 444), ("10.9.9.1", 443)] {
+        #expect(try app.connect(address, port) == "EPERM", "\(address):\(port)")
+      }
+      #expect(try app.tell("result") == "0 of 8000 failed")
+      #expect(try stage.wayOut()?.wayOut == "relay")
+    }
+  }
+
+  @Test("Each connect reaches the host outside once, however busy this machine is")
+  func once() async throws {
+    try await stage { stage in
+      let app = try stage.runner.instance(of: "shop/app")
+      let busy = try (0..<4).map { _ in try Conversation(["sh", "-c", "while :; do :; done"]) }
+      defer { busy.forEach { $0.stop() } }
+      let before = Int(try stage.world.tell("count_callers")) ?? -1
+      #expect(try app.tell("load", "10.9.9.10", 443, 500, 1) == "loading")
+      #expect(try app.tell("result") == "0 of 500 failed")
+      // With the one that stays.
+      #expect(try stage.world.tell("count_callers") == "\(before + 501)")
+      #expect(
+        try stage.runner.eventually { try stage.wayOut()?.relayedConnections == 0 })
+    }
+  }
+
   @Test("A rule that is revoked takes its connections with it, at both ends")
   func revoked() async throws {
     try await stage { stage in

@@ -1,5 +1,6 @@
 /* Unix sockets that have a path. A path that is too long for sockaddr_un is ENAMETOOLONG. */
 #pragma once
+#include <stdint.h>
 #include <sys/types.h>
 
 /* A socket that listens at `path`, non-blocking and closed on exec. */
@@ -22,3 +23,8 @@ ssize_t linux_unix_send_descriptor(int fd, const void *bytes, size_t size, int d
 /* recv(2) that also takes a descriptor which comes with the bytes, closed on exec; -1 in `descriptor` where none
  * does. */
 ssize_t linux_unix_receive_descriptor(int fd, void *bytes, size_t size, int *descriptor);
+
+/* The file that a Unix socket was bound to, as a descriptor with O_PATH, closed on exec (SIOCUNIXFILE, CAP_NET_ADMIN):
+ * of the socket with this inode number that `process` has as `descriptor` (pidfd_getfd(2), PTRACE_MODE_ATTACH). -1:
+ * EBADF where that is another one by now, ENOENT where it has no file. */
+int linux_unix_bound_file(pid_t process, int descriptor, uint64_t inode);

@@ -168,6 +168,11 @@ def callers():
     return " ".join(sorted(set(arrived)))
 
 
+def count_callers():
+    """How many connections there were."""
+    return str(len(arrived))
+
+
 def peer(host, port):
     """What getpeername() shows once connected."""
     with dial(host, port) as client:
