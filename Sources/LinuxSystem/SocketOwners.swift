@@ -2,6 +2,7 @@ import Glibc
 
 /// A process that has a socket.
 public struct SocketOwner: Hashable, Sendable {
+  /// Its id.
   public let process: pid_t
   /// The number that the socket has there.
   public let descriptor: Int32

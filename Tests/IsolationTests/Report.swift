@@ -24,6 +24,13 @@ struct Report {
     ProcessInfo.processInfo.environment["ISTBPF_WRITE_TABLE"] != nil
   }
 
+  /// Whether a row of one runner is tried: all are, unless `ISTBPF_BYPASS_ROWS` names programs of some, such as
+  /// `tcp.metadata,tcp.other_port`. The others keep what the file says of them.
+  static func chooses(_ row: Row) -> Bool {
+    guard let names = ProcessInfo.processInfo.environment["ISTBPF_BYPASS_ROWS"] else { return true }
+    return names.split(separator: ",").contains { $0 == row.program }
+  }
+
   /// Writes the file anew.
   func write() throws {
     var cells = Self.cells(of: (try? String(contentsOf: Self.file, encoding: .utf8)) ?? "")

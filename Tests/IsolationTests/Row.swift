@@ -78,7 +78,7 @@ struct Row {
 
   /// Those for which one runner is enough.
   static let all = sockets + frames + inside
-  static let every = all + runners
+  static let every = all + withRules + runners
 
   /// Whether two layers must stop it, each by itself: all of TCP, UDP, and raw and packet sockets.
   var needsTwoLayers: Bool {

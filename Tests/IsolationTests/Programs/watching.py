@@ -1,6 +1,6 @@
 """What the receiving side saw: frames that arrived on a link, and what listening sockets got."""
 
-import json, os, select, socket, struct, threading
+import ctypes, json, os, select, socket, struct, threading
 
 ALL, IPV4, IPV6, ARP = 0x0003, 0x0800, 0x86DD, 0x0806
 # Of IPv6, what the kernel sends by itself: router and neighbour discovery, and groups that it joins for
@@ -11,7 +11,7 @@ GROUP4, GROUP6 = bytes([239, 9]), bytes.fromhex("ff1500000000000000000000") + by
 LISTENING, ANSWER = 8080, 20999
 FABRIC = bytes.fromhex("026973740001")  # the fabric's own stack, which may answer
 
-frames, received = [], []
+frames, received, servers = [], [], {}
 lock = threading.Lock()
 
 
@@ -163,6 +163,7 @@ def gather(endpoint, port):
 def listen(port):
     """TCP and UDP on every address, and as a member of the groups that neighbours send to."""
     server = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
+    servers[port] = server
     threading.Thread(target=serve, args=[server, port], daemon=True).start()
     for family in (socket.AF_INET, socket.AF_INET6):
         endpoint = socket.socket(family, socket.SOCK_DGRAM)
@@ -180,6 +181,36 @@ def listen(port):
     return "listening"
 
 
+def unlisten(port):
+    """No more on TCP; shutdown() wakes the thread."""
+    servers[port].shutdown(socket.SHUT_RDWR)
+    servers.pop(port).close()
+    return "closed"
+
+
+def resolve_in(process):
+    """Answers over TCP on 127.0.0.11:53 in the network namespace of a process, without being in its cgroup."""
+    made, made_here = threading.Event(), []
+
+    def enter():
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(f"/proc/{process}/ns/net") as namespace:
+            if libc.setns(namespace.fileno(), 0x40000000) == 0:  # CLONE_NEWNET: this thread alone
+                made_here.append(socket.create_server(("127.0.0.11", 53)))
+        made.set()
+
+    def answer(server):
+        while True:
+            client, _ = server.accept()
+            client.sendall(b"the resolver answered")
+            client.close()
+
+    threading.Thread(target=enter, daemon=True).start()
+    made.wait()
+    threading.Thread(target=answer, args=made_here, daemon=True).start()
+    return "resolving" if made_here else "no resolver"
+
+
 def got():
     """[what, port] of all that listening sockets got since the last call."""
     with lock:
@@ -189,4 +220,4 @@ def got():
 
 
 commands = {"capture": capture, "capture_relayed": capture_relayed, "capture_from": capture_from}
-commands |= {"seen": seen, "listen": listen, "got": got}
+commands |= {"resolve_in": resolve_in, "seen": seen, "listen": listen, "unlisten": unlisten, "got": got}
