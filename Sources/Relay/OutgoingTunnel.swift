@@ -11,6 +11,7 @@ final class OutgoingTunnel: EventSource {
   private let descriptor: Int32
   private let handshake: TunnelHandshake
   private var isConnected = false
+  private let begunAt: UInt64
   private var deadline: Deadline?
 
   /// Begins; throws `TunnelError` where it cannot even begin.
@@ -31,7 +32,7 @@ final class OutgoingTunnel: EventSource {
     handshake = try TunnelHandshake(
       .client(expected: peer.runner), on: socket, peer: name,
       identities: identities, allowsKernel: configuration.usesKernelTLS)
-    (self.loop, self.pool) = (loop, pool)
+    (self.loop, self.pool, begunAt) = (loop, pool, loop.now)
     super.init()
     guard loop.watch(self, descriptor) else {
       throw TunnelError.system(.last, peer: name, "watch a socket")
@@ -60,7 +61,7 @@ final class OutgoingTunnel: EventSource {
     case .done(let channel):
       finish()
       if let tunnel = loop.addTunnel(channel, pool: pool, insteadOf: self) {
-        pool.dialSucceeded(tunnel)
+        pool.dialSucceeded(tunnel, begunAt: begunAt)
       } else {
         pool.dialFailed(.system(.noMemory, peer: pool.peer.runner.name, "keep the tunnel"))
       }

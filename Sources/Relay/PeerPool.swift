@@ -59,7 +59,8 @@ final class PeerPool {
   /// An idle tunnel has ended.
   func remove(_ tunnel: TunnelConnection) { idle.remove(tunnel) }
 
-  func dialSucceeded(_ tunnel: TunnelConnection) {
+  /// `begunAt` is when it was begun, in nanoseconds.
+  func dialSucceeded(_ tunnel: TunnelConnection, begunAt: UInt64) {
     dials -= 1
     lastProgress = loop.now
     defer {
@@ -67,7 +68,8 @@ final class PeerPool {
       keepOneReady()
     }
     if let open = nextWaiting() {
-      open.isReuse = false
+      // One that was begun before may have been ended since by the peer, as an idle one.
+      open.isReuse = begunAt < open.since
       tunnel.begin(open)
     } else if loop.stopsAt != nil {
       tunnel.close()

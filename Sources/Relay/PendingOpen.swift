@@ -27,7 +27,7 @@ final class PendingOpen {
   let patience: Patience
   private var deadline: Deadline?
   /// Since when it waits for what it waits for now.
-  private var since: UInt64 = 0
+  private(set) var since: UInt64 = 0
   /// The tunnel on which it waits for the answer.
   weak var tunnel: TunnelConnection?
   /// Whether that tunnel carried another stream before, so that it may be stale.
