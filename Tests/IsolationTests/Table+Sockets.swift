@@ -2,8 +2,6 @@ extension Row {
   /// TCP, UDP and sockets of other kinds, on their way out.
   static let sockets = tcp + fabric + udp + families
 
-  private static let ownLink = "ist0 leads into the fabric and nowhere else"
-
   /// Where its service has egress rules.
   static let withRules: [Row] = [
     Row(
@@ -64,11 +62,8 @@ extension Row {
     Row(.tcp, "SO_BINDTOIFINDEX eth0, then connect to an instance address", "tcp.range_by_index"),
     Row(.tcp, "SO_BINDTODEVICE eth0, then connect to 127.9.9.9", "tcp.loopback_by_eth0"),
     Row(.tcp, "SO_BINDTODEVICE eth0, then connect to ::1", "tcp.loopback6_by_eth0"),
-    Row(
-      .tcp, "SO_BINDTODEVICE ist0, then connect", "tcp.own_link", .structure(ownLink)),
-    Row(
-      .tcp, "SO_BINDTODEVICE ist0, then connect to 127.9.9.9", "tcp.loopback_by_own_link",
-      .structure(ownLink)),
+    Row(.tcp, "SO_BINDTODEVICE ist0, then connect", "tcp.own_link"),
+    Row(.tcp, "SO_BINDTODEVICE ist0, then connect to 127.9.9.9", "tcp.loopback_by_own_link"),
     Row(.tcp, "connect to an instance, then SO_BINDTODEVICE eth0", "tcp.rebound"),
     Row(.tcp, "IP_OPTIONS: loose source route by way of the gateway", "tcp.source_route"),
     Row(.tcp, "IP_OPTIONS: strict source route, to 127.0.0.1", "tcp.strict_source_route"),
