@@ -31,6 +31,11 @@ extension ContainerOption {
     ) { $0.far },
     ofHost("the host's name", .harmless("setting it takes SYS_ADMIN, which it has not"), "uts"),
     ContainerOption(
+      .namespaces, "the name of a container of no service",
+      .harmless("setting it takes SYS_ADMIN, which it has not"),
+      podman: { ["--uts", "container:\($0.plain.id)"] },
+      containerd: { ["--with-ns", "uts:/proc/\($0.plain.process)/ns/uts"] }),
+    ContainerOption(
       .namespaces, "the host's cgroup namespace, or none said",
       .harmless("the wrapper gives the container its own"),
       podman: { _ in ["--cgroupns", "host"] },

@@ -140,6 +140,24 @@ struct AllRunnersTests {
     }
   }
 
+  @Test("A runner of a version that knows no questions is shown as such")
+  func older() async throws {
+    try await ClusterLaboratory.with { cluster in
+      try cluster.deploy("shop", "app", "db")
+      _ = try cluster.instance(of: "shop/app", on: 1)
+      _ = try cluster.instance(of: "shop/db", on: 2)
+      #expect(try status(cluster[1]).silent.isEmpty)
+      // What is known of runner 2 stays while etcd is away; in its place is one that says what older ones say.
+      cluster.etcd.stop()
+      cluster[2].killDaemon()
+      let old = try RogueRunner(cluster, as: 2, answering: EHOSTUNREACH)
+      try old.listen()
+      let told = try status(cluster[1])
+      #expect(told.silent["runner2"]?.contains("older") == true, "\(told)")
+      #expect(told.places("shop") == ["shop/app.2 runner1"])
+    }
+  }
+
   @Test("A runner that asks without end is refused until it has waited")
   func limit() {
     var limit = QuestionLimit()

@@ -7,12 +7,17 @@ import Testing
 import Tunnel
 import TunnelTestSupport
 
+@testable import Runner
+
 /// A runner's certificate in the hands of somebody who asks other runners for what he likes.
 final class RogueRunner: Sendable {
   private let relay: Relay
+  private let cluster: ClusterLaboratory
+  private let number: Int
 
-  /// With the certificate of runner `number`, in its namespace.
-  init(_ cluster: ClusterLaboratory, as number: Int) throws {
+  /// With the certificate of runner `number`, in its namespace, where whoever asks is refused with `errno`.
+  init(_ cluster: ClusterLaboratory, as number: Int, answering errno: Int32 = EPERM) throws {
+    (self.cluster, self.number) = (cluster, number)
     let files = "\(cluster.directory)/runner\(number)"
     let identities = TunnelIdentities(
       try TunnelIdentity(
@@ -21,11 +26,22 @@ final class RogueRunner: Sendable {
           authoritiesAt: "\(cluster.directory)/ca.crt", certificateAt: "\(files).crt",
           keyAt: "\(files).key")))
     relay = try cluster.namespace(number).perform {
-      try Relay(identities: identities, authorize: { _, reply in reply(.refuse(EPERM)) })
+      try Relay(identities: identities, authorize: { _, reply in reply(.refuse(errno)) })
     }
   }
 
   deinit { relay.shutdown(grace: .zero) }
+
+  /// Takes tunnels in its place.
+  func listen() throws {
+    guard let address = TunnelAddress(ClusterWire.address(number), port: 7443) else {
+      throw SystemError(.invalidArgument, "listen as", "runner\(number)")
+    }
+    let listener = try cluster.namespace(number).perform {
+      try TunnelListener.make(at: address).release()
+    }
+    relay.listen(on: OwnedDescriptor(owning: listener))
+  }
 
   /// Asks runner `number` for a connection: the errno that it answers with, 0 where it is accepted.
   func ask(
