@@ -110,6 +110,9 @@ export function model(deployment, changed) {
     for (const { peer } of value.connections ?? []) {
       const service = node(peer);
       if (special.has(service) || own.has(peer.name)) continue;
+      // A caller may know of no more than the service: its instances elsewhere are those that the other runners tell of.
+      const isToldOf = it.instances().some((one) => one.service === service && one.runner !== it.status.runner);
+      if (isToldOf && peer.name === `${deployment}/${service}`) continue;
       if (!elsewhere.has(service)) elsewhere.set(service, new Set());
       elsewhere.get(service).add(peer.name);
     }
