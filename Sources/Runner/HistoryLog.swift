@@ -9,6 +9,7 @@ struct HistoryLog {
   struct Activity: Equatable {
     /// Bytes that its instances sent.
     var sent: UInt64 = 0
+    /// What they were denied.
     var denials: UInt64 = 0
   }
 
@@ -51,11 +52,11 @@ struct HistoryLog {
       services = services.filter { $0.value != Activity() }
       if !services.isEmpty {
         steps[deployment, default: []].append(
-          Step(time: time / Self.step * Self.step, services: services))
+          Step(time: (time - Self.step) / Self.step * Self.step, services: services))
       }
     }
     last = looks
-    let oldest = time - Self.step * Int64(Self.capacity)
+    let oldest = time - Self.step * Int64(Self.capacity + 1)
     steps = steps.compactMapValues { steps in
       let kept = steps.drop { $0.time <= oldest }
       return kept.isEmpty ? nil : Array(kept.suffix(Self.capacity))

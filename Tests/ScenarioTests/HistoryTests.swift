@@ -21,8 +21,8 @@ struct HistoryTests {
     }
     #expect(
       log.steps(of: shop) == [
-        HistoryLog.Step(time: 1010, services: [2: .init(sent: 100)]),
-        HistoryLog.Step(time: 1030, services: [2: .init(sent: 20, denials: 2)]),
+        HistoryLog.Step(time: 1000, services: [2: .init(sent: 100)]),
+        HistoryLog.Step(time: 1020, services: [2: .init(sent: 20, denials: 2)]),
       ])
     #expect(log.steps(of: try DeploymentName("other")).isEmpty)
   }
@@ -33,7 +33,7 @@ struct HistoryTests {
     var log = HistoryLog()
     for step in 0..<800 { log.add([shop: try look(UInt64(step))], at: Int64(step) * 10) }
     #expect(log.steps(of: shop).count == 360)
-    #expect(log.steps(of: shop).first?.time == 4400 && log.steps(of: shop).last?.time == 7990)
+    #expect(log.steps(of: shop).first?.time == 4390 && log.steps(of: shop).last?.time == 7980)
     log.add([:], at: 7990 + 3601)
     #expect(log.steps(of: shop).isEmpty)
   }
