@@ -30,7 +30,7 @@ final class PendingOpen {
   private(set) var since: UInt64 = 0
   /// The tunnel on which it waits for the answer.
   weak var tunnel: TunnelConnection?
-  /// Whether that tunnel carried another stream before, so that it may be stale.
+  /// Whether that tunnel is older than this, so that the peer may have ended it.
   var isReuse = false
   /// Whether a tunnel that was made for it has failed already.
   var hasFailedOnce = false

@@ -48,8 +48,9 @@ final class ClusterObservation: Observing {
     _ take: @Sendable (Istbpf_Control_V1_ObserveResponse) async throws -> Void
   ) async throws {
     try await withThrowingTaskGroup { group in
-      defer { group.cancelAll() }
       group.addTask { [self] in
+        // What ends this runner's part ends all, and its error is the observer's.
+        defer { continuation.finish() }
         try await local.follow { message in
           if message != .init() { offer(message, from: runner.configuration.runnerName) }
         }
@@ -63,6 +64,8 @@ final class ClusterObservation: Observing {
         if lost > 0 { try await take(.with { $0.lost = lost }) }
         try await take(message)
       }
+      group.cancelAll()
+      try await group.waitForAll()
     }
   }
 
@@ -100,7 +103,9 @@ final class ClusterObservation: Observing {
   /// Follows one runner until it breaks off.
   private func follow(_ place: PeerPlace) async {
     do {
-      guard let questions = await runner.questions else { return }
+      guard let questions = await runner.questions else {
+        throw UnansweredQuestion(description: "istbpfd has only begun to start")
+      }
       try await questions.ask(
         .with { $0.observe = request }, of: place.runner, about: place.deployment
       ) { answer in
