@@ -18,8 +18,7 @@ struct PS: AsyncParsableCommand {
       let status = try await ControlClient.connect(
         to: options.chosen().controlSocketPath
       ) { try await $0.getStatus(.init()) }
-      let instances = status.deployments
-        .filter { deployment == nil || $0.name == deployment }
+      let instances = try status.deployments(named: deployment)
         .flatMap { found in found.instances.map { InstanceReport($0, deployment: found.name) } }
       if output.json { return try printJSON(instances) }
       let rows = instances.map { instance in

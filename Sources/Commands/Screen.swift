@@ -4,10 +4,12 @@ import Glibc
 
 /// The terminal as a screen that is drawn anew, and the keys that are pressed there.
 final class Screen: Sendable {
-  /// Keys as they are pressed; ends when the screen is left.
+  /// Keys as they are pressed; ends when the screen is left, or this process is told to end.
   let keys: AsyncStream<UInt8>
   private let continuation: AsyncStream<UInt8>.Continuation
   private let before: termios
+  /// Unsafe only in name: nothing but their lifetime is used.
+  private nonisolated(unsafe) let signals: [any DispatchSourceSignal]
 
   /// Takes the terminal over until `leave`; nil where standard input or output is none.
   init?() {
@@ -17,6 +19,13 @@ final class Screen: Sendable {
     else { return nil }
     before = settings
     (keys, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
+    signals = [SIGTERM, SIGHUP, SIGINT].map { [continuation] number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number)
+      source.setEventHandler { continuation.finish() }
+      source.activate()
+      return source
+    }
     // Key by key and unseen; Ctrl-C is a key, so that the terminal is as before when this ends.
     settings.c_lflag &= ~tcflag_t(ICANON | ECHO | ISIG)
     tcsetattr(STDIN_FILENO, TCSANOW, &settings)
@@ -33,7 +42,7 @@ final class Screen: Sendable {
   /// Shows `text` from the upper left corner.
   func show(_ text: String) {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-    Self.write("\u{1B}[H" + lines.map { "\($0)\u{1B}[K" }.joined(separator: "\r\n") + "\u{1B}[J")
+    Self.write("\u{1B}[H" + lines.map { "\($0)\u{1B}[K" }.joined(separator: "\n") + "\u{1B}[J")
   }
 
   /// Gives the terminal back as it was.

@@ -31,17 +31,17 @@ struct ServiceTraffic {
     case service, connections, new, bytes, denials
 
     func precedes(_ left: Row, _ right: Row) -> Bool {
-      let (a, b) = (value(left), value(right))
-      return a == b ? left.service < right.service : a > b
+      let (a, b) = (values(left), values(right))
+      return a == b ? left.service < right.service : b.lexicographicallyPrecedes(a)
     }
 
-    private func value(_ row: Row) -> Double {
+    private func values(_ row: Row) -> [Double] {
       switch self {
-      case .service: 0
-      case .connections: Double(row.incoming + row.outgoing)
-      case .new: row.opened
-      case .bytes: row.sent + row.received
-      case .denials: row.denied * 1e9 + Double(row.denials)
+      case .service: []
+      case .connections: [Double(row.incoming + row.outgoing)]
+      case .new: [row.opened]
+      case .bytes: [row.sent + row.received]
+      case .denials: [row.denied, Double(row.denials)]
       }
     }
   }

@@ -39,16 +39,11 @@ struct Status: AsyncParsableCommand {
         show(status)
       }
       let unguarded = status.deployments.flatMap(\.instances).filter { !$0.isGuarded }
-      guard unguarded.isEmpty else {
-        for instance in unguarded {
-          printError("istbpf: \(instance.instance) is not guarded: \(instance.guardText)")
-        }
-        throw ExitCode.failure
+      for instance in unguarded {
+        printError("istbpf: \(instance.instance) is not guarded: \(instance.guardText)")
       }
-      for silent in status.silent {
-        printError("istbpf: runner \(silent.runner) does not answer: \(silent.problem)")
-      }
-      if !status.silent.isEmpty { throw ExitCode.failure }
+      for runner in status.silent { printError("istbpf: \(runner.text)") }
+      guard unguarded.isEmpty && status.silent.isEmpty else { throw ExitCode.failure }
     }
   }
 
@@ -136,6 +131,11 @@ struct Status: AsyncParsableCommand {
       instances = message.instances.map { InstanceReport($0, deployment: message.name) }
     }
   }
+}
+
+extension Istbpf_Control_V1_SilentRunner {
+  /// What to tell people.
+  var text: String { "runner \(runner) does not answer: \(problem)" }
 }
 
 extension Istbpf_Control_V1_InstanceStatus {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import ControlAPI
 import Foundation
-import Model
 import Synchronization
 
 extension ServiceTraffic.Order: ExpressibleByArgument {}
@@ -129,7 +128,10 @@ struct Top: AsyncParsableCommand {
     by order: ServiceTraffic.Order, on screen: Screen?
   ) throws {
     let rows = unsorted.sorted(by: order.precedes)
-    if output.json { return try printJSON(rows) }
+    if output.json {
+      for runner in silent { printError("istbpf: \(runner.text)") }
+      return try printJSON(rows)
+    }
     var table = Table([
       "service", "instances", "listening", "to it", "from it", "new/s", "sent/s", "received/s",
       "denied/s", "denials",
@@ -142,7 +144,7 @@ struct Top: AsyncParsableCommand {
       ]
     }
     table.style = { column, cell in column == "denied/s" && cell != "0" ? .red : nil }
-    for runner in silent { table.notes.append("runner \(runner.runner): \(runner.problem)") }
+    table.notes = silent.map(\.text)
     guard let screen else { return tables.print(table) }
     let terminal = Terminal.standardOutput()
     let room = max(1, (terminal.height ?? 24) - 3 - table.notes.count)
@@ -156,27 +158,5 @@ struct Top: AsyncParsableCommand {
 
   private static func text(_ rate: Double) -> String {
     rate == 0 ? "0" : rate < 10 ? String(format: "%.1f", rate) : "\(Int(rate))"
-  }
-}
-
-extension Istbpf_Control_V1_GetStatusResponse {
-  /// All deployments, or the one that was asked for. Throws where nothing has its name.
-  func deployments(named name: String?) throws -> [Istbpf_Control_V1_DeploymentStatus] {
-    guard let name else { return deployments }
-    let found = deployments.filter { $0.name == name }
-    guard !found.isEmpty else {
-      throw UnknownDeployment(name, among: deployments.map(\.name))
-    }
-    return found
-  }
-}
-
-/// A deployment that was asked for, and nothing has its name.
-struct UnknownDeployment: Error, CustomStringConvertible {
-  let description: String
-
-  init(_ name: String, among known: [String]) {
-    let near = nearest(to: name, among: known).map { "; did you mean \(quoted($0))?" }
-    description = "deployment \(quoted(name)) is not declared\(near ?? "")"
   }
 }

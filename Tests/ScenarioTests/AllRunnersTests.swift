@@ -64,6 +64,13 @@ struct AllRunnersTests {
       let broken = try cluster[1].istbpf("status", "--all-runners", "-d", "shop")
       #expect(broken.status == 1 && broken.errors.contains("runner2 does not answer"), "\(broken)")
       #expect(broken.output.contains("shop/app.2"))
+      let top = try cluster[1].istbpf("top", "--all-runners", "--json")
+      #expect(top.errors.contains("runner2 does not answer") && top.output.contains("shop/app"))
+      for command in ["ps", "status", "top"] {
+        let unknown = try cluster[1].istbpf(command, "-d", "shp")
+        #expect(
+          unknown.status == 1 && unknown.errors.contains("did you mean \"shop\"?"), "\(unknown)")
+      }
     }
   }
 
