@@ -62,9 +62,8 @@ def measure(programs, options, log):
             time.sleep(5 * options.seconds)
             return 100 * (cpu_seconds(daemon, server) - before) / (time.monotonic() - start)
 
-    contenders = {f"{PAGES} pages": lambda: percent(PAGES), "one page": lambda: percent(1), "none": lambda: percent(0)}
-    rows = take_turns("pages", f"{RATE} connections a second", "% of a core", options.rounds, contenders, "none")
-    return rows
+    contenders = {f"{PAGES} pages": lambda: percent(PAGES), "one page": lambda: percent(1)}
+    return take_turns("pages", f"{RATE} connections a second", "% of a core", options.rounds, contenders, "one page")
 
 
 def cpu_seconds(*processes):

@@ -24,7 +24,7 @@ def take_turns(section, case, unit, rounds, contenders, reference):
     def row(name):
         mine, theirs = median[name], median[reference]
         return {"section": section, "case": case, "subject": name, "reference": reference,
-                "ratio": theirs / max(mine, 1e-9) if unit in LOWER_IS_BETTER else mine / theirs,
+                "ratio": theirs / mine if unit in LOWER_IS_BETTER else mine / theirs,
                 "unit": unit, "subject_median": mine, "reference_median": theirs,
                 "subject_samples": samples[name], "reference_samples": samples[reference]}
 
