@@ -66,6 +66,10 @@ extension ContainerOption {
       // ctr does not ask the runtime that it is told of, where it has --uidmap.
       podman: { _ in ["--uidmap", "0:100000:65536"] }),
     ContainerOption(
+      .namespaces, "the user namespace of a container of no service",
+      .harmless("neither sees the other's processes, and its root has fewer rights"),
+      podman: { ["--userns", "container:\($0.remapped)"] }),
+    ContainerOption(
       .namespaces, "the host's user namespace",
       .harmless("the rule: what root may is bounded anyway"),
       "--userns", "host", containerd: []),

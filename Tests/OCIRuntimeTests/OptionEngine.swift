@@ -18,8 +18,10 @@ protocol OptionEngine: AnyObject {
   var knowsAllCapabilities: Bool { get }
   /// Capabilities that are newer than it.
   var unknownCapabilities: Set<String> { get }
-  /// Starts a container in the background; the process id of its first process.
-  func start(_ id: String, of service: String?, _ command: [String]) throws -> Int32
+  /// Starts a container in the background, with options of this engine's; the process id of its first process.
+  func start(
+    _ id: String, of service: String?, options: [String], _ command: [String]
+  ) throws -> Int32
   /// Runs a container of shop/app to its end.
   func run(_ options: [String], _ command: [String]) throws -> CommandResult
   /// Has a command executed in a container with all privileges; nil where the engine has no such order.
@@ -58,8 +60,10 @@ final class PodmanOptions: OptionEngine {
   func words(of option: ContainerOption) -> ContainerOption.Words { option.podman }
   var knowsAllCapabilities: Bool { true }
 
-  func start(_ id: String, of service: String?, _ command: [String]) throws -> Int32 {
-    let options = PodmanLaboratory.hostPrograms + podman.machineOptions + annotations(service)
+  func start(
+    _ id: String, of service: String?, options own: [String], _ command: [String]
+  ) throws -> Int32 {
+    let options = PodmanLaboratory.hostPrograms + podman.machineOptions + annotations(service) + own
     let result = try TestSupport.run(
       podman.commandLine(
         ["run", "--detach", "--name", id, "--network", "none"] + options + ["tools"] + command))
@@ -108,8 +112,10 @@ final class DockerOptions: OptionEngine {
   func words(of option: ContainerOption) -> ContainerOption.Words { option.docker }
   var knowsAllCapabilities: Bool { false }
 
-  func start(_ id: String, of service: String?, _ command: [String]) throws -> Int32 {
-    let options = ["--detach", "--name", id, "--network", "none", "--ipc", "shareable"]
+  func start(
+    _ id: String, of service: String?, options own: [String], _ command: [String]
+  ) throws -> Int32 {
+    let options = ["--detach", "--name", id, "--network", "none", "--ipc", "shareable"] + own
     let result = try TestSupport.run(docker.commandLine(service, options, command))
     guard result.status == 0 else { throw EngineFailure(result.errors) }
     return try number(docker.docker(["inspect", "--format", "{{.State.Pid}}", id]))
@@ -142,8 +148,10 @@ final class ContainerdOptions: OptionEngine {
   func words(of option: ContainerOption) -> ContainerOption.Words { option.containerd }
   var knowsAllCapabilities: Bool { false }
 
-  func start(_ id: String, of service: String?, _ command: [String]) throws -> Int32 {
-    let result = try docker.runByCTR(service, id: id, ["--detach", "--null-io"], command)
+  func start(
+    _ id: String, of service: String?, options own: [String], _ command: [String]
+  ) throws -> Int32 {
+    let result = try docker.runByCTR(service, id: id, ["--detach", "--null-io"] + own, command)
     guard result.status == 0 else { throw EngineFailure(result.errors) }
     let tasks = try docker.ctr(["tasks", "list"]).output.split(separator: "\n")
     let words = tasks.first { $0.hasPrefix(id + " ") }?.split(separator: " ") ?? []

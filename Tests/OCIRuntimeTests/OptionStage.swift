@@ -19,6 +19,16 @@ final class OptionStage {
   /// Of another deployment.
   let far: Neighbour
 
+  /// Of no service, with a user namespace of its own; its name, for podman.
+  private(set) lazy var remapped: String = {
+    let id = "\(engine.runner.installation.name)-remapped"
+    do {
+      _ = try engine.start(
+        id, of: nil, options: ["--uidmap", "0:100000:65536"], ["/bin/sleep", "1000"])
+      return id
+    } catch { return "\(error)" }
+  }()
+
   private static let server = [
     "/usr/bin/python3", "-c",
     """
@@ -33,7 +43,7 @@ final class OptionStage {
     let name = engine.runner.installation.name
     func start(_ id: String, _ service: String?, _ command: [String]) throws -> Neighbour {
       let id = "\(name)-\(id)"
-      return Neighbour(id: id, process: try engine.start(id, of: service, command))
+      return Neighbour(id: id, process: try engine.start(id, of: service, options: [], command))
     }
     plain = try start("plain", nil, Self.server)
     twin = try start("twin", "shop/app", ["/bin/sleep", "1000"])
