@@ -67,6 +67,9 @@ public struct ClusterCondition: Hashable, Sendable {
   /// Instances that are shown although they vanished, since too many did at once; nil if none are.
   public var heldLoss: HeldLoss?
 
+  /// Runners whose lease ended and whose instances are shown still: their istbpfd is not well, and the instances may be.
+  public var staleRunners: Set<String>
+
   /// Instances of this runner whose number was given to another runner, which then has it; they
   /// should be stopped. It takes a registry that was restored from a backup, or `forgetRunner`.
   public var displaced: [Instance]
@@ -74,8 +77,9 @@ public struct ClusterCondition: Hashable, Sendable {
   /// A condition from its parts; nothing is wrong if none is given.
   public init(
     isCurrent: Bool = true, problem: RegistryError? = nil, heldLoss: HeldLoss? = nil,
-    displaced: [Instance] = []
+    staleRunners: Set<String> = [], displaced: [Instance] = []
   ) {
+    self.staleRunners = staleRunners
     self.isCurrent = isCurrent
     self.problem = problem
     self.heldLoss = heldLoss

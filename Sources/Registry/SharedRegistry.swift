@@ -12,6 +12,10 @@ public protocol SharedRegistry: Registry {
   @discardableResult
   func confirmLoss() async -> Int
 
+  /// Says that the instances of a runner whose lease ended, which are shown still (`ClusterCondition.staleRunners`), are
+  /// gone indeed.
+  func giveUp(_ runner: String) async
+
   /// How many instance numbers each runner has, those included that are gone.
   func numbersByRunner() async -> [String: Int]
 
@@ -29,6 +33,9 @@ public protocol SharedRegistry: Registry {
 extension SharedRegistry {
   /// Nothing, where nothing is ever held.
   public func confirmLoss() async -> Int { 0 }
+
+  /// Nothing, where there is no other runner.
+  public func giveUp(_ runner: String) async {}
 
   /// None, where there is no other runner.
   public func numbersByRunner() async -> [String: Int] { [:] }

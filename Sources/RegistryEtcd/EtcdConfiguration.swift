@@ -74,6 +74,9 @@ public struct EtcdConfiguration: Sendable {
   /// How long after a sudden loss of more than half of all instances a second listing must confirm it.
   public var lossConfirmation = Duration.seconds(5)
 
+  /// Whether instances go on being shown whose runner's lease ended, until `giveUp` says that they are gone.
+  public var keepsStale = false
+
   /// How long to wait between attempts while etcd is away: from the first to the second, doubled each
   /// time.
   public var retryDelay = Duration.milliseconds(100)...Duration.seconds(2)

@@ -84,6 +84,7 @@ extension EtcdRegistry {
   private func changed() {
     let before = condition.heldLoss
     publish()
+    settleReturned()
     if let loss = condition.heldLoss {
       if before == nil { logger.error("\(loss)") }
       confirmLater()

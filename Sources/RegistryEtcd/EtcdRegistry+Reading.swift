@@ -79,6 +79,28 @@ extension EtcdRegistry {
       .reduce(into: [:]) { $0[$1.runner, default: 0] += 1 }
   }
 
+  /// See `SharedRegistry`.
+  public func giveUp(_ runner: String) async {
+    mirror.giveUp(runner)
+    publish()
+  }
+
+  /// A runner whose lease had ended is back: what it does not say again within a while is gone.
+  func settleReturned() {
+    for name in mirror.staleRunners where mirror.hasRunner(name) && returning.insert(name).inserted
+    {
+      Task { [weak self, delay = configuration.lossConfirmation] in
+        try? await Task.sleep(for: delay)
+        await self?.settle(name)
+      }
+    }
+  }
+
+  private func settle(_ name: String) async {
+    returning.remove(name)
+    if mirror.hasRunner(name) { await giveUp(name) }
+  }
+
   private func forget(reader id: UUID) { readers[id] = nil }
 
   /// The state as it is known now.
@@ -95,6 +117,7 @@ extension EtcdRegistry {
       do { try save { $0.ids = ids } } catch { report(error as? RegistryError) }
     }
     condition.heldLoss = mirror.heldLoss
+    condition.staleRunners = mirror.staleRunners.filter { !mirror.hasRunner($0) }
     let view = makeView()
     guard view != lastView else { return }
     lastView = view

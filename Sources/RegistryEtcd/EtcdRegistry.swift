@@ -45,6 +45,8 @@ public actor EtcdRegistry: SharedRegistry {
   var lastView: ClusterView?
   var isCacheStale = false
   var isConfirming = false
+  /// Runners whose lease had ended and that are back since a moment.
+  var returning: Set<String> = []
   var isClosed = false
   var tasks: [Task<Void, Never>] = []
   var confirmation: Task<Void, Never>?
@@ -82,7 +84,8 @@ public actor EtcdRegistry: SharedRegistry {
     files = StateFiles(directory: configuration.stateDirectory)
     client = try EtcdClient(configuration)
     state = try files.loadRunner(configuration)
-    mirror = Mirror(keys: keys, runner: configuration.runner)
+    mirror = Mirror(
+      keys: keys, runner: configuration.runner, keepsStale: configuration.keepsStale)
   }
 
   private func begin() async throws {

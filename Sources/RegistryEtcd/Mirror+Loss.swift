@@ -9,17 +9,42 @@ extension Mirror {
   /// and still has its number was lost: its runner's lease ended, or somebody deleted keys. If that
   /// happens to more than half of all at once, it is rather the keys than the instances.
   mutating func updateLoss(from old: Content) {
-    let vanished = old.endpoints.filter {
+    var vanished = old.endpoints.filter {
       content.endpoints[$0.key] == nil && !isReleased($0.value)
+    }
+    if keepsStale {
+      let lost = vanished.filter { key, endpoint in
+        own[key] == nil && content.runners[keys.key(.runner(endpoint.instance.runner))] == nil
+      }
+      stale.formUnion(lost.keys)
+      for key in lost.keys { vanished[key] = nil }
     }
     let total = Set(old.endpoints.keys).union(held).union(own.keys).count
     if !held.isEmpty || vanished.count * 2 > total {
       held.formUnion(vanished.keys.filter { own[$0] == nil })
     }
-    held = held.filter { key in
-      guard content.endpoints[key] == nil, let endpoint = shown.endpoints[key] else { return false }
-      return !isReleased(endpoint)
-    }
+    held = held.filter(isMissed)
+    stale = stale.filter(isMissed)
+    show()
+  }
+
+  /// Whether an endpoint that is shown has vanished, and was not given back in order.
+  private func isMissed(_ key: Data) -> Bool {
+    guard content.endpoints[key] == nil, let endpoint = shown.endpoints[key] else { return false }
+    return !isReleased(endpoint)
+  }
+
+  /// The runners whose instances are shown although their lease ended.
+  var staleRunners: Set<String> {
+    Set(stale.compactMap { shown.endpoints[$0]?.instance.runner })
+  }
+
+  /// Whether etcd has a runner's key.
+  func hasRunner(_ name: String) -> Bool { content.runners[keys.key(.runner(name))] != nil }
+
+  /// What is stale of a runner is gone, or its successor has said what there is.
+  mutating func giveUp(_ name: String) {
+    stale = stale.filter { shown.endpoints[$0]?.instance.runner != name }
     show()
   }
 
@@ -38,7 +63,7 @@ extension Mirror {
   mutating func show() {
     let before = shown
     shown = content
-    for key in held { shown.endpoints[key] = before.endpoints[key] }
+    for key in held.union(stale) { shown.endpoints[key] = before.endpoints[key] }
     // An instance of this runner's that ended while etcd is away.
     shown.endpoints = shown.endpoints.filter {
       own[$0.key] != nil || !$0.value.instance.runner.isSame(as: runner)
@@ -53,7 +78,7 @@ extension Mirror {
         shown.services[key] = service
       }
     }
-    let peers = Set(held.compactMap { shown.endpoints[$0]?.instance.runner })
+    let peers = Set(held.union(stale).compactMap { shown.endpoints[$0]?.instance.runner })
     for (key, runner) in before.runners
     where shown.runners[key] == nil && (peers.contains(runner.name) || key == ownRunnerKey) {
       shown.runners[key] = runner

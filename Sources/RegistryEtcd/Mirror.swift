@@ -36,14 +36,21 @@ struct Mirror {
   /// Endpoints that are shown although they vanished.
   var held: Set<Data> = []
 
+  /// Endpoints that are shown although their runner's lease ended: that says that its istbpfd is not well, and nothing
+  /// of its instances.
+  var stale: Set<Data> = []
+  /// Whether there are any: whoever wants them says which runners are gone.
+  let keepsStale: Bool
+
   /// This runner's instances, of which this runner knows best.
   var own: [Data: Instance] = [:] {
     didSet { if own != oldValue { show() } }
   }
 
-  init(keys: KeySpace, runner: String) {
+  init(keys: KeySpace, runner: String, keepsStale: Bool = false) {
     self.keys = keys
     self.runner = runner
+    self.keepsStale = keepsStale
   }
 
   /// Begins with what was known before.
