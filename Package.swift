@@ -143,6 +143,33 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // Log lines: bounded, with fields for systemd's journal, the last of them in a file.
+    .target(
+      name: "ServiceLog",
+      dependencies: ["LinuxSystem", "Model", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: strict),
+
+    // istbpf-relay, which carries what leaves a fabric, and what istbpfd says to it.
+    .target(
+      name: "RelayControl",
+      dependencies: [
+        "CLinux", "Fabric", "LinuxSystem", "Model", "NameResolution", "Relay", "Tunnel",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      exclude: ["relay.proto"],
+      swiftSettings: strict),
+    .target(
+      name: "RelayService",
+      dependencies: [
+        "CLinux", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem", "Model", "NameResolution",
+        "Relay", "RelayControl", "ServiceLog", "Tunnel",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: strict),
+
     // The daemon, its API, and the commands.
     .target(
       name: "ControlAPI",
@@ -160,7 +187,8 @@ let package = Package(
       dependencies: [
         "CLinux", "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem", "Model",
         "NameResolution",
-        "Registry", "RegistryEtcd", "RegistrySQLite", "Relay", "Tunnel",
+        "Registry", "RegistryEtcd", "RegistrySQLite", "Relay", "RelayControl", "ServiceLog",
+        "Tunnel",
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -191,7 +219,7 @@ let package = Package(
       name: "Commands",
       dependencies: [
         "CertificateAuthority", "ControlAPI", "Dataplane", "EngineConfiguration", "Fabric",
-        "FrontDoor", "LinuxSystem", "Model", "Relay", "Tunnel", "WebInterface",
+        "FrontDoor", "LinuxSystem", "Model", "Relay", "RelayControl", "Tunnel", "WebInterface",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "Subprocess", package: "swift-subprocess"),
@@ -201,7 +229,8 @@ let package = Package(
     .target(
       name: "DaemonCommand",
       dependencies: [
-        "Model", "Runner", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "LinuxSystem", "Model", "RelayService", "Runner", "ServiceLog",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
@@ -298,8 +327,9 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "CLinux", "Fabric", "LinuxSystem", "Model", "OCIRuntime", "Relay", "Tunnel",
-        "TunnelTestSupport", .product(name: "SystemPackage", package: "swift-system"),
+        "CLinux", "Fabric", "LinuxSystem", "Model", "OCIRuntime", "Relay", "RelayControl",
+        "Tunnel", "TunnelTestSupport", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Tests/FuzzTargets", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
@@ -330,7 +360,8 @@ let package = Package(
       name: "ScenarioTests",
       dependencies: [
         "CLibbpf", "CLinux", "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "Relay",
-        "Runner", "TestSupport", "Tunnel", "TunnelTestSupport",
+        "RelayControl", "RelayService", "Runner", "ServiceLog", "TestSupport", "Tunnel",
+        "TunnelTestSupport",
       ],
       swiftSettings: strict),
   ],

@@ -40,7 +40,8 @@ int linux_process_await_end(int process, int milliseconds)
 	return poll(&end, 1, milliseconds);
 }
 
-int linux_spawn_detached(pid_t *process, char *const command[], const char *output)
+int linux_spawn_detached(pid_t *process, const char *path, char *const command[],
+			 const char *output)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -62,7 +63,7 @@ int linux_spawn_detached(pid_t *process, char *const command[], const char *outp
 	posix_spawn_file_actions_adddup2(&actions, 2, 1);
 	posix_spawn_file_actions_addclosefrom_np(&actions, 3);
 	posix_spawn_file_actions_addchdir_np(&actions, "/");
-	error = posix_spawn(process, command[0], &actions, &attributes, command, environ);
+	error = posix_spawn(process, path, &actions, &attributes, command, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	return error;

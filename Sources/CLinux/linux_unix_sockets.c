@@ -98,6 +98,18 @@ pid_t linux_unix_peer(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) ? -1 : peer.pid;
 }
 
+int linux_unix_peer_credentials(int fd, pid_t *process, uid_t *user)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+		return -1;
+	*process = peer.pid;
+	*user = peer.uid;
+	return 0;
+}
+
 union control {
 	struct cmsghdr header;
 	char space[CMSG_SPACE(sizeof(int))];

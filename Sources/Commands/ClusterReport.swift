@@ -35,7 +35,7 @@ struct ClusterReport: Encodable {
   /// What to show people.
   var text: String {
     let encryption =
-      kernelTLS ? "encrypted by the kernel" : "encrypted by istbpfd: \(kernelTLSProblem)"
+      kernelTLS ? "encrypted by the kernel" : "encrypted by istbpf-relay: \(kernelTLSProblem)"
     var lines = [
       "cluster \(name): \(runners.count(where: \.present)) runners, tunnels at \(tunnelAddress), \(encryption)",
       "\(kernelTunnels) tunnels in the kernel, \(userSpaceTunnels) in user space, \(streams) connections",
@@ -55,6 +55,8 @@ struct ClusterReport: Encodable {
 struct RunnerReport: Encodable {
   let name: String
   let present: Bool
+  /// Whether its istbpfd does not answer, and its istbpf-relay does.
+  let stale: Bool
   let address: String
   let version: String
   let instances: UInt32
@@ -63,6 +65,7 @@ struct RunnerReport: Encodable {
   init(_ message: Istbpf_Control_V1_RunnerStatus) {
     name = message.name
     present = message.present
+    stale = message.stale
     numbers = message.numbers
     address = message.address
     version = message.version

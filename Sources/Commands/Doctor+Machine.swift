@@ -43,7 +43,7 @@ extension Doctor {
       },
       check(
         "kernel TLS",
-        "istbpfd encrypts tunnels to other runners itself, in user space; to have the kernel do it, load "
+        "istbpf-relay encrypts tunnels to other runners itself, in user space; to have the kernel do it, load "
           + "`modprobe -a tls gcm ctr ghash_generic aesni_intel`, where it has these modules",
         .note, type: "modprobe -a tls gcm ctr ghash_generic aesni_intel"
       ) {

@@ -133,14 +133,22 @@ struct ReportContents {
         return add("log.txt", "the last log lines, of the journal", journal, named: "journalctl")
       }
     }
-    let text = [installation.logPath + ".1", installation.logPath]
+    addLines(of: installation.logPath, "log.txt", "istbpfd")
+    // There is none where it was never needed.
+    if SmallFile.exists(installation.relayLogPath) {
+      addLines(of: installation.relayLogPath, "relay-log.txt", "istbpf-relay")
+    }
+  }
+
+  private mutating func addLines(of path: String, _ name: String, _ program: String) {
+    let text = [path + ".1", path]
       .compactMap { SmallFile.exists($0) ? try? SmallFile.read($0) : nil }.joined()
     guard !text.isEmpty else {
-      missing.append("log lines: there is no journal of istbpfd, and no \(installation.logPath)")
+      missing.append("log lines: there is no journal of \(program), and no \(path)")
       return
     }
     let lines = text.split(separator: "\n").suffix(Self.lines).joined(separator: "\n")
-    add("log.txt", "the last log lines, of \(installation.logPath)", lines + "\n")
+    add(name, "the last log lines, of \(path)", lines + "\n")
   }
 
   private mutating func addMetrics(_ settings: RunnerSettings) {

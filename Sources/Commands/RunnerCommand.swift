@@ -33,7 +33,7 @@ struct RunnerCommand: AsyncParsableCommand {
         if output.json { return try printJSON(cluster.runners) }
         let rows = cluster.runners.map { runner in
           [
-            runner.name, runner.present ? "there" : "gone",
+            runner.name, runner.stale ? "stale" : runner.present ? "there" : "gone",
             runner.address.isEmpty ? "-" : runner.address,
             runner.version.isEmpty ? "-" : runner.version, "\(runner.instances)",
             "\(runner.numbers)",

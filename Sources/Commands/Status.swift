@@ -53,6 +53,7 @@ struct Status: AsyncParsableCommand {
     print(
       "istbpfd \(status.version), pid \(status.pid), runner \(status.runner), range \(status.range), since \(since)"
     )
+    if let relay = RelayReport(status) { print(relay.text) }
     if let cluster = ClusterReport(status) { print(cluster.text) }
     if let frontDoor = FrontDoorReport(status) { print(frontDoor.text) }
     for deployment in status.deployments {
@@ -96,6 +97,7 @@ struct Status: AsyncParsableCommand {
     let range: String
     let pid: Int32
     let startedAt: Int64
+    let relay: RelayReport?
     let cluster: ClusterReport?
     let frontDoor: FrontDoorReport?
     let deployments: [DeploymentReport]
@@ -108,6 +110,7 @@ struct Status: AsyncParsableCommand {
       range = status.range
       pid = status.pid
       startedAt = status.startedAt
+      relay = RelayReport(status)
       cluster = ClusterReport(status)
       frontDoor = FrontDoorReport(status)
       deployments = status.deployments.map(DeploymentReport.init)

@@ -6,6 +6,7 @@ import FrontDoor
 import Glibc
 import LinuxSystem
 import Model
+import RelayControl
 
 /// Removes every trace of an installation from the machine.
 struct Uninstall: ParsableCommand {
@@ -42,6 +43,10 @@ struct Uninstall: ParsableCommand {
       if check { return try refuse(live(instances(in: cgroups) + containers(of: installation))) }
       let lock = try takeLock(installation)
       try endInstances(try instances(in: cgroups) + containers(of: installation))
+      if let relay = RelayInstance.running(installation) {
+        relay.end()
+        print("ended istbpf-relay")
+      }
       if FrontDoor.end(of: installation) { print("removed the front door's haproxy") }
       try removeFabrics(installation)
       if cgroups.exists {

@@ -3,7 +3,9 @@ import Foundation
 import Glibc
 import Logging
 import Model
+import RelayService
 import Runner
+import ServiceLog
 
 /// The daemon of a runner.
 public struct IstbpfDaemon: AsyncParsableCommand {
@@ -69,8 +71,16 @@ public struct IstbpfDaemon: AsyncParsableCommand {
   /// For the argument parser.
   public init() {}
 
-  /// Does what this process's arguments say.
-  public static func runFromCommandLine() async { await main() }
+  /// Does what this process's arguments say: where it was started under the name istbpf-relay, it is that.
+  public static func runFromCommandLine() async {
+    let name = CommandLine.arguments.first?.split(separator: "/").last
+    guard name == "istbpf-relay" else { return await main() }
+    do { try RelayProcess.restrict() } catch {
+      FileHandle.standardError.write(Data("istbpf-relay: \(error)\n".utf8))
+      Glibc.exit(1)
+    }
+    await IstbpfRelay.main()
+  }
 
   /// Runs the daemon, or only says what is asked about its configuration.
   public func run() async throws {

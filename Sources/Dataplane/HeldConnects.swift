@@ -59,60 +59,6 @@ public enum FlowOutcome: String, Sendable {
   }
 }
 
-extension Dataplane {
-  /// The port of the gateway's address on which the relay listens in every fabric.
-  public static var relayPort: UInt16 { UInt16(IST_RELAY_PORT) }
-
-  /// The number of a fabric's replay link: the place of the gateway's address, as an instance's link
-  /// has that of its own.
-  public static func replayIfindex(deployment: UInt16, plan: AddressPlan) -> Int32 {
-    Identity(deployment: deployment, address: plan.gateway).ifindex
-  }
-
-  /// The flow's SYN, played again, goes to the relay.
-  public func accept(_ flow: Flow) throws(DataplaneError) {
-    let state = ist_flow_state(
-      outcome: UInt32(IST_FLOW_ACCEPTED.rawValue), reserved: 0, first_syn: 0, last_syn: 0)
-    try maps.flows.set(state, at: flow.abi)
-  }
-
-  /// What has become of the flow; nil where nothing is known of it any more.
-  public func outcome(of flow: Flow) throws(DataplaneError) -> FlowOutcome? {
-    try maps.flows.value(at: flow.abi).map(FlowOutcome.init)
-  }
-
-  /// Whether the caller of a flow that is pending still waits for it, as its kernel shows by sending its SYN again.
-  public func isAwaited(_ flow: Flow) throws(DataplaneError) -> Bool {
-    guard let state = try maps.flows.value(at: flow.abi), FlowOutcome(state) == .pending else {
-      return false
-    }
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-    return RepeatedSYN.isDue(first: state.first_syn, last: state.last_syn, now: now)
-  }
-
-  /// The flow's SYN, played again, goes to the stack, which refuses it; and the next one is held anew.
-  public func forget(_ flow: Flow) throws(DataplaneError) {
-    try maps.flows.remove(flow.abi)
-  }
-
-  /// Counts that the daemon denied a flow, as the programs count what they deny. No program denies anything for
-  /// this reason.
-  public func countDenial(of flow: Flow, _ reason: Reason, plan: AddressPlan) throws(DataplaneError)
-  {
-    let key = ist_denial_key(
-      deployment: UInt32(flow.deployment), service: (plan.offset(of: flow.source) ?? 0) >> 8,
-      reason: reason.rawValue)
-    try maps.denials.set((maps.denials.value(at: key) ?? 0) + 1, at: key)
-  }
-
-  /// Forgets what a daemon that died had not decided, so that it is held and decided anew.
-  public func forgetFlows() throws(DataplaneError) {
-    for flow in try maps.flows.keys() { try maps.flows.remove(flow) }
-  }
-}
-
 /// When a kernel sends a SYN again that is not answered.
 enum RepeatedSYN {
   /// Whether the next one may be still to come. All times are in nanoseconds of one clock.

@@ -66,7 +66,7 @@ final class MapSet: Sendable {
       .value(at: LayoutKey.version)
   }
 
-  private static func open<Key, Value>(
+  static func open<Key, Value>(
     _ name: String, in directory: String
   ) throws(DataplaneError) -> BPFMap<Key, Value> {
     let descriptor = bpf_obj_get("\(directory)/\(name)")

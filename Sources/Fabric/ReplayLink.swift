@@ -26,27 +26,33 @@ public struct ReplayLink: ~Copyable, Sendable {
     guard sent == frame.count else { throw SystemError(.last, "send to link", "\(ifindex)") }
   }
 
-  /// The link of `fabric`, made if it is not there. The far end has the number `ifindex` and the near
+  /// Makes the link of `fabric` if it is not there, and sets it up. The far end has the number `ifindex` and the near
   /// one the number behind it.
   ///
   /// `beforeUp` gets the far end's number before anything can come in there, on a thread inside the
   /// fabric. Throws `SystemError`.
-  public init(
-    of fabric: FabricNamespace, ifindex: Int32, beforeUp: (_ ifindex: Int32) throws -> Void
+  public static func make(
+    in fabric: FabricNamespace, ifindex: Int32, beforeUp: (_ ifindex: Int32) throws -> Void
   ) throws {
-    nearIfindex = ifindex + 1
-    socket = try fabric.open().perform {
+    try fabric.open().perform {
       let netlink = try NetlinkSocket()
       if try !netlink.hasLink(ifindex) {
         try netlink.addPair(
-          VethEnd(Self.nearName, ifindex + 1, Self.nearHardwareAddress),
+          VethEnd(nearName, ifindex + 1, nearHardwareAddress),
           // The address that the switch's frames are for, so that they are the stack's.
-          VethEnd(Self.farName, ifindex, InstanceLink.fabricHardwareAddress))
+          VethEnd(farName, ifindex, InstanceLink.fabricHardwareAddress))
       }
       try beforeUp(ifindex)
-      try netlink.setUp(ifindex + 1, Self.nearName)
-      try netlink.setUp(ifindex, Self.farName)
-      try netlink.awaitOperation(of: ifindex + 1, Self.nearName)
+      try netlink.setUp(ifindex + 1, nearName)
+      try netlink.setUp(ifindex, farName)
+      try netlink.awaitOperation(of: ifindex + 1, nearName)
+    }
+  }
+
+  /// The link of `fabric` that `make` made with the number `ifindex`. Throws `SystemError`.
+  public init(of fabric: FabricNamespace, ifindex: Int32) throws {
+    nearIfindex = ifindex + 1
+    socket = try fabric.open().perform {
       let socket = linux_packet_socket()
       guard socket >= 0 else { throw SystemError(.last, "make a packet socket in", fabric.name) }
       return OwnedDescriptor(owning: socket)

@@ -65,12 +65,6 @@ struct ProxyProcess: Sendable {
 
   /// Starts a command whose messages go where this process's go, or to the file `output`.
   private static func spawn(_ command: [String], output: String? = nil) throws -> pid_t {
-    var words: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
-    words.append(nil)
-    defer { for word in words { free(word) } }
-    var process: pid_t = 0
-    let result = linux_spawn_detached(&process, words, output)
-    guard result == 0 else { throw SystemError(Errno(rawValue: result), "start", command[0]) }
-    return process
+    try DetachedProcess.start(command[0], command, output: output)
   }
 }

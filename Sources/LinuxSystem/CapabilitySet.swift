@@ -16,6 +16,8 @@ public struct CapabilitySet: OptionSet, Sendable {
   public static let chown = CapabilitySet(number: 0)
   /// CAP_DAC_OVERRIDE
   public static let dacOverride = CapabilitySet(number: 1)
+  /// CAP_DAC_READ_SEARCH
+  public static let dacReadSearch = CapabilitySet(number: 2)
   /// CAP_FOWNER
   public static let fowner = CapabilitySet(number: 3)
   /// CAP_FSETID
@@ -40,6 +42,8 @@ public struct CapabilitySet: OptionSet, Sendable {
   public static let sysPtrace = CapabilitySet(number: 19)
   /// CAP_SYS_ADMIN
   public static let sysAdmin = CapabilitySet(number: 21)
+  /// CAP_SYS_RESOURCE
+  public static let sysResource = CapabilitySet(number: 24)
   /// CAP_MKNOD
   public static let mknod = CapabilitySet(number: 27)
   /// CAP_AUDIT_WRITE
@@ -48,6 +52,13 @@ public struct CapabilitySet: OptionSet, Sendable {
   public static let setfcap = CapabilitySet(number: 31)
   /// CAP_BPF
   public static let bpf = CapabilitySet(number: 39)
+
+  /// What istbpf-relay needs: namespaces to make sockets in (SYS_ADMIN), sockets with others' addresses (NET_ADMIN) and
+  /// low ports, a packet socket for SYNs that are played again (NET_RAW), pinned maps (BPF), descriptors
+  /// (SYS_RESOURCE), files of the identity that others own, and a group for HAProxy's sockets.
+  public static let carrier: CapabilitySet = [
+    .sysAdmin, .netAdmin, .netBindService, .netRaw, .bpf, .sysResource, .dacReadSearch, .chown,
+  ]
 
   /// What Docker gives a container, without NET_RAW (packet sockets pass every cgroup hook by) and
   /// MKNOD. NET_ADMIN, BPF, SYS_ADMIN and SYS_PTRACE are in neither.

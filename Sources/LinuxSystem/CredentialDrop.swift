@@ -25,6 +25,14 @@ public enum CredentialDrop {
     try set(credentials.uid == 0 ? kept : [])
   }
 
+  /// Stays who it is, with no more capabilities than `capabilities`, and none of these beyond what it has; throws
+  /// `SystemError`. It needs CAP_SETPCAP.
+  public static func keepOnly(_ capabilities: CapabilitySet) throws {
+    try limitBoundingSet(to: capabilities)
+    guard linux_ambient_set_clear() == 0 else { throw SystemError(.last, "clear", "ambient set") }
+    try set(try ThreadCapabilities.current().permitted.intersection(capabilities))
+  }
+
   /// Takes every capability but `capabilities` out of the calling thread's bounding set.
   private static func limitBoundingSet(to capabilities: CapabilitySet) throws {
     for number in Int32(0)..<64 {

@@ -33,11 +33,15 @@ public enum UnixSocket {
     return process > 0 ? process : nil
   }
 
+  /// A connection to the listener at `path`, on which a call may take 5 s; nil where nobody listens.
+  public static func connected(to path: String) -> OwnedDescriptor? {
+    let descriptor = linux_unix_connect(path, 5)
+    return descriptor >= 0 ? OwnedDescriptor(owning: descriptor) : nil
+  }
+
   /// The process that listens at `path`; nil where nobody does.
   public static func listener(at path: String) -> pid_t? {
-    let descriptor = linux_unix_connect(path, 5)
-    guard descriptor >= 0 else { return nil }
-    let socket = OwnedDescriptor(owning: descriptor)
+    guard let socket = connected(to: path) else { return nil }
     let process = linux_unix_peer(socket.rawValue)
     return process > 0 ? process : nil
   }

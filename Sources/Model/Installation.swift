@@ -52,6 +52,18 @@ public struct Installation: Hashable, Sendable {
   /// The last lines of the daemon's log, and with `.1` behind it those before.
   public var logPath: String { "\(runtimeDirectory)/log" }
 
+  /// What istbpf-relay keeps: what istbpfd said last, its socket, lock and log. Only root may enter it.
+  public var relayDirectory: String { "\(runtimeDirectory)/relay" }
+
+  /// The socket on which istbpfd says what is to be carried.
+  public var relaySocketPath: String { "\(relayDirectory)/control.sock" }
+
+  /// Locked by the one istbpf-relay, and holds its process id.
+  public var relayLockPath: String { "\(relayDirectory)/istbpf-relay.lock" }
+
+  /// The last lines of its log, and with `.1` behind it those before.
+  public var relayLogPath: String { "\(relayDirectory)/log" }
+
   /// The instances' hosts files.
   public var hostsDirectory: String { "\(runtimeDirectory)/hosts" }
 

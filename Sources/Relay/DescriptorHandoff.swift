@@ -11,6 +11,15 @@ public final class DescriptorHandoff: Sendable {
 
   package func take() -> OwnedDescriptor? { descriptor.withLock { $0.take() } }
 
+  /// Another descriptor of the same; nil where it has been taken, or there are no descriptors left.
+  package func copy() -> OwnedDescriptor? {
+    descriptor.withLock { descriptor in
+      guard let number = descriptor?.rawValue else { return nil }
+      let copy = fcntl(number, F_DUPFD_CLOEXEC, 0)
+      return copy >= 0 ? OwnedDescriptor(owning: copy) : nil
+    }
+  }
+
   /// Whether the peer of the socket has closed it, so that nobody is left to be answered.
   package var isHungUp: Bool {
     descriptor.withLock { descriptor in

@@ -30,6 +30,8 @@ public struct RelayCounters: Hashable, Sendable {
   public var tunnelsLive = 0
   /// Of these, those that the kernel encrypts in both directions.
   public var tunnelsKernel = 0
+  /// Connections that need no tunnel and live.
+  public var pairsLive = 0
 }
 
 /// One loop's counters: written by its thread alone, read by any.
@@ -48,7 +50,6 @@ final class LoopCounters: Sendable {
   let tunnelsReused = Atomic(0)
   let tunnelsLive = Atomic(0)
   let tunnelsKernel = Atomic(0)
-  /// Connections that need no tunnel; for choosing a loop.
   let pairsLive = Atomic(0)
 
   func add(to sum: inout RelayCounters) {
@@ -66,6 +67,7 @@ final class LoopCounters: Sendable {
     sum.tunnelsReused += tunnelsReused.load(ordering: .relaxed)
     sum.tunnelsLive += tunnelsLive.load(ordering: .relaxed)
     sum.tunnelsKernel += tunnelsKernel.load(ordering: .relaxed)
+    sum.pairsLive += pairsLive.load(ordering: .relaxed)
   }
 }
 

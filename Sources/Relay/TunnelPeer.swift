@@ -37,6 +37,16 @@ public struct TunnelAddress: Hashable, Sendable, CustomStringConvertible {
     (self.host, self.port) = (host, port)
   }
 
+  /// The address that `text` is, `192.0.2.7:7443` or `[2001:db8::7]:7443`; nil where it is none.
+  public init?(_ text: String) {
+    guard let colon = text.lastIndex(of: ":"),
+      let port = UInt16(text[text.index(after: colon)...]), port > 0
+    else { return nil }
+    var host = text[..<colon]
+    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+    self.init(String(host), port: port)
+  }
+
   /// `host:port`, an IPv6 address in brackets.
   public var description: String {
     family == AF_INET ? "\(host):\(port)" : "[\(host)]:\(port)"

@@ -126,15 +126,3 @@ extension ClusterConfiguration {
       denied: denied ?? IdentityFiles.standardDenied)
   }
 }
-
-extension TunnelAddress {
-  /// The address that `text` is, `192.0.2.7:7443` or `[2001:db8::7]:7443`; nil where it is none.
-  init?(_ text: String) {
-    guard let colon = text.lastIndex(of: ":"),
-      let port = UInt16(text[text.index(after: colon)...]), port > 0
-    else { return nil }
-    var host = text[..<colon]
-    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-    self.init(String(host), port: port)
-  }
-}

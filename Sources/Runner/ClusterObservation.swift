@@ -146,7 +146,7 @@ final class ClusterObservation: Observing {
     guard event.incoming, let address = IPv4Address(event.peer.address),
       let deployment = event.peer.name.split(separator: "/").first
         .flatMap({ try? DeploymentName(String($0)) }),
-      let other = runner.remote?.directory.runner(of: address, in: deployment), other != name
+      let other = runner.directory?.runner(of: address, in: deployment), other != name
     else { return false }
     return other == runner.configuration.runnerName
       || state.withLock {

@@ -1,5 +1,7 @@
 import Logging
+import ServiceLog
 import Model
+import RelayControl
 import ServiceLifecycle
 import UnixSignals
 
@@ -10,8 +12,6 @@ struct ConfigurationReload: ServiceLifecycle.Service {
   /// Reads it as it was read at the start.
   let reread: @Sendable () async throws -> RunnerConfiguration
   let runner: Runner
-  /// Nil on a runner that is alone.
-  let member: ClusterMember?
   let threshold: LogThreshold
   let logger: Logger
 
@@ -35,7 +35,7 @@ struct ConfigurationReload: ServiceLifecycle.Service {
     let taken = changed.filter { $0.effect == .reload && isInUse($0, new) }
     // First what may be refused.
     if let cluster = new.cluster, taken.contains(where: { $0.name.hasPrefix("tunnel.") }) {
-      try member?.takeOver(cluster.files)
+      try runner.relay.tell(Istbpf_Relay_V1_IdentityFiles(cluster.files))
     }
     if taken.contains(where: { $0.name == "selection" }) {
       await runner.select(new.cluster?.selection ?? .localFirst)
@@ -60,7 +60,7 @@ struct ConfigurationReload: ServiceLifecycle.Service {
   /// Whether this daemon has what the key is for: a runner that is alone has no tunnels.
   private func isInUse(_ key: ConfigurationKey, _ new: RunnerConfiguration) -> Bool {
     let isOfCluster = key.name.hasPrefix("tunnel.") || key.name == "selection"
-    return !isOfCluster || (member != nil && new.cluster != nil)
+    return !isOfCluster || (initial.cluster != nil && new.cluster != nil)
   }
 }
 

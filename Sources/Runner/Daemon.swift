@@ -9,8 +9,9 @@ import Model
 import Registry
 import RegistryEtcd
 import RegistrySQLite
-import Relay
+import RelayControl
 import ServiceLifecycle
+import ServiceLog
 
 /// The daemon: its parts put together, from the lock to the socket.
 public enum Daemon {
@@ -40,49 +41,38 @@ public enum Daemon {
       pinnedIn: installation.pinDirectory, plan: configuration.plan,
       mayHaveInstances: Self.isPopulated(cgroups.cgroup(installation.cgroupName))
         || ContainerRecords(directory: installation.containersDirectory).areAnyPopulated)
-    let ports = FabricPorts(dataplane: dataplane, plan: configuration.plan, logger: logger)
-    let member = try configuration.cluster.map {
-      try ClusterMember(
-        $0, plan: configuration.plan, dataplane: dataplane, ports: ports, logger: logger)
-    }
     let door = configuration.frontDoor.map {
       FrontDoor($0, installation: installation, logger: logger)
     }
     if door == nil { FrontDoor.end(of: installation) }
+    let relay = try RelayLink(configuration, logger: logger)
     let runner = try Runner(
       configuration: configuration, registry: registry, dataplane: dataplane, cgroups: cgroups,
-      ports: ports, remote: member?.remote, frontDoor: door, logger: logger)
+      relay: relay, frontDoor: door, logger: logger)
+    // One that runs must not rely on what is taken away meanwhile.
+    try relay.attach(callbacks(of: runner, logger))
     try await runner.adopt()
-    // On a runner that is alone the relay carries what goes outside, and the front door's requests.
-    let ownRelay = try member == nil ? Relay.withoutTunnels() : nil
-    let relay = try member?.start() ?? ownRelay
-    if let relay { try ports.start(on: relay, pinnedIn: installation.pinDirectory) }
-    if let remote = member?.remote, let relay {
-      remote.answer(with: PeerAnswers(runner, directory: remote.directory, logger: logger))
-      await runner.ask(
-        with: PeerQuestions(
-          relay: relay, directory: remote.directory, plan: configuration.plan))
+    try relay.start()
+    if let directory = runner.directory {
+      await runner.ask(with: PeerQuestions(relay: relay, directory: directory))
     }
     let events = try EventReader(pinnedIn: installation.pinDirectory) { [feed = runner.feed] told in
       feed.publish(told)
     }
 
     var services: [any ServiceLifecycle.Service] = []
-    if let member {
-      services.append(ClusterMemberService(member: member))
+    if configuration.cluster != nil {
       services.append(ClusterViewService(runner: runner, registry: registry))
+      services.append(StaleRunnersService(runner: runner))
     }
     if let address = configuration.metricsAddress {
       services.append(MetricsServer(runner: runner, address: address, logger: logger))
     }
-    if let door, let relay {
-      let paths = FrontDoorPaths(installation)
+    if let door {
       services.append(
         FrontDoorService(
-          door: door,
-          services: try PublicServices(
-            relay: relay, configuration: configuration, paths: paths, logger: logger),
-          registry: registry, configuration: configuration, paths: paths, logger: logger))
+          door: door, relay: relay, registry: registry, configuration: configuration,
+          paths: FrontDoorPaths(installation), logger: logger))
     }
     let connects = try HostConnects(runner: runner, logger: logger)
     services += [
@@ -90,8 +80,7 @@ public enum Daemon {
       HistoryService(runner: runner, logger: logger),
       WatchdogService(manager: manager, runner: runner, logger: logger),
       ConfigurationReload(
-        initial: configuration, reread: reread, runner: runner, member: member,
-        threshold: threshold,
+        initial: configuration, reread: reread, runner: runner, threshold: threshold,
         logger: logger),
       ControlServerService(
         containers: ControlServer(
@@ -108,13 +97,21 @@ public enum Daemon {
     events.stop()
     runner.outside.follower.stop()
     connects.stop()
-    ports.stopListening()
-    member?.stop()
-    ownRelay?.shutdown(grace: .zero)
-    runner.outward.stop()
-    ports.stop()
+    relay.stop()
     try await close(registry)
     _ = consume lock
+  }
+
+  /// What is done with what istbpf-relay tells by itself.
+  private static func callbacks(of runner: Runner, _ logger: Logger) -> RelayLink.Callbacks {
+    let answers = runner.directory.map { PeerAnswers(runner, directory: $0, logger: logger) }
+    return RelayLink.Callbacks(
+      denied: { [feed = runner.feed] denied in
+        if let event = Event(denying: Flow(denied), .egressRefused) { feed.publish(.event(event)) }
+      },
+      asked: { name, deployment, socket in
+        answers?.answer(name, about: deployment, on: socket) ?? EACCES
+      })
   }
 
   /// SQLite on a runner that is alone, etcd for one of many.
@@ -124,7 +121,10 @@ public enum Daemon {
     guard let cluster = configuration.cluster else {
       return try SQLiteRegistry(path: configuration.installation.registryPath)
     }
-    return try await EtcdRegistry.open(cluster.etcd, logger: logger)
+    var etcd = cluster.etcd
+    // See StaleRunnersService.
+    etcd.keepsStale = true
+    return try await EtcdRegistry.open(etcd, logger: logger)
   }
 
   private static func close(_ registry: any Registry) async throws {
@@ -172,15 +172,6 @@ public enum Daemon {
   }
 }
 
-/// Keeps the identity of a cluster's runner as its files have it.
-private struct ClusterMemberService: ServiceLifecycle.Service {
-  let member: ClusterMember
-
-  func run() async throws {
-    await cancelWhenGracefulShutdown { await member.followFiles() }
-  }
-}
-
 /// Takes over what changes on other runners.
 private struct ClusterViewService: ServiceLifecycle.Service {
   let runner: Runner
@@ -222,5 +213,15 @@ private struct ControlServerService: ServiceLifecycle.Service {
       containers.stop()
       control.stop()
     }
+  }
+}
+
+extension Flow {
+  fileprivate init(_ denied: Istbpf_Relay_V1_Denied) {
+    self.init(
+      deployment: UInt16(truncatingIfNeeded: denied.deployment),
+      source: IPv4Address(denied.source), destination: IPv4Address(denied.destination),
+      sourcePort: UInt16(truncatingIfNeeded: denied.sourcePort),
+      destinationPort: UInt16(truncatingIfNeeded: denied.destinationPort))
   }
 }

@@ -7,7 +7,7 @@ import ServiceLifecycle
 /// Keeps the front door as the registry says.
 struct FrontDoorService: ServiceLifecycle.Service {
   let door: FrontDoor
-  let services: PublicServices
+  let relay: RelayLink
   let registry: any SharedRegistry
   let configuration: RunnerConfiguration
   let paths: FrontDoorPaths
@@ -54,9 +54,10 @@ struct FrontDoorService: ServiceLifecycle.Service {
 
   /// A socket is there before HAProxy is told of it, and until it has forgotten it.
   private func follow(_ view: ClusterView) async {
-    let routes = PublicRoute.all(in: view, of: configuration, paths: paths)
-    services.open(routes)
+    let routes = PublicRoute.all(in: view, paths: paths)
+    let relayed = routes.map(\.relayed)
+    do { try relay.tell(relayed, isExact: false) } catch { logger.error("\(error)") }
     await door.show(routes.map(\.publicService))
-    services.close(allBut: routes)
+    do { try relay.tell(relayed, isExact: true) } catch { logger.error("\(error)") }
   }
 }

@@ -5,6 +5,7 @@ import Fabric
 import Glibc
 import LinuxSystem
 import Logging
+import ServiceLog
 import Model
 import Relay
 import Synchronization

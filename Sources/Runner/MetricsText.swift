@@ -1,3 +1,5 @@
+import RelayControl
+
 /// Metrics in Prometheus's text format, version 0.0.4.
 ///
 /// Written here and not by swift-metrics: the values are the kernel's, the relay's and the registry's
@@ -46,19 +48,18 @@ struct MetricsText {
   /// Adds the histogram `name` of durations in seconds, one for each set of labels.
   mutating func add(
     _ name: String, _ help: String,
-    _ histograms: [(labels: KeyValuePairs<String, String>, histogram: DurationHistogram)]
+    _ histograms: [(labels: KeyValuePairs<String, String>, counted: DurationHistogram.Snapshot)]
   ) {
     text += "# HELP \(name) \(help)\n# TYPE \(name) \(Kind.histogram)\n"
-    for (labels, histogram) in histograms {
+    for (labels, counted) in histograms {
       let own = labels.map { "\($0)=\"\(Self.escaped($1))\"," }.joined()
-      let snapshot = histogram.snapshot
-      for (index, count) in snapshot.cumulative.enumerated() {
-        let bound = index < histogram.bounds.count ? "\(histogram.bounds[index])" : "+Inf"
+      for (index, count) in counted.cumulative.enumerated() {
+        let bound = index < counted.bounds.count ? "\(counted.bounds[index])" : "+Inf"
         text += "\(name)_bucket{\(own)le=\"\(bound)\"} \(count)\n"
       }
       let whole = own.isEmpty ? "" : "{\(own.dropLast())}"
-      text += "\(name)_sum\(whole) \(snapshot.sum)\n"
-      text += "\(name)_count\(whole) \(snapshot.cumulative.last ?? 0)\n"
+      text += "\(name)_sum\(whole) \(counted.sum)\n"
+      text += "\(name)_count\(whole) \(counted.cumulative.last ?? 0)\n"
     }
   }
 

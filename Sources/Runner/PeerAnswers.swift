@@ -4,6 +4,7 @@ import LinuxSystem
 import Logging
 import Model
 import Relay
+import RelayControl
 import Synchronization
 
 /// Answers what the istbpfd of other runners ask about deployments that they serve too: what people are told here.
@@ -21,23 +22,18 @@ final class PeerAnswers: Sendable {
     (self.runner, self.directory, self.logger) = (runner, directory, logger)
   }
 
-  /// What becomes of a stream on which the runner `asking` has a question about a deployment that it may ask about.
-  func answer(_ asking: String, about deployment: DeploymentName) -> StreamDecision {
+  /// Takes a stream on which the runner `asking` has a question about a deployment that it may ask about: `socket` is
+  /// joined to it. The errno by which it is refused, or 0.
+  func answer(
+    _ asking: String, about deployment: DeploymentName, on socket: DescriptorHandoff
+  ) -> Int32 {
     let isAdmitted = limits.withLock { $0[asking, default: QuestionLimit()].take(now: .now) }
-    guard isAdmitted else { return .refuse(EBUSY) }
-    do {
-      let pair = try TCPSocketPair()
-      let (near, far) = pair.handoffs()
-      Task {
-        await self.serve(near, asking, about: deployment)
-        self.settled(asking)
-      }
-      return .join(far)
-    } catch {
+    guard isAdmitted else { return EBUSY }
+    Task {
+      await serve(socket, asking, about: deployment)
       settled(asking)
-      logger.error("cannot answer runner \(asking): \(error)")
-      return .refuse(EAGAIN)
     }
+    return 0
   }
 
   private func settled(_ asking: String) { limits.withLock { $0[asking]?.settle() } }
@@ -122,13 +118,6 @@ final class PeerAnswers: Sendable {
     let runner: String
     let deployment: DeploymentName
     var description: String { "\(runner) has no instance of \(deployment) any more" }
-  }
-}
-
-extension TCPSocketPair {
-  /// Both ends, for other threads.
-  consuming func handoffs() -> (near: DescriptorHandoff, far: DescriptorHandoff) {
-    (DescriptorHandoff(near), DescriptorHandoff(far))
   }
 }
 

@@ -2,6 +2,7 @@ import ControlAPI
 import LinuxSystem
 import Model
 import Relay
+import RelayControl
 import Synchronization
 import SystemPackage
 import Tunnel
@@ -13,9 +14,8 @@ struct UnansweredQuestion: Error, CustomStringConvertible {
 
 /// Asks the istbpfd of other runners about a deployment, over the tunnels to them.
 final class PeerQuestions: Sendable {
-  private let relay: Relay
+  private let relay: RelayLink
   private let directory: InstanceDirectory
-  private let plan: AddressPlan
   private let silent = Mutex<[String: Silence]>([:])
 
   /// A runner that refused to be asked at all.
@@ -24,8 +24,6 @@ final class PeerQuestions: Sendable {
     let error: UnansweredQuestion
   }
 
-  /// How long a runner may take to be reached.
-  private static let patience = Duration.seconds(2)
   /// How long an answer that is one message may take.
   private static let answerPatience = Duration.seconds(5)
   /// How long a runner that refuses to be asked is not asked again: one of an older version writes a line to its log
@@ -33,8 +31,8 @@ final class PeerQuestions: Sendable {
   private static let pause = Duration.seconds(60)
 
   /// Asks over `relay`.
-  init(relay: Relay, directory: InstanceDirectory, plan: AddressPlan) {
-    (self.relay, self.directory, self.plan) = (relay, directory, plan)
+  init(relay: RelayLink, directory: InstanceDirectory) {
+    (self.relay, self.directory) = (relay, directory)
   }
 
   /// Asks `name` what has one answer. Throws `UnansweredQuestion`.
@@ -71,10 +69,9 @@ final class PeerQuestions: Sendable {
     _ question: Istbpf_Peers_V1_Question, of name: String, about deployment: DeploymentName,
     _ take: @Sendable (Istbpf_Peers_V1_Answer) async throws -> Void
   ) async throws {
-    let stream = try await open(to: name, about: deployment)
     let (near, far) = try TCPSocketPair().handoffs()
-    guard let far = far.take(), let near = near.take() else { throw CancellationError() }
-    relay.join(far, to: stream)
+    try await open(to: name, about: deployment, on: far)
+    guard let near = near.take() else { throw CancellationError() }
     do {
       try await Channel.with(near) { channel, answers in
         try await channel.send(question)
@@ -94,28 +91,26 @@ final class PeerQuestions: Sendable {
     }
   }
 
-  private func open(to name: String, about deployment: DeploymentName) async throws -> RelayStream {
-    guard let found = directory.others(serving: deployment)[name], let peer = found,
-      let request = StreamRequest.question(about: deployment, plan)
-    else { throw UnansweredQuestion(description: "it is not there") }
+  private func open(
+    to name: String, about deployment: DeploymentName, on socket: DescriptorHandoff
+  ) async throws {
+    guard let found = directory.others(serving: deployment)[name], found != nil else {
+      throw UnansweredQuestion(description: "it is not there")
+    }
     if let silence = silent.withLock({ $0[name] }), silence.since + Self.pause > .now {
       throw silence.error
     }
-    return try await withCheckedThrowingContinuation { continuation in
-      relay.open(request, to: peer, timeout: Self.patience) { [self] result in
-        switch result {
-        case .success(let stream):
-          silent.withLock { $0[name] = nil }
-          continuation.resume(returning: stream)
-        case .failure(let refusal): continuation.resume(throwing: unanswered(name, refusal))
-        }
-      }
+    if let refusal = await relay.ask(name, about: deployment, on: socket) {
+      throw unanswered(name, refusal)
     }
+    silent.withLock { $0[name] = nil }
   }
 
   private func unanswered(_ name: String, _ refusal: StreamRefusal) -> UnansweredQuestion {
     switch Errno(rawValue: refusal.errno) {
     case .resourceBusy: return UnansweredQuestion(description: "it is asked too often")
+    case .resourceTemporarilyUnavailable where refusal.isReached:
+      return UnansweredQuestion(description: "its istbpfd does not answer; its istbpf-relay does")
     case .permissionDenied:
       return UnansweredQuestion(description: "it does not know of an instance here")
     case .noRouteToHost where refusal.isReached:

@@ -14,7 +14,9 @@ struct PublishedEgress {
   private(set) var users: [HostName: Set<ServicePlace>] = [:]
   /// Where the kernel lets a service connect; nil where that is not known.
   var opened: [ServicePlace: Set<AllowedNetwork>] = [:]
-  /// What of that is due to names, and to which.
+  /// Where istbpf-relay is told that a service may connect.
+  var relayed: [ServicePlace: Set<AllowedNetwork>] = [:]
+  /// What of what is opened is due to names, and to which.
   var named: [ServicePlace: [AllowedNetwork: Set<HostName>]] = [:]
   /// The ids of instances that have a route over ist0 to outside, if they have no other.
   var routed: Set<String> = []
@@ -48,6 +50,7 @@ struct PublishedEgress {
       place.deployment == deployment.name && !kept.contains(place)
     }
     for place in opened.keys where isGone(place) { opened[place] = nil }
+    for place in relayed.keys where isGone(place) { relayed[place] = nil }
     for place in named.keys where isGone(place) { named[place] = nil }
     for place in crowded.keys where isGone(place) { crowded[place] = nil }
     logged = logged.filter { users[$0.key] != nil }

@@ -2,6 +2,7 @@ import Dataplane
 import Fabric
 import LinuxSystem
 import Model
+import ServiceLog
 
 extension Runner {
   /// Takes over what an earlier daemon left: replaces its programs step by step, publishes what the
@@ -48,7 +49,7 @@ extension Runner {
           "\(deployment.name) is not in effect as it is declared: \(error)",
           metadata: deployment.name.logFields)
       }
-      try serve(deployment)
+      try tellRelay(deployment)
     }
     for found in ended { await end(found) }
     try await removeOrphans(of: deployments)
@@ -102,6 +103,7 @@ extension Runner {
       try dataplane.forget(identity)
     }
     for id in try dataplane.publishedDeployments() where !ids.contains(id) {
+      try relay.withdraw(id)
       try dataplane.withdrawEgress(ofDeployment: id)
       try dataplane.withdraw(deployment: id)
     }

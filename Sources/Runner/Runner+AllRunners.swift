@@ -18,11 +18,11 @@ extension Runner {
 
   /// Where to ask about `deployment`, or about all of them.
   func others(serving deployment: DeploymentName?) async throws -> [PeerPlace] {
-    guard let remote else { return [] }
+    guard let directory else { return [] }
     var names = [deployment].compactMap(\.self)
     if names.isEmpty { names = try await registry.deployments().map(\.name) }
     return names.flatMap { name in
-      remote.directory.others(serving: name).keys.sorted()
+      directory.others(serving: name).keys.sorted()
         .map { PeerPlace(runner: $0, deployment: name) }
     }
   }

@@ -2,6 +2,7 @@ import Dataplane
 import Fabric
 import LinuxSystem
 import Model
+import ServiceLog
 import Registry
 
 /// Making the kernel and the hosts files what the registry says of a deployment.
@@ -44,7 +45,8 @@ extension Runner {
     var steps = Steps()
     steps.attempt { try publishEgress(of: [], in: deployment) }
     steps.attempt { try dataplane.withdraw(deployment: deployment.id) }
-    ports.withdraw(deployment)
+    replayLinks[deployment.id] = nil
+    steps.attempt { try relay.withdraw(deployment.id) }
     let fabric = fabric(of: deployment.name)
     if fabric.exists { steps.attempt { try fabric.delete() } }
     let cgroup = RunningInstance.deploymentCgroup(deployment.name, in: instancesRoot)
@@ -109,7 +111,7 @@ extension Runner {
           try withdraw(deployment)
         } else {
           // Another one has the name, the fabric and the cgroup now.
-          outward.forget(in: deployment.id, except: [])
+          try relay.withdraw(deployment.id)
           try dataplane.withdrawEgress(ofDeployment: deployment.id)
           try dataplane.withdraw(deployment: deployment.id)
           unapplied.remove(deployment)

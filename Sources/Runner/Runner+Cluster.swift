@@ -1,4 +1,5 @@
 import Model
+import ServiceLog
 import Registry
 
 /// A runner that shares its deployments with others.
@@ -24,8 +25,9 @@ extension Runner {
     guard configuration.cluster != nil else { return }
     for await known in await registry.views() {
       view = known
-      remote?.directory.update(known)
+      directory?.update(known, plan: plan)
       outside.objections.update(known.runners)
+      try? tellRelay(known.runners)
       return report(known.condition, before: nil)
     }
   }
@@ -33,21 +35,26 @@ extension Runner {
   private func takeOver(_ new: ClusterView) throws {
     let old = view
     view = new
-    remote?.directory.update(new)
+    directory?.update(new, plan: plan)
+    var steps = Steps()
     if new.runners != old?.runners {
       outside.objections.update(new.runners)
+      steps.attempt { try tellRelay(new.runners) }
       // What a name has may be another runner's now, or no more.
       publishNames(egress.names)
     }
     report(new.condition, before: old?.condition)
     let changes = new.changes(since: old)
-    guard !changes.isEmpty || !unapplied.isEmpty else { return }
+    guard !changes.isEmpty || !unapplied.isEmpty else {
+      if let first = steps.errors.first { throw first }
+      return
+    }
 
-    var steps = Steps()
     let services = Dictionary(grouping: new.services, by: \.deployment)
     let kept = Set(new.services.map(ServicePlace.init))
     let removed = changes.services.removed.filter { !kept.contains(ServicePlace($0)) }
     let moved = Set((changes.instances.added + changes.instances.removed).map(ServicePlace.init))
+    let changed = Set(moved.map(\.deployment))
     // Those of which something failed as a whole, so that what failed is not lost.
     let redeclared = Set((changes.services.added + changes.services.removed).map(\.deployment))
       .union(changes.deployments.added.map(\.name)).union(unapplied.map(\.name))
@@ -56,7 +63,11 @@ extension Runner {
       if redeclared.contains(deployment.name) {
         let removed = removed.filter { $0.deployment == deployment.name }.map(\.number)
         steps.attempt { try apply(services, of: deployment, removed: removed) }
-      } else {
+      } else if changed.contains(deployment.name) {
+        do { try tellRelay(deployment) } catch {
+          markUnapplied(deployment)
+          steps.attempt { throw error }
+        }
         for service in services where moved.contains(ServicePlace(service)) {
           steps.attempt { try publish(service, of: deployment) }
         }
@@ -73,6 +84,11 @@ extension Runner {
     guard condition != before else { return }
     if let problem = condition.problem { logger.error("registry: \(problem)") }
     if let loss = condition.heldLoss { logger.critical("registry: \(loss)") }
+    for name in condition.staleRunners.subtracting(before?.staleRunners ?? []).sorted() {
+      logger.warning(
+        "runner \(name): its lease ended; its instances are known on while its istbpf-relay answers"
+      )
+    }
     if condition.isCurrent, before?.isCurrent == false { logger.notice("registry: current again") }
     for instance in condition.displaced {
       logger.critical(

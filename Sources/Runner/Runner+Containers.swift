@@ -2,6 +2,7 @@ import Fabric
 import Foundation
 import LinuxSystem
 import Model
+import ServiceLog
 
 /// Containers as instances. Their engine makes namespaces, cgroup and processes, and the OCI wrapper
 /// and its hooks ask for the rest (Sources/OCIRuntime).

@@ -1,6 +1,7 @@
 import Fabric
 import LinuxSystem
 import Model
+import ServiceLog
 
 /// Connections that end because those who had them may no longer.
 extension Runner {

@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import ServiceLog
 import Registry
 
 extension Runner {

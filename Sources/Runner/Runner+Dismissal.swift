@@ -2,6 +2,7 @@ import Dataplane
 import Fabric
 import LinuxSystem
 import Model
+import ServiceLog
 import Registry
 
 /// Instances whose service is removed from their deployment while they run.

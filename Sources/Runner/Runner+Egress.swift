@@ -13,12 +13,16 @@ extension Runner {
     followNames()
     let current = try dataplane.egress(ofDeployment: deployment.id)
     var steps = Steps()
-    steps.attempt { try serve(deployment) }
-    for service in services {
-      publishEgress(of: service, in: deployment, current[service.number] ?? [], &steps)
+    let all = services.map { service in
+      Opening(service, allowed(service, besides: current[service.number] ?? []))
+    }
+    for opening in all { egress.relayed[ServicePlace(opening.service)] = opening.allowed }
+    // First, so that the relay lets nobody through any more whose connections are cut then.
+    steps.attempt { try tellRelay(deployment) }
+    for opening in all {
+      open(opening, in: deployment, current[opening.service.number] ?? [], &steps)
     }
     let declared = Set(services.map(\.number))
-    outward.forget(in: deployment.id, except: declared)
     for (service, networks) in current where !declared.contains(service) {
       outside.note(nil, of: service, in: deployment.id)
       steps.attempt { try revoke(networks, of: service, in: deployment, keeping: []) }
@@ -30,10 +34,33 @@ extension Runner {
   func publishEgress(
     of service: Service, in deployment: Deployment, _ old: Set<AllowedNetwork>, _ steps: inout Steps
   ) {
+    let opening = Opening(service, allowed(service, besides: old))
+    egress.relayed[ServicePlace(service)] = opening.allowed
+    steps.attempt { try tellRelay(deployment) }
+    open(opening, in: deployment, old, &steps)
+  }
+
+  /// Where a service may connect.
+  private struct Opening {
+    let service: Service
+    let allowed: Set<AllowedNetwork>
+    let named: [AllowedNetwork: Set<HostName>]
+
+    init(
+      _ service: Service,
+      _ allowed: (all: Set<AllowedNetwork>, named: [AllowedNetwork: Set<HostName>])
+    ) {
+      self.service = service
+      (self.allowed, named) = allowed
+    }
+  }
+
+  private func open(
+    _ opening: Opening, in deployment: Deployment, _ old: Set<AllowedNetwork>, _ steps: inout Steps
+  ) {
+    let (service, allowed, named) = (opening.service, opening.allowed, opening.named)
     let place = ServicePlace(service)
-    let (allowed, named) = allowed(service, besides: old)
     let before = steps.errors.count
-    outward.allow(allowed, of: service.number, in: deployment.id)
     for instance in running.values where ServicePlace(instance.instance) == place {
       steps.attempt { try route(instance, hasRules: !service.egress.isEmpty) }
     }
@@ -49,15 +76,6 @@ extension Runner {
     var names: [IPv4Address: HostName] = [:]
     for (network, found) in named { names[network.network.first] = found.min() }
     outside.note(names.isEmpty ? nil : names, of: service.number, in: deployment.id)
-  }
-
-  /// Takes held SYNs of a deployment's fabric, where there is one and somebody may connect to what is not there: to
-  /// other runners, or to outside.
-  func serve(_ deployment: Deployment) throws {
-    let services = egress.declared[deployment.name]?.services ?? []
-    guard remote != nil || services.contains(where: { !$0.egress.isEmpty }) else { return }
-    let fabric = fabric(of: deployment.name)
-    if fabric.exists { try ports.serve(deployment, fabric: fabric) }
   }
 
   /// Gives an instance whose service has egress rules a way out over ist0, or takes it away.

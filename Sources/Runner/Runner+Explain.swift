@@ -4,6 +4,7 @@ import Fabric
 import Glibc
 import LinuxSystem
 import Model
+import ServiceLog
 import Registry
 
 extension Runner {

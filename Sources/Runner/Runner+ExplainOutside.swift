@@ -3,6 +3,7 @@ import Dataplane
 import Fabric
 import LinuxSystem
 import Model
+import RelayControl
 import NameResolution
 
 /// What `explain` says of addresses outside the deployment.
@@ -85,7 +86,7 @@ extension Runner {
     switch ways.count == 1 ? ways.first : nil {
     case .relay:
       response.decidedBy = "relay"
-      if let objection = outward.objection(to: address) {
+      if let objection = outside.objections.objection(toConnectingTo: address) {
         response.outcome = "EHOSTUNREACH"
         response.reason = Reason.egressRefused.identifier
         response.why =

@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import LinuxSystem
 import Model
+import ServiceLog
 
 extension Runner {
   /// How long an instance may be without a process before its first one.
@@ -89,7 +90,7 @@ extension Runner {
     try dataplane.guardNamespace(descriptor: namespace.fileDescriptor, of: new.identity)
     let fabric = fabric(of: new.instance.deployment)
     try fabric.create()
-    try serve(deployment)
+    try tellRelay(deployment)
     try fabric.attach(new.link, netns: namespace) { try dataplane.attachSwitch(to: $0) }
     let place = ServicePlace(new.instance)
     let service = egress.declared[place.deployment]?.services.first { ServicePlace($0) == place }

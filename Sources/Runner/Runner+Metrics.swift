@@ -1,17 +1,20 @@
 import Dataplane
 import Model
 import Registry
+import RelayControl
 
 extension Runner {
   /// Everything that can be counted, as it is now.
   func metrics() async throws -> MetricsText {
     var metrics = MetricsText()
+    let figures = await relay.statistics()
     metrics.add(
       .gauge, "istbpf_build_info", "1, with the version of istbpfd and the runner's name.",
       [.init(1, ["version": istbpfVersion, "runner": configuration.runnerName])])
     try await addServices(to: &metrics)
     try await addInstances(to: &metrics)
-    addTunnels(to: &metrics)
+    addRelay(figures, to: &metrics)
+    addTunnels(figures, to: &metrics)
     addRegistry(to: &metrics)
     return metrics
   }
@@ -80,13 +83,6 @@ extension Runner {
       sorted(connects).map {
         .init($0.value, ["deployment": $0.key.deployment, "service": $0.key.service])
       })
-    let outside = outward.counts
-    metrics.add(
-      .gauge, "istbpf_relayed_outside", "Connections to outside through the relay that live.",
-      outside.live)
-    metrics.add(
-      .counter, "istbpf_relayed_outside_total", "Connections to outside through the relay.",
-      outside.total)
     metrics.add(
       .counter, "istbpf_denials_total", "What the data path refused instances of a service.",
       sorted(denials).flatMap { labels, reasons in
@@ -110,45 +106,67 @@ extension Runner {
     metrics.add(
       "istbpf_instance_start_duration_seconds",
       "From the allocation of an instance's number until others know of it.",
-      [([:], startDurations)])
+      [([:], startDurations.snapshot)])
   }
 
-  private func addTunnels(to metrics: inout MetricsText) {
-    guard let remote, let counters = remote.counters else { return }
+  private func addRelay(_ figures: Istbpf_Relay_V1_Statistics?, to metrics: inout MetricsText) {
+    if relay.report != nil {
+      metrics.add(
+        .gauge, "istbpf_relay_up",
+        "1 where istbpf-relay answers, which carries what leaves a fabric.",
+        figures == nil ? 0 : 1)
+      metrics.add(
+        .counter, "istbpf_relay_starts_total", "How often this istbpfd has started istbpf-relay.",
+        relay.starts)
+    }
+    metrics.add(
+      .gauge, "istbpf_relayed_outside", "Connections to outside through the relay that live.",
+      figures?.outsideLive ?? 0)
+    metrics.add(
+      .counter, "istbpf_relayed_outside_total", "Connections to outside through the relay.",
+      figures?.outsideTotal ?? 0)
+  }
+
+  private func addTunnels(_ figures: Istbpf_Relay_V1_Statistics?, to metrics: inout MetricsText) {
+    guard configuration.cluster != nil, let figures else { return }
     metrics.add(
       "istbpf_connect_duration_seconds",
       "From the SYN of a connect to another runner until its answer.",
       [
-        (["outcome": "accepted"], remote.accepted), (["outcome": "refused"], remote.refused),
+        (["outcome": "accepted"], .init(figures.accepted)),
+        (["outcome": "refused"], .init(figures.refused)),
       ])
-    if let end = remote.certificateEnd {
+    if figures.certificateEnd > 0 {
       metrics.add(
         .gauge, "istbpf_certificate_expiry_timestamp_seconds",
-        "When this runner's certificate ends, in seconds since 1970.", end)
+        "When this runner's certificate ends, in seconds since 1970.", figures.certificateEnd)
     }
     metrics.add(
-      .gauge, "istbpf_kernel_tls", "1 where the kernel can encrypt tunnels, 0 where istbpfd does.",
-      remote.kernelTLS == .available ? 1 : 0)
+      .gauge, "istbpf_kernel_tls",
+      "1 where the kernel can encrypt tunnels, 0 where istbpf-relay does.",
+      figures.kernelTlsProblem.isEmpty ? 1 : 0)
     metrics.add(
       .gauge, "istbpf_tunnels", "Tunnels that live, by where this runner encrypts them.",
       [
-        .init(counters.tunnelsKernel, ["mode": "kernel"]),
-        .init(counters.tunnelsLive - counters.tunnelsKernel, ["mode": "user_space"]),
+        .init(figures.tunnelsKernel, ["mode": "kernel"]),
+        .init(
+          figures.tunnelsLive - min(figures.tunnelsLive, figures.tunnelsKernel),
+          ["mode": "user_space"]),
       ])
     metrics.add(
-      .gauge, "istbpf_streams", "Connections with other runners that live.", counters.streamsLive)
+      .gauge, "istbpf_streams", "Connections with other runners that live.", figures.streamsLive)
     for (name, help, value) in [
-      ("streams_opened", "Connections that other runners accepted.", counters.streamsOpened),
-      ("streams_accepted", "Connections accepted from other runners.", counters.streamsAccepted),
-      ("streams_refused", "Connections that either side refused.", counters.streamsRefused),
-      ("streams_truncated", "Connections that a tunnel's end cut.", counters.streamsTruncated),
-      ("streams_moved", "Times that a connection moved to a fresh key.", counters.streamsMoved),
-      ("tunnel_sent_bytes", "Bytes of programs sent into tunnels.", counters.bytesSent),
-      ("tunnel_received_bytes", "Bytes of programs from tunnels.", counters.bytesReceived),
-      ("handshakes", "Handshakes that ended well.", counters.handshakes),
-      ("handshakes_failed", "Handshakes that failed.", counters.handshakesFailed),
-      ("handshakes_evicted", "Handshakes ended to make room.", counters.handshakesEvicted),
-      ("tunnels_reused", "Connections that needed no handshake.", counters.tunnelsReused),
+      ("streams_opened", "Connections that other runners accepted.", figures.streamsOpened),
+      ("streams_accepted", "Connections accepted from other runners.", figures.streamsAccepted),
+      ("streams_refused", "Connections that either side refused.", figures.streamsRefused),
+      ("streams_truncated", "Connections that a tunnel's end cut.", figures.streamsTruncated),
+      ("streams_moved", "Times that a connection moved to a fresh key.", figures.streamsMoved),
+      ("tunnel_sent_bytes", "Bytes of programs sent into tunnels.", figures.bytesSent),
+      ("tunnel_received_bytes", "Bytes of programs from tunnels.", figures.bytesReceived),
+      ("handshakes", "Handshakes that ended well.", figures.handshakes),
+      ("handshakes_failed", "Handshakes that failed.", figures.handshakesFailed),
+      ("handshakes_evicted", "Handshakes ended to make room.", figures.handshakesEvicted),
+      ("tunnels_reused", "Connections that needed no handshake.", figures.tunnelsReused),
     ] { metrics.add(.counter, "istbpf_\(name)_total", help, value) }
   }
 

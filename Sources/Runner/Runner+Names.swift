@@ -3,6 +3,7 @@ import Dataplane
 import Fabric
 import LinuxSystem
 import Model
+import ServiceLog
 import NameResolution
 
 /// The names outside that services may connect to: their addresses are opened, and stand in the hosts files

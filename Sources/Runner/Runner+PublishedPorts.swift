@@ -1,6 +1,7 @@
 import Fabric
 import LinuxSystem
 import Model
+import ServiceLog
 
 /// Ports that engines publish, which lead nowhere for an instance.
 extension Runner {

@@ -5,6 +5,7 @@ import Foundation
 import Glibc
 import LinuxSystem
 import Model
+import RelayControl
 
 extension Runner {
   /// What is declared and what runs. What is attached is the kernel's word, not this one's memory.
@@ -17,16 +18,20 @@ extension Runner {
     response.startedAt = Int64(startedAt.timeIntervalSince1970)
     let pinned = try PinnedState(directory: installation.pinDirectory)
     let (denials, names) = (try pinned.denials(), try await publicNames())
+    let figures = await relay.statistics()
     for deployment in try await registry.deployments() {
       response.deployments.append(
-        try await status(of: deployment, denials[deployment.id] ?? [], names))
+        try await status(of: deployment, denials[deployment.id] ?? [], names, figures))
     }
     if let settings = configuration.frontDoor, let report = frontDoor?.report {
       response.frontDoor.domain = settings.domain.rawValue
       response.frontDoor.pid = report.processID ?? 0
       response.frontDoor.problem = report.problem ?? ""
     }
-    if let cluster = await clusterStatus() { response.cluster = cluster }
+    if let relay = relay.report { response.relay = relay }
+    if let cluster = clusterStatus(figures, await registry.numbersByRunner()) {
+      response.cluster = cluster
+    }
     return response
   }
 
@@ -35,11 +40,13 @@ extension Runner {
     let deployment = try await registry.deployment(named: name)
     let pinned = try PinnedState(directory: installation.pinDirectory)
     return try await status(
-      of: deployment, try pinned.denials()[deployment.id] ?? [], try await publicNames())
+      of: deployment, try pinned.denials()[deployment.id] ?? [], try await publicNames(),
+      await relay.statistics())
   }
 
   private func status(
-    of deployment: Deployment, _ denials: [PinnedState.Denials], _ names: PublicNames?
+    of deployment: Deployment, _ denials: [PinnedState.Denials], _ names: PublicNames?,
+    _ figures: Istbpf_Relay_V1_Statistics?
   ) async throws -> Istbpf_Control_V1_DeploymentStatus {
     var status = Istbpf_Control_V1_DeploymentStatus()
     status.name = deployment.name.rawValue
@@ -64,12 +71,17 @@ extension Runner {
     }
     let instances = running.values.filter { $0.instance.deployment == deployment.name }
       .sorted { $0.identity.address < $1.identity.address }
-    status.instances = try instances.map { try self.status(of: $0) }
+    let relayed = Dictionary(
+      (figures?.outside ?? []).filter { $0.deployment == UInt32(deployment.id) }
+        .map { (IPv4Address($0.instance), $0.connections) }, uniquingKeysWith: +)
+    status.instances = try instances.map {
+      try self.status(of: $0, relayed: relayed[$0.identity.address] ?? 0)
+    }
     return status
   }
 
   private func status(
-    of running: RunningInstance
+    of running: RunningInstance, relayed: UInt32
   ) throws -> Istbpf_Control_V1_InstanceStatus {
     var status = Istbpf_Control_V1_InstanceStatus()
     status.instance = running.instance.id
@@ -94,7 +106,7 @@ extension Runner {
       }
     }
     status.wayOut = try wayOut(of: running)?.rawValue ?? ""
-    status.relayedConnections = UInt32(clamping: outward.connections(of: running.identity))
+    status.relayedConnections = relayed
     return status
   }
 }

@@ -6,6 +6,7 @@ import LinuxSystem
 import Logging
 import Model
 import Registry
+import RelayControl
 
 /// What one runner has and does: composes the registry, the data path and the fabrics.
 ///
@@ -30,14 +31,14 @@ public actor Runner {
   /// Connections of `istbpf connect`.
   let hostConnects = HostConnectCounts()
 
-  /// The relay's places in the fabrics.
-  let ports: FabricPorts
-  /// Connections to outside of instances that have no other interface.
-  let outward: OutsideConnects
+  /// istbpf-relay, which carries what leaves a fabric.
+  let relay: RelayLink
+  /// The namespaces in which this daemon has made the link of held SYNs, by the deployment's id: their inodes.
+  var replayLinks: [UInt16: UInt64] = [:]
   /// Which instances connections from this runner go to.
   var selection: InstanceSelection
-  /// Connections to other runners; nil on a runner that is alone.
-  let remote: RemoteConnects?
+  /// Where every instance is; nil on a runner that is alone.
+  let directory: InstanceDirectory?
   /// Asks other runners; nil on a runner that is alone, and at the beginning.
   var questions: PeerQuestions?
   /// What happened in the last hour.
@@ -45,7 +46,11 @@ public actor Runner {
   /// The front door; nil on a runner that has none.
   let frontDoor: FrontDoor?
   /// What is known of all runners; nil on a runner that is alone, and at the beginning.
-  var view: ClusterView?
+  var view: ClusterView? {
+    didSet { viewed = Dictionary(grouping: view?.instances ?? [], by: \.deployment) }
+  }
+  /// The instances of it, by deployment.
+  private(set) var viewed: [DeploymentName: [Instance]] = [:]
 
   /// Names outside that services may connect to.
   let outside: OutsideNames
@@ -82,15 +87,17 @@ public actor Runner {
   /// A runner over what the kernel and the registry hold; `adopt` it before use.
   init(
     configuration: RunnerConfiguration, registry: any SharedRegistry, dataplane: Dataplane,
-    cgroups: CgroupHierarchy, ports: FabricPorts, remote: RemoteConnects? = nil,
-    frontDoor: FrontDoor? = nil, logger: Logger
+    cgroups: CgroupHierarchy, relay: RelayLink, frontDoor: FrontDoor? = nil, logger: Logger
   ) throws {
     self.configuration = configuration
     selection = configuration.cluster?.selection ?? .localFirst
     self.registry = registry
     self.dataplane = dataplane
-    self.ports = ports
-    self.remote = remote
+    self.relay = relay
+    directory = configuration.cluster.map {
+      InstanceDirectory(
+        plan: configuration.plan, cluster: $0.identity.cluster, own: $0.identity.name)
+    }
     self.frontDoor = frontDoor
     self.logger = logger
     outside = try OutsideNames(configuration, logger: logger)
@@ -99,9 +106,6 @@ public actor Runner {
         logger.error("connections cannot be observed: \(error)")
       }
     }
-    outward = OutsideConnects(
-      dataplane: dataplane, plan: configuration.plan, ports: ports, objections: outside.objections,
-      feed: feed, mostPerInstance: configuration.egress.relayConnections, logger: logger)
     instancesRoot = cgroups.cgroup(configuration.installation.cgroupName)
     watch = try CgroupWatch()
     try instancesRoot.create()
@@ -139,6 +143,8 @@ public actor Runner {
         service: service, deployment: deployment.id, local: local(service),
         remote: remoteInstances(of: service),
         selection: selection)
+      // Of many, the relay is told where instances are as the registry says it.
+      if configuration.cluster == nil { try tellRelay(deployment) }
     } catch {
       markUnapplied(deployment)
       throw error

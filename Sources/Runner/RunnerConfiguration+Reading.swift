@@ -4,6 +4,7 @@ import FrontDoor
 import LinuxSystem
 import Logging
 import Model
+import RelayControl
 import SystemPackage
 
 extension RunnerConfiguration {
@@ -150,15 +151,18 @@ extension RunnerConfiguration {
   private func problemsOfFiles() -> [InvalidConfiguration] {
     var problems: [InvalidConfiguration] = []
     func attempt(_ key: String, _ body: () throws -> Void) {
-      do { try body() } catch let error as InvalidConfiguration { problems.append(error) } catch {
+      do { try body() } catch let error as InvalidConfiguration { problems.append(error) } catch let
+        error as ConfigurationProblem
+      {
+        problems.append(InvalidConfiguration(key: error.key, problem: error.problem))
+      } catch {
         problems.append(InvalidConfiguration(key: key, problem: "cannot be used: \(error)"))
       }
     }
     if let cluster {
-      attempt("tunnel.certificate") {
-        _ = try ClusterMember.identity(cluster.files, cluster.identity)
-      }
-      attempt("tunnel.denied") { _ = try ClusterMember.denied(cluster.files) }
+      let files = Istbpf_Relay_V1_IdentityFiles(cluster.files)
+      attempt("tunnel.certificate") { _ = try files.identity(of: cluster.identity) }
+      attempt("tunnel.denied") { _ = try files.deniedSerials() }
       for (key, path) in [
         ("etcd.authorities", cluster.etcd.tls.caFile), ("etcd.key", cluster.etcd.tls.keyFile),
         ("etcd.certificate", cluster.etcd.tls.certificateFile),

@@ -32,6 +32,11 @@ public enum RunnerError: Error, CustomStringConvertible {
   /// No instance of a service on this runner accepts connections on a port.
   case nobodyAccepts(String, port: PortNumber, Errno)
 
+  /// There is no istbpf-relay, for this reason.
+  case noRelay(String)
+  /// istbpf-relay does not take what it is told, for this reason.
+  case relayRefused(String)
+
   /// The public name of a service is another deployment's service's.
   case publicNameTaken(service: String, label: String, owner: String)
 
@@ -47,6 +52,8 @@ public enum RunnerError: Error, CustomStringConvertible {
       processes run in \(cgroups.joined(separator: ", ")), but the registry knows no such instances: \
       was it deleted or replaced? Restore it, or end them and clean up with `istbpf uninstall --force`
       """
+    case .noRelay(let problem): "istbpf-relay: \(problem)"
+    case .relayRefused(let problem): problem
     case .notStarting(let instance):
       "no instance \(instance) is starting: it has ended, or the daemon was started anew meanwhile"
     case .noProcess(let instance):

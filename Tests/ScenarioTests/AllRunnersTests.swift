@@ -156,7 +156,7 @@ struct AllRunnersTests {
       #expect(try status(cluster[1]).silent.isEmpty)
       // What is known of runner 2 stays while etcd is away; in its place is one that says what older ones say.
       cluster.etcd.stop()
-      cluster[2].killDaemon()
+      cluster[2].killAll()
       let old = try RogueRunner(cluster, as: 2, answering: EHOSTUNREACH)
       try old.listen()
       let told = try status(cluster[1])

@@ -197,9 +197,13 @@ struct ConfigurationTests {
         #"{"logLevel": "debug", "metrics": {"address": "127.0.0.1:1"}, "oci": {"variables": false}}"#
       )
       try reload(runner, "took over from the configuration: logLevel\n")
-      let log = try #require(runner.daemon?.log)
-      #expect(log.contains("a restart of istbpfd is needed for: metrics.address\n"), "\(log)")
-      #expect(log.contains("containers that start from now on have: oci.variables\n"), "\(log)")
+      for text in [
+        "a restart of istbpfd is needed for: metrics.address\n",
+        "containers that start from now on have: oci.variables\n",
+      ] {
+        let isSaid = runner.eventually { runner.daemon?.log.contains(text) == true }
+        #expect(isSaid, "\(text) is not in \(runner.daemon?.log ?? "")")
+      }
       try reload(runner, "a restart of istbpfd is needed for: metrics.address\n")
       try write(#"{"logLevel": "debug"}"#)
       try reload(runner, "containers that start from now on have: oci.variables\n")

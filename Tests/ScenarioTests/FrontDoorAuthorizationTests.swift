@@ -1,10 +1,9 @@
 import Model
-import Registry
+import RelayControl
 import Testing
 import Tunnel
 
 @testable import Relay
-@testable import Runner
 
 @Suite("What another runner's front door may reach")
 struct FrontDoorAuthorizationTests {
@@ -17,19 +16,15 @@ struct FrontDoorAuthorizationTests {
   {
     let shop = try DeploymentName("shop")
     let runner = try #require(RunnerIdentifier(cluster: "prod", name: "r1"))
-    let services = try [("app", false), ("db", true)].enumerated().map { index, service in
-      Service(
-        deployment: shop, name: try ServiceName(service.0), number: ServiceNumber(index + 1),
-        isPrivate: service.1)
+    let directory = InstanceDirectory(plan: plan, cluster: runner.cluster, own: runner.name)
+    var entry = InstanceDirectory.Entry(id: 1, name: shop)
+    entry.services = [(1, false), (2, true)].map { number, isPrivate in
+      InstanceDirectory.Entry.Service(number: number, port: .standard, isPrivate: isPrivate)
     }
-    let directory = InstanceDirectory(plan: plan, identity: runner)
-    directory.update(
-      ClusterView(
-        deployments: [Deployment(name: shop, id: 1)], services: services,
-        instances: services.map {
-          Instance(
-            deployment: shop, service: $0.name, serviceNumber: $0.number, number: 2, runner: "r1")
-        }, runners: [], condition: ClusterCondition()))
+    entry.instances = [1, 2].map {
+      InstanceDirectory.Entry.Instance(address: plan.instanceAddress($0, 2), runner: "r1")
+    }
+    directory.update(entry)
     let request = StreamRequest(
       deployment: shop, source: source, destination: plan.instanceAddress(number, 2),
       port: try PortNumber(port))

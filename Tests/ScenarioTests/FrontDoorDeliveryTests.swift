@@ -92,16 +92,15 @@ struct FrontDoorDeliveryTests {
     }
   }
 
-  @Test("A daemon that ends during a request has it sent by nobody again")
-  func daemonKilled() async throws {
+  @Test("A relay that ends during a request has it sent by nobody again")
+  func relayKilled() async throws {
     try await FrontDoorLaboratory.with { door in
       try door.runner.deploy("shop", "app")
       let app = try door.serve("shop/app")
       let client = try door.startClient("h2", host: "app-shop", ["POST", "/wait/3/daemon"])
       #expect(try door.runner.eventually { try deliveries("/wait/3/daemon", door) == 1 })
-      door.runner.killDaemon()
+      door.runner.killRelay()
       #expect(try client.nextLine().hasPrefix("502 502 Bad Gateway: "))
-      try door.runner.startDaemon()
       #expect(try door.runner.eventually { try door.status("app-shop") == "200" })
       #expect(try deliveries("/wait/3/daemon", door) == 1)
       app.stop()

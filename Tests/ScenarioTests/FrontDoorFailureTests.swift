@@ -27,7 +27,7 @@ struct FrontDoorFailureTests {
   }
 
   @Test(
-    "A daemon that is killed leaves HAProxy, which answers 503 until the next one has taken it over"
+    "With the daemon killed requests go on; with the relay too, HAProxy answers 503 until there is another"
   )
   func daemonKilled() async throws {
     try await FrontDoorLaboratory.with { door in
@@ -36,6 +36,8 @@ struct FrontDoorFailureTests {
       let proxy = try door.proxy()
       door.runner.killDaemon()
       #expect(try door.status("nobody-shop") == "404", "HAProxy is there")
+      #expect(try door.status("app-shop") == "200")
+      door.runner.killRelay()
       #expect(try door.status("app-shop") == "503")
       try door.runner.startDaemon()
       #expect(try door.runner.eventually { try door.status("app-shop") == "200" })

@@ -15,6 +15,7 @@ final class Stage: Sendable {
   private let plan = AddressPlan.standard
   private let identity: Identity
   private let dataplane: Dataplane
+  private let flows: FlowTable
   private let replay: ReplayLink
   private let listener: Int32
 
@@ -33,9 +34,10 @@ final class Stage: Sendable {
       InstanceLink(name: "app", ifindex: identity.ifindex, address: identity.address),
       netns: namespace
     ) { try dataplane.attachSwitch(to: $0) }
-    replay = try ReplayLink(
-      of: fabric, ifindex: Dataplane.replayIfindex(deployment: 1, plan: plan)
-    ) { try dataplane.attachReplay(to: $0) }
+    let ifindex = Dataplane.replayIfindex(deployment: 1, plan: plan)
+    try ReplayLink.make(in: fabric, ifindex: ifindex) { try dataplane.attachReplay(to: $0) }
+    replay = try ReplayLink(of: fabric, ifindex: ifindex)
+    flows = try FlowTable(pinnedIn: directory)
     listener = try TransparentSocket.listening(in: fabric, port: Dataplane.relayPort).release()
     (self.app, self.directory, self.dataplane) = (app, directory, dataplane)
   }
@@ -48,20 +50,20 @@ final class Stage: Sendable {
     frame.completeChecksum()
     switch flow.destinationPort {
     case accepted:
-      try dataplane.accept(flow)
+      try flows.accept(flow)
       try replay.play(frame.bytes)
     case unreachable:
-      try dataplane.forget(flow)
+      try flows.forget(flow)
       try replay.send(frame.unreachable(.host, from: plan.gateway), to: identity.ifindex)
     default:
-      try dataplane.forget(flow)
+      try flows.forget(flow)
       try replay.play(frame.bytes)
     }
   }
 
   /// Marks the flow as one that the relay is about to accept, or forgets it.
   func note(_ flow: Flow, isAccepted: Bool) throws {
-    if isAccepted { try dataplane.accept(flow) } else { try dataplane.forget(flow) }
+    if isAccepted { try flows.accept(flow) } else { try flows.forget(flow) }
   }
 
   /// Tells every connection that the relay accepts where it was to and where it came from, on a thread
@@ -78,7 +80,7 @@ final class Stage: Sendable {
         _ = send(socket.rawValue, text, text.utf8.count, 0)
         // Else its close is a reset, which a caller meets in connect() where that comes before it wakes.
         linux_finish_on_close(socket.rawValue)
-        try? dataplane.forget(
+        try? flows.forget(
           Flow(
             deployment: 1, source: from.address, destination: to.address, sourcePort: from.port,
             destinationPort: to.port))

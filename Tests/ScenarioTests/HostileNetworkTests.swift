@@ -4,7 +4,7 @@ import Model
 import TestSupport
 import Testing
 
-@testable import Runner
+@testable import ServiceLog
 
 /// What anybody can send to a runner's tunnel port.
 @Suite("A daemon whose tunnel port is attacked", .timeLimit(.minutes(10)))
@@ -43,14 +43,15 @@ struct HostileNetworkTests {
   @Test("With few descriptors the daemon says for how many connections, and refuses the others")
   func fewDescriptors() async throws {
     try await ClusterLaboratory.with { cluster in
-      cluster[2].killDaemon()
+      cluster[2].killAll()
       // Without CAP_SYS_RESOURCE, which would let it have more.
       let capability = "-sys_resource"
       try cluster[2].startDaemon(wrapper: [
         "prlimit", "--nofile=700:700", "setpriv", "--bounding-set", capability, "--inh-caps",
         capability,
       ])
-      #expect(cluster[2].daemon?.log.contains("at once, not 32768: istbpfd may have 700") == true)
+      #expect(
+        cluster[2].daemon?.log.contains("at once, not 32768: istbpf-relay may have 700") == true)
       try cluster.deploy("shop", "app", "db")
       let app = try cluster.instance(of: "shop/app", on: 1)
       let db = try cluster.instance(of: "shop/db", on: 2)

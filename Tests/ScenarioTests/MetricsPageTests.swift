@@ -1,4 +1,5 @@
 import Foundation
+import RelayControl
 import TestSupport
 import Testing
 
@@ -263,7 +264,7 @@ struct MetricsPageTests {
       durations.observe(duration)
     }
     var text = MetricsText()
-    text.add("a_seconds", "B.", [(["c": "d"], durations)])
+    text.add("a_seconds", "B.", [(["c": "d"], durations.snapshot)])
     #expect(
       text.text == """
         # HELP a_seconds B.

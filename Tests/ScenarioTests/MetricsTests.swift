@@ -61,7 +61,8 @@ struct MetricsTests {
       #expect(report.runners.map(\.instances) == [1, 1])
 
       let status = try cluster[1].istbpf("status").output
-      #expect(status.contains(inKernel ? "encrypted by the kernel" : "encrypted by istbpfd: the "))
+      #expect(
+        status.contains(inKernel ? "encrypted by the kernel" : "encrypted by istbpf-relay: the "))
       let metrics = try cluster.get("/metrics", from: 1)
       #expect(metrics.contains("\nistbpf_kernel_tls \(inKernel ? 1 : 0)\n"))
       let tunnels = inKernel ? report.kernelTunnels : report.userSpaceTunnels

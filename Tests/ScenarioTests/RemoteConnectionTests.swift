@@ -5,8 +5,8 @@ import Testing
 
 @Suite("What programs see of a connection to another runner", .timeLimit(.minutes(10)))
 struct RemoteConnectionTests {
-  @Test("A daemon that is killed resets what it carried: a half of it must not pass for the whole")
-  func killedDaemon() async throws {
+  @Test("A relay that is killed resets what it carried: a half of it must not pass for the whole")
+  func killedRelay() async throws {
     try await ClusterLaboratory.with { cluster in
       try cluster.deploy("shop", "app", "db")
       let app = try cluster.instance(of: "shop/app", on: 1)
@@ -14,12 +14,10 @@ struct RemoteConnectionTests {
       for (port, runner) in [(3211, 1), (3212, 2)] {
         try db.listen(port)
         #expect(try app.tell("hold", "$WARP_IST_db", port) == "shop/db at 198.18.2.2")
-        cluster[runner].killDaemon()
+        cluster[runner].killRelay()
         #expect(try app.tell("ending", "$WARP_IST_db", port, 20) == "ECONNRESET")
         #expect(try db.tell("served", port, 20) == "ECONNRESET")
-        try cluster[runner].startDaemon()
-        #expect(
-          try cluster[1].eventually { try app.connect("$WARP_IST_db", port).hasPrefix("shop/db") })
+        #expect(try app.connect("$WARP_IST_db", port).hasPrefix("shop/db"))
       }
     }
   }

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Runner
+@testable import ServiceLog
 
 @Suite("The archive for a bug report", .timeLimit(.minutes(10)))
 struct ReportTests {

@@ -7,7 +7,7 @@ import Testing
 import Tunnel
 import TunnelTestSupport
 
-@testable import Runner
+@testable import RelayService
 
 /// A runner's certificate in the hands of somebody who asks other runners for what he likes.
 final class RogueRunner: Sendable {

@@ -24,7 +24,7 @@ struct RunnerCommandTests {
 
       let early = try cluster[1].istbpf("runner", "forget", "runner2")
       #expect(early.status == 1 && early.errors.contains("is there, at 10.77.0.2:7443"))
-      cluster[2].killDaemon()
+      cluster[2].killAll()
       let isGone = try cluster[1].eventually(within: 30) {
         try runners() == [here, ["runner2", "gone", "-", "-", "0", "1"]]
       }
@@ -48,6 +48,8 @@ struct RunnerCommandTests {
       for _ in 1...2 { _ = try cluster.instance(of: "shop/db", on: 2) }
       #expect(try cluster[1].istbpf("runner", "confirm-loss").output == "no instance is held\n")
       cluster[2].killDaemon()
+      try cluster.etcd.delete(
+        "/istbpf/v1/\(ClusterLaboratory.name)/endpoints/")
       let isHeld = try cluster[1].eventually(within: 30) {
         try cluster.get("/metrics", from: 1).contains("\nistbpf_registry_held_instances 2\n")
       }

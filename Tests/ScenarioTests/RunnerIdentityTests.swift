@@ -118,7 +118,7 @@ struct RunnerIdentityTests {
       try cluster.deploy("shop", "app", "db")
       let app = try cluster.instance(of: "shop/app", on: 1)
       try cluster.instance(of: "shop/db", on: 2).listen(3211)
-      cluster[2].killDaemon()
+      cluster[2].killAll()
       let other = try Conversation(
         cluster.enter(2) + ["/usr/bin/python3", "-u", "-c", Self.listener])
       #expect(other.awaitLine() == "listening")

@@ -21,7 +21,7 @@ struct WrongClockTests {
     }
     var variables: [String] = []
     while case let line = try clock.nextLine(), !line.isEmpty { variables.append(line) }
-    runner.killDaemon()
+    runner.killAll()
     // Were the arguments lost all the same, it would be the machine's own installation.
     variables.append("\(Installation.variable)=\(runner.installation.name)")
     let today = try #require(runner.daemon?.log.prefix(10))
@@ -62,7 +62,7 @@ struct WrongClockTests {
       }
       #expect(isTold, "\(failure(cluster, 1))")
 
-      cluster[2].killDaemon()
+      cluster[2].killAll()
       try cluster[2].startDaemon()
       #expect(
         try cluster[1].eventually(within: 20) {
@@ -86,7 +86,7 @@ struct WrongClockTests {
 
       // Without the tunnels of before, which would go on.
       try cluster.issue(1, days: 1)
-      cluster[1].killDaemon()
+      cluster[1].killAll()
       try cluster[1].startDaemon()
       #expect(
         try cluster[1].eventually(within: 20) {

@@ -69,6 +69,43 @@ public final class RunnerLaboratory: @unchecked Sendable {
   /// Kills the daemon with SIGKILL and waits for its end.
   public func killDaemon() { daemon?.stop() }
 
+  /// Kills istbpf-relay with SIGKILL, if there is one, and waits for its end.
+  public func killRelay() {
+    guard let process = UnixSocket.listener(at: installation.relaySocketPath),
+      let handle = try? ProcessHandle(process)
+    else { return }
+    handle.signal(SIGKILL)
+    _ = handle.awaitEnd(within: 5000)
+  }
+
+  /// Kills the daemon and istbpf-relay: nothing of this runner answers any more.
+  public func killAll() {
+    killDaemon()
+    killRelay()
+  }
+
+  /// The process id of istbpf-relay; throws where there is none.
+  public func relay() throws -> Int32 {
+    guard let process = UnixSocket.listener(at: installation.relaySocketPath) else {
+      throw Conversation.Silence(description: "there is no istbpf-relay")
+    }
+    return process
+  }
+
+  /// Starts istbpf-relay as a service manager does, and waits until it listens.
+  public func startRelay() throws -> Conversation {
+    let relay = try Conversation(
+      wrapper + [
+        "bash", "-c", "exec -a istbpf-relay \"$0\" \"$@\"", try Product.istbpfd(),
+        "--installation", installation.name,
+      ])
+    laboratory.atEnd { relay.stop() }
+    guard eventually({ UnixSocket.listener(at: installation.relaySocketPath) != nil }) else {
+      throw Conversation.Silence(description: "istbpf-relay does not listen: \(relay.errorText)")
+    }
+    return relay
+  }
+
   /// Runs the daemon to its end, which should come soon: for what it refuses.
   public func refusedDaemon(wrapper: [String] = [], options: [String] = []) throws -> CommandResult
   {

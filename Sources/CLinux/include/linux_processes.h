@@ -20,8 +20,9 @@ int linux_process_signal(int process, int signal);
 /* 1 where the process has ended, 0 where it has not within the time; needs not be a child. */
 int linux_process_await_end(int process, int milliseconds);
 
-/* Starts `command`, an absolute path and its arguments, in a session of its own, with no signal
+/* Starts the program `path` with `command`, its name and arguments, in a session of its own, with no signal
  * blocked or ignored, in the directory / (this process's may be closed to whom the command becomes). It
  * has this process's environment and standard error, or the file `output`, for standard output as well,
  * and no other descriptor. Returns 0 or an errno. */
-int linux_spawn_detached(pid_t *process, char *const command[], const char *output);
+int linux_spawn_detached(pid_t *process, const char *path, char *const command[],
+			 const char *output);

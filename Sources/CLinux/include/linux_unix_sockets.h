@@ -16,6 +16,9 @@ int linux_unix_send_datagram(const char *path, const void *bytes, size_t size);
 /* The process that listens at the other end (SO_PEERCRED: as it was when it began to), or -1. */
 pid_t linux_unix_peer(int fd);
 
+/* The same, and the user that it was then; 0, or -1. */
+int linux_unix_peer_credentials(int fd, pid_t *process, uid_t *user);
+
 /* Sends `size` bytes, at least one, and a duplicate of `descriptor` with the first of them (SCM_RIGHTS). The number
  * of bytes sent, or -1. */
 ssize_t linux_unix_send_descriptor(int fd, const void *bytes, size_t size, int descriptor);

@@ -318,11 +318,43 @@ package nonisolated struct Istbpf_Control_V1_GetStatusResponse: @unchecked Senda
     set {_uniqueStorage()._silent = newValue}
   }
 
+  /// Absent where none is needed.
+  package var relay: Istbpf_Control_V1_RelayStatus {
+    get {_storage._relay ?? Istbpf_Control_V1_RelayStatus()}
+    set {_uniqueStorage()._relay = newValue}
+  }
+  /// Returns true if `relay` has been explicitly set.
+  package var hasRelay: Bool {_storage._relay != nil}
+  /// Clears the value of `relay`. Subsequent reads from it will return its default value.
+  package mutating func clearRelay() {_uniqueStorage()._relay = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// istbpf-relay, which carries what leaves a fabric.
+package nonisolated struct Istbpf_Control_V1_RelayStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0 where there is none.
+  package var pid: Int32 = 0
+
+  package var version: String = String()
+
+  /// Seconds since 1970.
+  package var startedAt: Int64 = 0
+
+  /// What is wrong, for a person; empty where nothing is.
+  package var problem: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// A runner that was asked about a deployment and did not answer.
@@ -417,6 +449,10 @@ package nonisolated struct Istbpf_Control_V1_RunnerStatus: Sendable {
   package var instances: UInt32 = 0
 
   package var numbers: UInt32 = 0
+
+  /// Whether its lease ended, and what is known of it is what was known then: its istbpf-relay answers, its istbpfd does
+  /// not.
+  package var stale: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1605,7 +1641,7 @@ nonisolated extension Istbpf_Control_V1_GetStatusRequest: SwiftProtobuf.Message,
 
 nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".GetStatusResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}runner\0\u{1}version\0\u{1}range\0\u{1}pid\0\u{3}started_at\0\u{1}deployments\0\u{1}cluster\0\u{3}front_door\0\u{1}silent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}runner\0\u{1}version\0\u{1}range\0\u{1}pid\0\u{3}started_at\0\u{1}deployments\0\u{1}cluster\0\u{3}front_door\0\u{1}silent\0\u{1}relay\0")
 
   fileprivate class _StorageClass {
     var _runner: String = String()
@@ -1617,6 +1653,7 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
     var _cluster: Istbpf_Control_V1_ClusterStatus? = nil
     var _frontDoor: Istbpf_Control_V1_FrontDoorStatus? = nil
     var _silent: [Istbpf_Control_V1_SilentRunner] = []
+    var _relay: Istbpf_Control_V1_RelayStatus? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1636,6 +1673,7 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
       _cluster = source._cluster
       _frontDoor = source._frontDoor
       _silent = source._silent
+      _relay = source._relay
     }
   }
 
@@ -1663,6 +1701,7 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
         case 7: try { try decoder.decodeSingularMessageField(value: &_storage._cluster) }()
         case 8: try { try decoder.decodeSingularMessageField(value: &_storage._frontDoor) }()
         case 9: try { try decoder.decodeRepeatedMessageField(value: &_storage._silent) }()
+        case 10: try { try decoder.decodeSingularMessageField(value: &_storage._relay) }()
         default: break
         }
       }
@@ -1702,6 +1741,9 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
       if !_storage._silent.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._silent, fieldNumber: 9)
       }
+      try { if let v = _storage._relay {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1720,10 +1762,56 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
         if _storage._cluster != rhs_storage._cluster {return false}
         if _storage._frontDoor != rhs_storage._frontDoor {return false}
         if _storage._silent != rhs_storage._silent {return false}
+        if _storage._relay != rhs_storage._relay {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_RelayStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RelayStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}version\0\u{3}started_at\0\u{1}problem\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt32Field(value: &self.pid) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.version) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.startedAt) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.problem) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.pid != 0 {
+      try visitor.visitSingularInt32Field(value: self.pid, fieldNumber: 1)
+    }
+    if !self.version.isEmpty {
+      try visitor.visitSingularStringField(value: self.version, fieldNumber: 2)
+    }
+    if self.startedAt != 0 {
+      try visitor.visitSingularInt64Field(value: self.startedAt, fieldNumber: 3)
+    }
+    if !self.problem.isEmpty {
+      try visitor.visitSingularStringField(value: self.problem, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_RelayStatus, rhs: Istbpf_Control_V1_RelayStatus) -> Bool {
+    if lhs.pid != rhs.pid {return false}
+    if lhs.version != rhs.version {return false}
+    if lhs.startedAt != rhs.startedAt {return false}
+    if lhs.problem != rhs.problem {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1881,7 +1969,7 @@ nonisolated extension Istbpf_Control_V1_ClusterStatus: SwiftProtobuf.Message, Sw
 
 nonisolated extension Istbpf_Control_V1_RunnerStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RunnerStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}present\0\u{1}address\0\u{1}version\0\u{1}instances\0\u{1}numbers\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}present\0\u{1}address\0\u{1}version\0\u{1}instances\0\u{1}numbers\0\u{1}stale\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1895,6 +1983,7 @@ nonisolated extension Istbpf_Control_V1_RunnerStatus: SwiftProtobuf.Message, Swi
       case 4: try { try decoder.decodeSingularStringField(value: &self.version) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.instances) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.numbers) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.stale) }()
       default: break
       }
     }
@@ -1919,6 +2008,9 @@ nonisolated extension Istbpf_Control_V1_RunnerStatus: SwiftProtobuf.Message, Swi
     if self.numbers != 0 {
       try visitor.visitSingularUInt32Field(value: self.numbers, fieldNumber: 6)
     }
+    if self.stale != false {
+      try visitor.visitSingularBoolField(value: self.stale, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1929,6 +2021,7 @@ nonisolated extension Istbpf_Control_V1_RunnerStatus: SwiftProtobuf.Message, Swi
     if lhs.version != rhs.version {return false}
     if lhs.instances != rhs.instances {return false}
     if lhs.numbers != rhs.numbers {return false}
+    if lhs.stale != rhs.stale {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -23,7 +23,7 @@ public final class RecentLog: Sendable {
   public init() {}
 
   /// Writes to the file `path` from now on, mode 0600. Where that cannot be, nothing is kept.
-  func keep(in path: String) {
+  public func keep(in path: String) {
     state.withLock { state in
       state.path = path
       var status = stat()

@@ -3,6 +3,7 @@ import Fabric
 import LinuxSystem
 import Model
 import Relay
+import RelayControl
 import Synchronization
 import Tunnel
 
@@ -17,7 +18,7 @@ final class PublicRequest: Sendable {
   /// The connection, while it is nobody's.
   private let current: Mutex<DescriptorHandoff>
   private let relay: Relay
-  private let configuration: RunnerConfiguration
+  private let fabrics: FabricNames
   private let dialing: DispatchQueue
   private let deadline = ContinuousClock.now + patience
   private let rounds = Mutex(0)
@@ -34,31 +35,30 @@ final class PublicRequest: Sendable {
   /// A request whose connection is `socket`.
   init(
     _ socket: consuming OwnedDescriptor, _ door: PublicDoor, relay: Relay,
-    configuration: RunnerConfiguration, dialing: DispatchQueue
+    fabrics: FabricNames, dialing: DispatchQueue
   ) {
     current = Mutex(DescriptorHandoff(socket))
-    (self.door, self.relay, self.configuration, self.dialing) = (
-      door, relay, configuration, dialing
-    )
+    (self.door, self.relay, self.fabrics, self.dialing) = (door, relay, fabrics, dialing)
   }
 
   private var handoff: DescriptorHandoff { current.withLock { $0 } }
 
   /// Looks for an instance that takes it, or answers in the place of one.
-  func begin() { attempt(door.route) }
-
-  private func attempt(_ route: PublicRoute) {
-    attempt(route.attempts.prefix(Self.attempts), route)
+  func begin() {
+    // This runner's instances first, each kind in random order.
+    let ways = door.ways.shuffled()
+    let ordered = ways.filter(\.isLocal) + ways.filter { !$0.isLocal }
+    attempt(ordered.prefix(Self.attempts), door.route)
   }
 
-  private func attempt(_ ways: ArraySlice<PublicRoute.Way>, _ route: PublicRoute) {
+  private func attempt(_ ways: ArraySlice<InstanceDirectory.Way>, _ route: PublicRoute) {
     guard let way = ways.first else { return missed(route) }
     switch way {
-    case .here(let address): dialing.async { self.dial(address, ways, route) }
-    case .there(let address, let peer):
+    case .local(let address): dialing.async { self.dial(address, ways, route) }
+    case .remote(let address, let peer):
       let request = StreamRequest(
-        deployment: route.service.deployment, source: configuration.plan.gateway,
-        destination: address, port: route.service.port)
+        deployment: route.deployment, source: fabrics.plan.gateway, destination: address,
+        port: route.port)
       relay.open(request, to: peer, timeout: Self.dialTimeout) { result in
         guard case .success(let stream) = result else {
           return self.attempt(ways.dropFirst(), route)
@@ -69,19 +69,17 @@ final class PublicRequest: Sendable {
   }
 
   private func dial(
-    _ address: IPv4Address, _ ways: ArraySlice<PublicRoute.Way>, _ route: PublicRoute
+    _ address: IPv4Address, _ ways: ArraySlice<InstanceDirectory.Way>, _ route: PublicRoute
   ) {
-    let fabric = FabricNamespace(
-      name: configuration.installation.fabricPrefix + route.service.deployment.rawValue,
-      plan: configuration.plan)
+    let fabric = fabrics.fabric(of: route.deployment)
     guard
       // Where there is no socket, as without a fabric, the next instance is tried, and then the answer says so.
-      let dialing = try? TransparentSocket.dialing(in: fabric, as: configuration.plan.gateway)
+      let dialing = try? TransparentSocket.dialing(in: fabric, as: fabrics.plan.gateway)
     else { return attempt(ways.dropFirst(), route) }
     guard let socket = handoff.take() else { return }
     relay.pair(
       socket,
-      with: DialInstruction(socket: dialing, destination: address, port: route.service.port),
+      with: DialInstruction(socket: dialing, destination: address, port: route.port),
       timeout: Self.dialTimeout
     ) { socket, _ in
       let handoff = DescriptorHandoff(socket)
@@ -97,7 +95,7 @@ final class PublicRequest: Sendable {
       return round
     }
     guard ContinuousClock.now < deadline, door.beginWait() else {
-      let words = Answer.text(route)
+      let words = Answer.text(route, hasInstances: !door.ways.isEmpty)
       if let socket = handoff.take() { relay.close(socket, saying: words) }
       return
     }
@@ -106,25 +104,31 @@ final class PublicRequest: Sendable {
       self.door.endWait()
       // Where nobody waits for the answer any more, an instance must not be asked.
       if self.handoff.isHungUp { return self.handoff.reset() }
-      self.attempt(self.door.route)
+      self.begin()
     }
   }
 
   /// What HAProxy passes on where no connection comes about.
   private enum Answer {
-    static func text(_ route: PublicRoute) -> [UInt8] {
-      let name = route.publicService.name
+    static func text(_ route: PublicRoute, hasInstances: Bool) -> [UInt8] {
+      let name = route.title
       let (status, body) =
-        route.ways.isEmpty
+        !hasInstances
         ? ("503 Service Unavailable", "\(name) has no instance that runs.")
         : (
           "502 Bad Gateway",
-          "no instance of \(name) accepts connections on port \(route.service.port)."
+          "no instance of \(name) accepts connections on port \(route.port)."
         )
       let text = "\(status): \(body)\n"
       return Array(
         ("HTTP/1.1 \(status)\r\nContent-Type: text/plain\r\nContent-Length: \(text.utf8.count)\r\n"
           + "Cache-Control: no-store\r\nConnection: close\r\n\r\n\(text)").utf8)
     }
+  }
+}
+
+extension InstanceDirectory.Way {
+  fileprivate var isLocal: Bool {
+    if case .local = self { true } else { false }
   }
 }

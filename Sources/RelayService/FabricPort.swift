@@ -12,8 +12,12 @@ final class FabricPort: Sendable {
   typealias Handler = @Sendable (consuming OwnedDescriptor, Flow) -> Void
 
   let fabric: FabricNamespace
+  /// The inode of the fabric's namespace, which another of the same name has not.
+  let inode: UInt64
   /// The name of the deployment.
   let name: DeploymentName
+  /// What the listening socket is kept as.
+  let listenerName: String
   private let deployment: UInt16
   private let replay: ReplayLink
   private let listener: OwnedDescriptor
@@ -21,19 +25,20 @@ final class FabricPort: Sendable {
   private let accepted: Handler
   private let watched = Mutex<WatchedDescriptor?>(nil)
 
-  /// Makes both. Throws `SystemError`.
+  /// Opens the link, which istbpfd made, and listens, by the socket of an earlier relay where one was kept. Throws
+  /// `SystemError`.
   init(
-    of deployment: Deployment, fabric: FabricNamespace, dataplane: Dataplane,
+    of deployment: Deployment, fabric: FabricNamespace, inode: UInt64, listeners: ListenerStore,
     accepted: @escaping Handler
   ) throws {
-    self.fabric = fabric
-    self.deployment = deployment.id
-    name = deployment.name
-    self.accepted = accepted
+    (self.fabric, self.inode, self.accepted) = (fabric, inode, accepted)
+    (self.deployment, name) = (deployment.id, deployment.name)
+    listenerName = ListenerStore.name(ofFabric: deployment.id, inode: inode)
     replay = try ReplayLink(
-      of: fabric, ifindex: Dataplane.replayIfindex(deployment: deployment.id, plan: fabric.plan)
-    ) { try dataplane.attachReplay(to: $0) }
-    listener = try TransparentSocket.listening(in: fabric, port: Dataplane.relayPort)
+      of: fabric, ifindex: Dataplane.replayIfindex(deployment: deployment.id, plan: fabric.plan))
+    listener = try listeners.take(listenerName) {
+      try TransparentSocket.listening(in: fabric, port: Dataplane.relayPort)
+    }
     sockets = SpareSockets(of: fabric)
   }
 

@@ -1,12 +1,9 @@
 import LinuxSystem
 import Model
-import NameResolution
-import Registry
-import Relay
 import Synchronization
 
 /// Says which addresses a name must not lead to: whoever has the name chooses them.
-final class AddressObjections: Sendable {
+public final class AddressObjections: Sendable {
   private struct State {
     /// The interface of each of this runner's addresses; nil where they cannot be listed.
     var own: [IPv4Address: String]?
@@ -21,22 +18,17 @@ final class AddressObjections: Sendable {
   /// How long, in seconds, a list of this runner's addresses is relied on.
   private static let lasting = 5.0
 
-  init(plan: AddressPlan) { self.plan = plan }
+  /// Objections to what belongs to `plan`, to this runner or to none; `update` adds other runners.
+  public init(plan: AddressPlan) { self.plan = plan }
 
-  /// Takes over where runners take their tunnels.
-  func update(_ runners: [ClusterRunner]) {
-    var found: [IPv4Address: String] = [:]
-    for runner in runners {
-      if let host = TunnelAddress(runner.address)?.host, let address = IPv4Address(host) {
-        found[address] = runner.name
-      }
-    }
-    state.withLock { $0.runners = found }
+  /// Takes over where runners take their tunnels: their names, by address.
+  public func update(_ runners: [IPv4Address: String]) {
+    state.withLock { $0.runners = runners }
   }
 
   /// Why an address must not be opened for a name; nil where it may. To be asked by a thread in the host's
   /// network namespace.
-  func objection(to address: IPv4Address) -> String? {
+  public func objection(to address: IPv4Address) -> String? {
     if let reason = plan.objection(toAddressOfName: address) { return reason }
     return state.withLock { state in
       if bootTimeNow() - state.listed > Self.lasting {

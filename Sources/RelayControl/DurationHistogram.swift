@@ -1,16 +1,22 @@
 import Synchronization
 
 /// How long something took, how often, as Prometheus' histograms count it.
-final class DurationHistogram: Sendable {
+package final class DurationHistogram: Sendable {
   /// The upper bounds of the buckets, in seconds, from the least on.
-  let bounds: [Double]
+  package let bounds: [Double]
 
-  /// What was counted until now.
-  struct Snapshot: Sendable {
+  /// What was counted until a moment.
+  package struct Snapshot: Sendable {
+    /// The upper bounds of the buckets, in seconds, from the least on.
+    package let bounds: [Double]
     /// How many took at most as long as the bound of the same place; the last is all.
-    let cumulative: [UInt64]
+    package let cumulative: [UInt64]
     /// Seconds.
-    let sum: Double
+    package let sum: Double
+
+    package init(bounds: [Double], cumulative: [UInt64], sum: Double) {
+      (self.bounds, self.cumulative, self.sum) = (bounds, cumulative, sum)
+    }
   }
 
   private struct State {
@@ -20,13 +26,13 @@ final class DurationHistogram: Sendable {
 
   private let state: Mutex<State>
 
-  init(bounds: [Double]) {
+  package init(bounds: [Double]) {
     self.bounds = bounds
     state = Mutex(State(counts: Array(repeating: 0, count: bounds.count + 1)))
   }
 
   /// From 100 us, what a connect between two near runners takes, to 10 s.
-  static func ofConnects() -> DurationHistogram {
+  package static func ofConnects() -> DurationHistogram {
     DurationHistogram(bounds: [
       0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
       10,
@@ -34,12 +40,12 @@ final class DurationHistogram: Sendable {
   }
 
   /// From 5 ms to 10 s.
-  static func ofStarts() -> DurationHistogram {
+  package static func ofStarts() -> DurationHistogram {
     DurationHistogram(bounds: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
   }
 
   /// Counts one that took so long.
-  func observe(_ duration: Duration) {
+  package func observe(_ duration: Duration) {
     let (whole, rest) = duration.components
     let seconds = Double(whole) + Double(rest) / 1e18
     let place = bounds.firstIndex { seconds <= $0 } ?? bounds.count
@@ -49,10 +55,12 @@ final class DurationHistogram: Sendable {
     }
   }
 
-  var snapshot: Snapshot {
+  /// What was counted until now.
+  package var snapshot: Snapshot {
     state.withLock { state in
       var total: UInt64 = 0
       return Snapshot(
+        bounds: bounds,
         cumulative: state.counts.map { count in
           total += count
           return total

@@ -19,8 +19,9 @@ protocol HeldConnectDecider: Sendable {
 
 /// The relay's places in the fabrics, and the SYNs that the switches hold: each goes to who decides on it.
 final class FabricPorts: Sendable {
-  private let dataplane: Dataplane
+  private let flows: FlowTable
   private let plan: AddressPlan
+  private let listeners: ListenerStore
   let logger: Logger
   private let state = Mutex(State())
 
@@ -35,8 +36,8 @@ final class FabricPorts: Sendable {
     var outside: (any HeldConnectDecider)?
   }
 
-  init(dataplane: Dataplane, plan: AddressPlan, logger: Logger) {
-    (self.dataplane, self.plan, self.logger) = (dataplane, plan, logger)
+  init(flows: FlowTable, plan: AddressPlan, listeners: ListenerStore, logger: Logger) {
+    (self.flows, self.plan, self.listeners, self.logger) = (flows, plan, listeners, logger)
   }
 
   /// The relay, from `start` to `stop`.
@@ -48,17 +49,28 @@ final class FabricPorts: Sendable {
   }
 
   /// Takes held SYNs and connections from now on, on the relay's threads. Throws `DataplaneError`.
+  ///
+  /// SYNs that were held before, while there was no relay, are decided first. What a relay that died had not decided
+  /// would be taken for pending for ever: it is forgotten, and decided anew when its caller's kernel sends the SYN again.
   func start(on relay: Relay, pinnedIn directory: String) throws {
     let ports = state.withLock { state in
       state.relay = relay
       return state.ports.values
     }
-    for port in ports { port.begin(on: relay) }
-    // What an earlier daemon had not decided would be taken for pending for ever.
-    try dataplane.forgetFlows()
+    let earlier = try flows.all()
+    let waiting = Mutex<[(Flow, [UInt8])]?>([])
     let held = try HeldConnects(pinnedIn: directory) { [weak self] flow, bytes in
-      self?.held(flow, bytes)
+      let waits = waiting.withLock { waiting in
+        waiting?.append((flow, bytes))
+        return waiting != nil
+      }
+      if !waits { self?.held(flow, bytes) }
     }
+    held.drain()
+    let drained = waiting.withLock { $0.take() } ?? []
+    for flow in earlier.subtracting(drained.map(\.0)) { forget(flow) }
+    for port in ports { port.begin(on: relay) }
+    for (flow, bytes) in drained { self.held(flow, bytes) }
     let watched = relay.watch(
       held.descriptor, setPolled: { held.setPolled($0) }, { held.drain() })
     state.withLock { $0.held = watched }
@@ -70,11 +82,16 @@ final class FabricPorts: Sendable {
   /// Lets everything go.
   func stop() { state.withLock { $0 = State() } }
 
-  /// Takes up a deployment's fabric, once. Throws `SystemError` and `DataplaneError`.
-  func serve(_ deployment: Deployment, fabric: FabricNamespace) throws {
-    guard state.withLock({ $0.ports[deployment.id] }) == nil else { return }
+  /// Takes up a deployment's fabric, once, or anew where it is another namespace than before. Throws `SystemError`.
+  func serve(_ deployment: Deployment, fabric: FabricNamespace, inode: UInt64) throws {
+    if let port = state.withLock({ $0.ports[deployment.id] }), port.inode == inode,
+      port.name == deployment.name
+    {
+      return
+    }
+    withdraw(deployment.id)
     let port = try FabricPort(
-      of: deployment, fabric: fabric, dataplane: dataplane
+      of: deployment, fabric: fabric, inode: inode, listeners: listeners
     ) { [weak self] socket, flow in self?.accepted(socket, flow) }
     let relay = state.withLock { state in
       state.ports[deployment.id] = port
@@ -84,12 +101,14 @@ final class FabricPorts: Sendable {
     if let relay { port.begin(on: relay) }
   }
 
-  /// Lets a deployment's fabric go.
-  func withdraw(_ deployment: Deployment) {
-    state.withLock {
-      $0.ports[deployment.id] = nil
-      $0.names[deployment.name] = nil
+  /// Lets the fabric of the deployment with this id go.
+  func withdraw(_ id: UInt16) {
+    let port = state.withLock { state in
+      guard let port = state.ports.removeValue(forKey: id) else { return FabricPort?.none }
+      if state.names[port.name] === port { state.names[port.name] = nil }
+      return port
     }
+    if let port { listeners.forget(port.listenerName) }
   }
 
   /// The port in the fabric of a deployment; nil where that is not served.
@@ -134,12 +153,12 @@ final class FabricPorts: Sendable {
 
   /// Leaves the SYN without an answer; when the caller's kernel sends it again it is held and decided on anew.
   func forget(_ flow: Flow) {
-    do { try dataplane.forget(flow) } catch { logger.error("\(error)") }
+    do { try flows.forget(flow) } catch { logger.error("\(error)") }
   }
 
   /// Whether the caller still waits; so it seems where that cannot be told.
   func isAwaited(_ flow: Flow) -> Bool {
-    do { return try dataplane.isAwaited(flow) } catch {
+    do { return try flows.isAwaited(flow) } catch {
       logger.error("\(error)")
       return true
     }
@@ -148,7 +167,7 @@ final class FabricPorts: Sendable {
 
 /// Connections that the far end has accepted, until their callers are connected here.
 final class AcceptedConnects<Connection: Sendable>: Sendable {
-  private let dataplane: Dataplane
+  private let flows: FlowTable
   private let ports: FabricPorts
   private let queue: DispatchQueue
   private let state = Mutex(State())
@@ -167,8 +186,8 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
     let number: UInt64
   }
 
-  init(dataplane: Dataplane, ports: FabricPorts, queue: DispatchQueue) {
-    (self.dataplane, self.ports, self.queue) = (dataplane, ports, queue)
+  init(flows: FlowTable, ports: FabricPorts, queue: DispatchQueue) {
+    (self.flows, self.ports, self.queue) = (flows, ports, queue)
   }
 
   /// Lets all go.
@@ -183,7 +202,7 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
     }
     let port = ports.port(of: flow.deployment)
     do {
-      try dataplane.accept(flow)
+      try flows.accept(flow)
       try port?.play(frame)
     } catch {
       ports.logger.error("cannot complete a connect of \(flow.source): \(error)")
@@ -208,7 +227,7 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
   private func endIfAbandoned(_ flow: Flow) -> Bool {
     guard state.withLock({ $0.pending[flow] }) != nil else { return true }
     do {
-      guard try dataplane.outcome(of: flow) == .abandoned else { return false }
+      guard try flows.outcome(of: flow) == .abandoned else { return false }
     } catch {
       ports.logger.error("\(error)")
       return false
@@ -229,9 +248,9 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
       guard let self else { return }
       let given = state.withLock { state in
         let overdue = state.overdue.take() ?? [:]
-        let flows = overdue.filter { state.pending[$0.key]?.number == $0.value }.map(\.key)
-        for flow in flows { state.pending[flow] = nil }
-        return flows
+        let given = overdue.filter { state.pending[$0.key]?.number == $0.value }.map(\.key)
+        for flow in given { state.pending[flow] = nil }
+        return given
       }
       for flow in given { ports.forget(flow) }
       forgetOverdue()

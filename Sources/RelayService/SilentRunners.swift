@@ -1,4 +1,5 @@
 import Relay
+import RelayControl
 import Synchronization
 
 /// Runners that could not be reached a moment ago: the instances of others are tried before theirs, so

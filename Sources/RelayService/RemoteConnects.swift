@@ -6,6 +6,7 @@ import LinuxSystem
 import Logging
 import Model
 import Relay
+import RelayControl
 import Synchronization
 import Tunnel
 
@@ -18,9 +19,7 @@ import Tunnel
 final class RemoteConnects: HeldConnectDecider {
   private let ports: FabricPorts
   /// Where every instance is.
-  let directory: InstanceDirectory
-  /// Whether the kernel can encrypt tunnels, as it was found when the daemon started.
-  let kernelTLS: KernelTLS
+  private let directory: InstanceDirectory
   private let logger: Logger
   private let dialing = DispatchQueue(label: "istbpf.dial", attributes: .concurrent)
   private let state = Mutex(State())
@@ -28,11 +27,13 @@ final class RemoteConnects: HeldConnectDecider {
   /// How long connects took that other runners accepted, and those that were refused.
   let accepted = DurationHistogram.ofConnects()
   let refused = DurationHistogram.ofConnects()
-  private let identities: TunnelIdentities?
   private let connects: AcceptedConnects<RelayStream>
   private let plan: AddressPlan
-  /// Answers other runners' questions; nil until there is a runner to ask.
-  private let answers = Mutex<PeerAnswers?>(nil)
+  /// What becomes of a stream on which another runner has a question.
+  private let ask:
+    @Sendable (
+      _ runner: String, _ deployment: DeploymentName, @escaping @Sendable (StreamDecision) -> Void
+    ) -> Void
 
   private struct State {
     /// Held SYNs that are being decided, by caller.
@@ -56,24 +57,21 @@ final class RemoteConnects: HeldConnectDecider {
   /// How long a far runner may know of an instance before this one does.
   private static let propagation = (interval: 0.05, attempts: 20)
 
+  /// Decides on what `ports` is told of; `ask` is called on a thread that may block, and calls back once.
   init(
-    dataplane: Dataplane, plan: AddressPlan, ports: FabricPorts, directory: InstanceDirectory,
-    kernelTLS: KernelTLS, identities: TunnelIdentities? = nil, logger: Logger
+    flows: FlowTable, plan: AddressPlan, ports: FabricPorts, directory: InstanceDirectory,
+    logger: Logger,
+    ask:
+      @escaping @Sendable (
+        _ runner: String, _ deployment: DeploymentName,
+        _ reply: @escaping @Sendable (StreamDecision) -> Void
+      ) -> Void
   ) {
-    (self.ports, self.directory, self.identities) = (ports, directory, identities)
-    (self.plan, self.kernelTLS, self.logger) = (plan, kernelTLS, logger)
-    connects = AcceptedConnects(dataplane: dataplane, ports: ports, queue: dialing)
+    (self.ports, self.directory, self.plan) = (ports, directory, plan)
+    (self.logger, self.ask) = (logger, ask)
+    connects = AcceptedConnects(flows: flows, ports: ports, queue: dialing)
     ports.use(self, inside: true)
   }
-
-  /// Has other runners' questions answered from now on.
-  func answer(with answers: PeerAnswers) { self.answers.withLock { $0 = answers } }
-
-  /// What the relay has done and has; nil before there is one.
-  var counters: RelayCounters? { ports.relay?.counters }
-
-  /// When this runner's certificate ends, in seconds since 1970; nil where that cannot be read.
-  var certificateEnd: Int64? { identities?.current.certificate.end }
 
   /// Lets everything go.
   func stop() {
@@ -100,7 +98,10 @@ final class RemoteConnects: HeldConnectDecider {
     _ flow: Flow, _ frame: HeldFrame, until: ContinuousClock.Instant,
     otherwise refusal: StreamRefusal
   ) {
-    guard let (deployment, candidates) = directory.candidates(for: flow) else {
+    guard
+      let (deployment, candidates) = directory.candidates(
+        for: flow.destination, in: flow.deployment)
+    else {
       return refuse(flow, frame, refusal)
     }
     let round = Round(flow: flow, frame: frame, deployment: deployment, until: until)
@@ -227,10 +228,7 @@ final class RemoteConnects: HeldConnectDecider {
       return
     }
     guard stream.request.isQuestion(plan) else { return dial(stream.request, reply) }
-    dialing.async { [self] in
-      guard let answers = answers.withLock(\.self) else { return reply(.refuse(EAGAIN)) }
-      reply(answers.answer(stream.runner.name, about: stream.request.deployment))
-    }
+    dialing.async { [ask] in ask(stream.runner.name, stream.request.deployment, reply) }
   }
 
   private func dial(

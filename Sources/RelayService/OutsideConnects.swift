@@ -5,7 +5,9 @@ import Glibc
 import LinuxSystem
 import Logging
 import Model
+import NameResolution
 import Relay
+import RelayControl
 import Synchronization
 import SystemPackage
 
@@ -56,11 +58,12 @@ final class OutsideConnects: HeldConnectDecider {
     var told = (count: 0, since: ContinuousClock.now)
   }
 
-  private let dataplane: Dataplane
+  private let flows: FlowTable
   private let plan: AddressPlan
   private let ports: FabricPorts
   private let objections: AddressObjections
-  private let feed: EventFeed
+  /// Tells somebody that a flow was denied.
+  private let denied: @Sendable (Flow) -> Void
   private let logger: Logger
   private let mostConnections: Int
   private let mostPerInstance: Int
@@ -86,18 +89,19 @@ final class OutsideConnects: HeldConnectDecider {
   /// What of so many descriptors is for these connections.
   static func descriptors(of all: Int) -> Int { min(descriptorsWanted, all / 4) }
 
-  /// Decides on what `ports` is told of; an instance may have `mostPerInstance` connections.
+  /// Decides on what `ports` is told of; an instance may have `mostPerInstance` connections. `denied` is called on an
+  /// event loop's thread, and must not block.
   init(
-    dataplane: Dataplane, plan: AddressPlan, ports: FabricPorts, objections: AddressObjections,
-    feed: EventFeed, mostPerInstance: Int, logger: Logger
+    flows: FlowTable, plan: AddressPlan, ports: FabricPorts, objections: AddressObjections,
+    mostPerInstance: Int, logger: Logger, denied: @escaping @Sendable (Flow) -> Void
   ) {
-    (self.dataplane, self.plan, self.ports) = (dataplane, plan, ports)
-    (self.objections, self.feed, self.logger) = (objections, feed, logger)
+    (self.flows, self.plan, self.ports) = (flows, plan, ports)
+    (self.objections, self.denied, self.logger) = (objections, denied, logger)
     let descriptors = DescriptorLimit.raise(
       to: RelayConfiguration.descriptorsWanted + Self.descriptorsWanted)
     mostConnections = max(16, Self.descriptors(of: descriptors) / Self.descriptorsPerConnection)
     self.mostPerInstance = min(mostPerInstance, mostConnections)
-    connects = AcceptedConnects(dataplane: dataplane, ports: ports, queue: dialing)
+    connects = AcceptedConnects(flows: flows, ports: ports, queue: dialing)
     ports.use(self, inside: false)
   }
 
@@ -117,9 +121,9 @@ final class OutsideConnects: HeldConnectDecider {
     }
   }
 
-  /// How many connections an instance has.
-  func connections(of instance: Identity) -> Int {
-    state.withLock { $0.holdings[instance]?.connections ?? 0 }
+  /// How many connections each instance has that has some.
+  var connections: [Identity: Int] {
+    state.withLock { $0.holdings.mapValues(\.connections).filter { $0.value > 0 } }
   }
 
   /// How many connections there are, and how many there were in all.
@@ -138,7 +142,7 @@ final class OutsideConnects: HeldConnectDecider {
       // The rule went since the switch let the SYN pass, or comes in a moment.
       return ports.refuse(flow, frame, ECONNREFUSED)
     }
-    if let objection = objection(to: flow.destination) {
+    if let objection = objections.objection(toConnectingTo: flow.destination) {
       deny(flow, objection)
       return ports.refuse(flow, frame, EHOSTUNREACH)
     }
@@ -181,21 +185,11 @@ final class OutsideConnects: HeldConnectDecider {
     }
   }
 
-  /// Why nobody is connected to an address, whatever a rule says; nil where it may be. To be asked by a thread in the
-  /// host's network namespace.
-  func objection(to address: IPv4Address) -> String? {
-    if let objection = objections.objection(to: address) { return objection }
-    // Also an address that no interface has, and that the host takes for its own by a route.
-    do {
-      return try RoutedAddress.source(to: address) == address ? "it is this runner's own" : nil
-    } catch { return "\(error)" }
-  }
-
   private func deny(_ flow: Flow, _ objection: String) {
     logger.warning(
       "\(flow.source) of deployment \(flow.deployment) is not connected to \(flow.destination): \(objection)"
     )
-    do { try dataplane.countDenial(of: flow, .egressRefused, plan: plan) } catch {
+    do { try flows.countDenial(of: flow, .egressRefused, plan: plan) } catch {
       logger.error("\(error)")
     }
     let isTold = state.withLock { state in
@@ -203,7 +197,7 @@ final class OutsideConnects: HeldConnectDecider {
       state.told.count += 1
       return state.told.count <= Self.toldPerSecond
     }
-    if isTold, let event = Event(denying: flow, .egressRefused) { feed.publish(.event(event)) }
+    if isTold { denied(flow) }
   }
 
   private func fail(_ flow: Flow, _ frame: HeldFrame, _ error: Errno) {

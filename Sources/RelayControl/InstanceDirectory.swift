@@ -1,0 +1,245 @@
+import Model
+import Relay
+import Synchronization
+import Tunnel
+
+/// Where every instance is, for the threads that decide about connections. It is changed one deployment at a time.
+package final class InstanceDirectory: Sendable {
+  /// What is known of a deployment.
+  package struct Entry: Sendable {
+    /// Its id on this runner.
+    package let id: UInt16
+    package let name: DeploymentName
+    package var services: [Service] = []
+    package var instances: [Instance] = []
+
+    /// A service of it.
+    package struct Service: Hashable, Sendable {
+      package let number: ServiceNumber
+      package let port: PortNumber
+      package let isPrivate: Bool
+
+      package init(number: ServiceNumber, port: PortNumber, isPrivate: Bool) {
+        (self.number, self.port, self.isPrivate) = (number, port, isPrivate)
+      }
+    }
+
+    /// An instance of it, and the runner that it is on.
+    package struct Instance: Hashable, Sendable {
+      package let address: IPv4Address
+      package let runner: String
+
+      package init(address: IPv4Address, runner: String) {
+        (self.address, self.runner) = (address, runner)
+      }
+    }
+
+    package init(id: UInt16, name: DeploymentName) { (self.id, self.name) = (id, name) }
+  }
+
+  /// An entry as connections ask for it.
+  private struct Places {
+    let name: DeploymentName
+    /// The runner of every instance.
+    var runners: [IPv4Address: String] = [:]
+    /// The instances of every service, by its address.
+    var instances: [IPv4Address: [IPv4Address]] = [:]
+    /// The port of every service that is not private, by its address.
+    var publicPorts: [IPv4Address: PortNumber] = [:]
+    /// The runners that have instances.
+    var serving: Set<String> = []
+
+    init(_ entry: Entry, plan: AddressPlan) {
+      name = entry.name
+      for instance in entry.instances {
+        runners[instance.address] = instance.runner
+        serving.insert(instance.runner)
+        instances[instance.address.service, default: []].append(instance.address)
+      }
+      for service in entry.services where !service.isPrivate {
+        publicPorts[plan.serviceAddress(service.number)] = service.port
+      }
+    }
+  }
+
+  private struct State {
+    var places: [UInt16: Places] = [:]
+    var ids: [DeploymentName: UInt16] = [:]
+    var peers: [String: TunnelPeer] = [:]
+
+    func places(of deployment: DeploymentName) -> Places? {
+      ids[deployment].flatMap { places[$0] }
+    }
+  }
+
+  private let plan: AddressPlan
+  /// Nil on a runner that is alone.
+  private let cluster: String?
+  private let state = Mutex(State())
+  /// This runner's name.
+  package let own: String
+
+  /// A directory of nothing.
+  package init(plan: AddressPlan, cluster: String?, own: String) {
+    (self.plan, self.cluster, self.own) = (plan, cluster, own)
+  }
+
+  // MARK: Changing
+
+  /// Takes over what is known of a deployment now.
+  package func update(_ entry: Entry) {
+    let places = Places(entry, plan: plan)
+    state.withLock { state in
+      if let old = state.places[entry.id]?.name { state.ids[old] = nil }
+      state.places[entry.id] = places
+      state.ids[entry.name] = entry.id
+    }
+  }
+
+  /// The deployment with this id is no more.
+  package func remove(_ id: UInt16) {
+    state.withLock { state in
+      guard let places = state.places.removeValue(forKey: id) else { return }
+      if state.ids[places.name] == id { state.ids[places.name] = nil }
+    }
+  }
+
+  /// Takes over where runners take tunnels; one whose address cannot be read is not there.
+  package func update(runners: [String: String]) {
+    guard let cluster else { return }
+    var peers: [String: TunnelPeer] = [:]
+    for (name, text) in runners {
+      guard let address = TunnelAddress(text),
+        let identifier = RunnerIdentifier(cluster: cluster, name: name)
+      else { continue }
+      peers[name] = TunnelPeer(runner: identifier, address: address)
+    }
+    state.withLock { $0.peers = peers }
+  }
+
+  // MARK: Asking
+
+  /// The ids of all deployments.
+  package var deployments: Set<UInt16> { state.withLock { Set($0.places.keys) } }
+
+  /// The other runners that have instances of a deployment, by name; none where this one has not. Nil for where one is
+  /// that is not there.
+  package func others(serving deployment: DeploymentName) -> [String: TunnelPeer?] {
+    state.withLock { state in
+      guard let serving = state.places(of: deployment)?.serving, serving.contains(own) else {
+        return [:]
+      }
+      return Dictionary(
+        uniqueKeysWithValues: serving.filter { $0 != own }.map { ($0, state.peers[$0]) })
+    }
+  }
+
+  /// Where a runner takes tunnels; nil where it is not there.
+  package func peer(_ runner: String) -> TunnelPeer? { state.withLock { $0.peers[runner] } }
+
+  /// Whether a runner has an instance of `deployment`.
+  package func serves(_ runner: String, _ deployment: DeploymentName) -> Bool {
+    state.withLock { $0.places(of: deployment)?.serving.contains(runner) ?? false }
+  }
+
+  /// The runner of an instance of `deployment`.
+  package func runner(of address: IPv4Address, in deployment: DeploymentName) -> String? {
+    state.withLock { $0.places(of: deployment)?.runners[address] }
+  }
+
+  /// An instance of another runner to try, and where that is; no peer where the runner is not there.
+  package struct Candidate: Sendable {
+    package let address: IPv4Address
+    package let peer: TunnelPeer?
+  }
+
+  /// The deployment of `id`, and the instances of other runners that may take a connection to `destination`, those
+  /// whose runner is there first, otherwise in random order.
+  package func candidates(
+    for destination: IPv4Address, in id: UInt16
+  ) -> (deployment: DeploymentName, candidates: [Candidate])? {
+    state.withLock { state in
+      guard let places = state.places[id] else { return nil }
+      func candidate(_ address: IPv4Address) -> Candidate? {
+        guard let runner = places.runners[address], runner != own else { return nil }
+        return Candidate(address: address, peer: state.peers[runner])
+      }
+      let addresses = places.instances[destination] ?? [destination]
+      let all = addresses.compactMap(candidate).shuffled()
+      return (places.name, all.filter { $0.peer != nil } + all.filter { $0.peer == nil })
+    }
+  }
+
+  /// An instance that requests of the front door may go to, and the way to it.
+  package enum Way: Sendable {
+    /// It is on this runner.
+    case local(IPv4Address)
+    /// It is on another.
+    case remote(IPv4Address, TunnelPeer)
+  }
+
+  /// The instances of a service that can be reached. A runner that is alone may have had another name before: there,
+  /// all are its own.
+  package func ways(to service: ServiceNumber, of deployment: DeploymentName) -> [Way] {
+    let address = plan.serviceAddress(service)
+    return state.withLock { state in
+      guard let places = state.places(of: deployment) else { return [] }
+      return (places.instances[address] ?? []).compactMap { instance in
+        guard let runner = places.runners[instance] else { return nil }
+        if cluster == nil || runner == own { return .local(instance) }
+        return state.peers[runner].map { .remote(instance, $0) }
+      }
+    }
+  }
+
+  /// What of an incoming stream's claim does not hold; nil where all of it does. A certificate alone
+  /// is not enough: the registry must place the source on the runner that the certificate names, and
+  /// the destination here, in one deployment. Any runner may have a front door, whose source is the
+  /// gateway; that one may reach the port of a public service and nothing else. A question is answered to a runner
+  /// that has instances of the deployment it is about.
+  package func objection(to stream: IncomingStream) -> String? {
+    let request = stream.request
+    return state.withLock { state in
+      guard stream.runner.cluster == cluster else { return "it is of another cluster" }
+      let places = state.places(of: request.deployment)
+      if request.isQuestion(plan) {
+        let isServing = places?.serving.contains(stream.runner.name) ?? false
+        return isServing
+          ? nil : "\(stream.runner.name) has no instance of \(request.deployment)"
+      }
+      if request.source == plan.gateway {
+        guard places?.publicPorts[request.destination.service] == request.port else {
+          return "\(request.destination):\(request.port) of \(request.deployment) is not public"
+        }
+      } else if places?.runners[request.source] != stream.runner.name {
+        return "\(request.source) of \(request.deployment) is not on \(stream.runner.name)"
+      }
+      guard places?.runners[request.destination] == own else {
+        return "\(request.destination) of \(request.deployment) is not here"
+      }
+      return nil
+    }
+  }
+}
+
+extension IPv4Address {
+  /// The address of the service that an instance with this address is of.
+  fileprivate var service: IPv4Address { IPv4Address(rawValue & ~0xff | 1) }
+}
+
+extension StreamRequest {
+  /// A stream on which one istbpfd asks another about `deployment`: from gateway to gateway, where no program is.
+  package static func question(
+    about deployment: DeploymentName, _ plan: AddressPlan
+  ) -> StreamRequest? {
+    // A stream has a port; nobody listens there.
+    guard let port = try? PortNumber(1) else { return nil }
+    return StreamRequest(
+      deployment: deployment, source: plan.gateway, destination: plan.gateway, port: port)
+  }
+
+  /// Whether it is one.
+  package func isQuestion(_ plan: AddressPlan) -> Bool {
+    source == plan.gateway && destination == plan.gateway
+  }
+}

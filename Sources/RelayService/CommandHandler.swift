@@ -1,0 +1,376 @@
+import Dataplane
+import Dispatch
+import Glibc
+import LinuxSystem
+import Logging
+import Model
+import Relay
+import RelayControl
+import Synchronization
+
+/// Does what istbpfd says, one thing after the other, and tells it what it wants to know.
+final class CommandHandler: Sendable {
+  private struct State {
+    /// Nil before there were settings.
+    var carrier: Carrier?
+    /// Whether it takes connections.
+    var isStarted = false
+    /// The deployments that istbpfd has named since its greeting.
+    var named: Set<UInt32> = []
+    /// Whether istbpfd has said where runners are since then.
+    var hasRunners = false
+    var services: [String: Istbpf_Relay_V1_PublicService] = [:]
+  }
+
+  /// Locked while a command is done.
+  private let state = Mutex(State())
+  private let listeners = ListenerStore()
+  private let files: StateFiles
+  private let questions = OpenQuestions()
+  private let daemon = Mutex<DescriptorChannel?>(nil)
+  private let telling = DispatchQueue(label: "istbpf.relay.denied")
+  private let untold = Atomic(0)
+  private let startedAt: Int64
+  private let logger: Logger
+  private let stop: @Sendable () -> Void
+
+  /// Denials that wait to be told at most.
+  private static let mostUntold = 1024
+
+  /// Keeps what it is told in `files`; `stop` is called when the process is to end.
+  init(files: StateFiles, logger: Logger, stop: @escaping @Sendable () -> Void) {
+    (self.files, self.logger, self.stop) = (files, logger, stop)
+    startedAt = Int64(time(nil))
+  }
+
+  // MARK: istbpfd
+
+  /// Does what comes on `channel`, until that ends.
+  func serve(_ channel: DescriptorChannel) {
+    do {
+      while let received = try channel.receive(Istbpf_Relay_V1_Command.self) {
+        try handle(received, from: channel)
+      }
+    } catch {
+      logger.warning("what istbpfd says cannot be heard: \(error)")
+    }
+    channel.end()
+    let isLast = daemon.withLock { daemon in
+      guard daemon === channel else { return false }
+      daemon = nil
+      return true
+    }
+    guard isLast else { return }
+    listeners.tell(nil)
+    questions.refuseAll(EAGAIN)
+    resume()
+  }
+
+  /// The istbpfd before it, if there is one still, is heard no more.
+  private func greet(_ channel: DescriptorChannel, _ number: UInt64) throws {
+    let before = daemon.withLock { daemon in
+      defer { daemon = channel }
+      return daemon
+    }
+    if before !== channel { before?.end() }
+    state.withLock { state in
+      (state.named, state.hasRunners) = ([], false)
+    }
+    try channel.send(
+      Istbpf_Relay_V1_Report.with { ($0.number, $0.greeting) = (number, greeting) })
+    listeners.tell { [logger] name, socket in
+      let report = Istbpf_Relay_V1_Report.with { $0.listener.name = name }
+      do { try channel.send(report, with: socket) } catch {
+        logger.warning("a listening socket is not kept: \(error)")
+      }
+    }
+  }
+
+  private func handle(
+    _ received: DescriptorChannel.Received<Istbpf_Relay_V1_Command>, from channel: DescriptorChannel
+  ) throws {
+    let number = received.message.number
+    guard let command = received.message.command else {
+      return try channel.send(
+        Istbpf_Relay_V1_Report.refusing(
+          number, ImpossibleMessage("a command of a newer version")))
+    }
+    switch command {
+    case .question(let question):
+      ask(question, received.descriptor) { refusal in
+        // Where istbpfd has gone nobody waits for it.
+        try? channel.send(
+          refusal.map { Istbpf_Relay_V1_Report.refusing(number, $0) } ?? .done(number))
+      }
+    case .probe(let probe):
+      self.probe(probe) { isReached in
+        try? channel.send(
+          isReached
+            ? Istbpf_Relay_V1_Report.done(number)
+            : .refusing(number, StreamRefusal(errno: EHOSTUNREACH, cause: "it does not answer")))
+      }
+    case .decided(let decided): questions.decide(decided)
+    case .getStatistics:
+      let figures = state.withLock { $0.carrier?.statistics } ?? .init()
+      try channel.send(
+        Istbpf_Relay_V1_Report.with { ($0.number, $0.statistics) = (number, figures) })
+    case .greeting: try greet(channel, number)
+    case .listener(let listener):
+      if let socket = received.descriptor?.take() { listeners.keep(listener.name, socket) }
+      try channel.send(Istbpf_Relay_V1_Report.done(number))
+    case .stop:
+      try channel.send(Istbpf_Relay_V1_Report.done(number))
+      stop()
+    default:
+      let answer: Istbpf_Relay_V1_Report
+      do {
+        try perform(command)
+        answer = .done(number)
+      } catch {
+        answer = .refusing(number, error)
+      }
+      try channel.send(answer)
+    }
+  }
+
+  private var greeting: Istbpf_Relay_V1_Greeting {
+    .with {
+      $0.protocol = relayProtocol
+      $0.version = istbpfVersion
+      $0.pid = getpid()
+      $0.startedAt = startedAt
+    }
+  }
+
+  // MARK: State
+
+  /// Takes connections by what was said last, where istbpfd does not say that it has said all.
+  func resume() {
+    guard !state.withLock(\.isStarted) else { return }
+    do {
+      let commands = try files.read()
+      guard !commands.isEmpty else { return }
+      logger.notice("istbpfd does not say what there is: going on by what it said last")
+      for command in commands where !isSaid(command) {
+        do { try perform(command) } catch { logger.error("\(error)") }
+      }
+      try state.withLock { try start(&$0) }
+    } catch {
+      logger.error("cannot go on by what istbpfd said last: \(error)")
+    }
+  }
+
+  /// Whether istbpfd has said since its greeting what a file says.
+  private func isSaid(_ command: Istbpf_Relay_V1_Command.OneOf_Command) -> Bool {
+    state.withLock { state in
+      switch command {
+      case .settings: state.carrier != nil
+      case .runners: state.hasRunners
+      case .deployment(let deployment): state.named.contains(deployment.id)
+      default: false
+      }
+    }
+  }
+
+  private func start(_ state: inout State) throws {
+    guard let carrier = state.carrier, !state.isStarted else { return }
+    state.isStarted = true
+    try carrier.start()
+  }
+
+  /// Ends all connections.
+  func end() { state.withLock { $0.carrier }?.stop() }
+
+  /// Kept once it is done, and before istbpfd is told so: what it relies on outlives both processes.
+  private func perform(_ command: Istbpf_Relay_V1_Command.OneOf_Command) throws {
+    try state.withLock { state in
+      if case .settings(let settings) = command { return try take(settings, &state) }
+      guard let carrier = state.carrier else {
+        throw ImpossibleMessage("something before the settings")
+      }
+      switch command {
+      case .runners(let runners):
+        state.hasRunners = true
+        carrier.take(runners)
+        try files.keep(runners)
+      case .deployment(let deployment):
+        state.named.insert(deployment.id)
+        // Also where a part of it fails, since the rest is in effect.
+        defer { keep { try files.keep(deployment) } }
+        try carrier.take(deployment)
+      case .withdrawn(let withdrawn):
+        state.named.remove(withdrawn.id)
+        carrier.withdraw(UInt16(clamping: withdrawn.id))
+        try files.remove(withdrawn.id)
+      case .publicServices(let services):
+        if services.exact { state.services = [:] }
+        for service in services.services { state.services[service.socket] = service }
+        let all = state.services.values.sorted { $0.socket < $1.socket }
+        defer {
+          keep {
+            try files.keep(
+              Istbpf_Relay_V1_PublicServices.with { ($0.services, $0.exact) = (all, true) })
+          }
+        }
+        try carrier.take(services)
+      case .complete:
+        carrier.keep(Set(state.named.map { UInt16(clamping: $0) }))
+        try files.keepOnly(state.named)
+        try start(&state)
+      default: throw ImpossibleMessage("a command of a newer version")
+      }
+    }
+  }
+
+  private func take(_ settings: Istbpf_Relay_V1_Settings, _ state: inout State) throws {
+    if let carrier = state.carrier {
+      try carrier.take(settings)
+    } else {
+      state.carrier = try Carrier(
+        settings, listeners: listeners,
+        callbacks: .init(
+          denied: { [weak self] in self?.tell($0) },
+          ask: { [weak self] in self?.ask($0, about: $1, reply: $2) }),
+        logger: logger)
+    }
+    try files.keep(settings)
+  }
+
+  private func keep(_ write: () throws -> Void) {
+    do { try write() } catch { logger.error("what istbpfd said is not kept: \(error)") }
+  }
+
+  // MARK: Telling and asking
+
+  /// Tells istbpfd of a denial, if there is one and it is not too slow.
+  private func tell(_ flow: Flow) {
+    guard untold.wrappingAdd(1, ordering: .relaxed).newValue <= Self.mostUntold else {
+      untold.wrappingSubtract(1, ordering: .relaxed)
+      return
+    }
+    telling.async { [self] in
+      defer { untold.wrappingSubtract(1, ordering: .relaxed) }
+      guard let channel = daemon.withLock({ $0 }) else { return }
+      // It is counted in any case.
+      try? channel.send(
+        Istbpf_Relay_V1_Report.with {
+          $0.denied.deployment = UInt32(flow.deployment)
+          $0.denied.source = flow.source.rawValue
+          $0.denied.destination = flow.destination.rawValue
+          $0.denied.sourcePort = UInt32(flow.sourcePort)
+          $0.denied.destinationPort = UInt32(flow.destinationPort)
+        })
+    }
+  }
+
+  /// Has istbpfd decide on a question of another runner.
+  private func ask(
+    _ runner: String, about deployment: DeploymentName,
+    reply: @escaping @Sendable (StreamDecision) -> Void
+  ) {
+    guard let channel = daemon.withLock({ $0 }) else { return reply(.refuse(EAGAIN)) }
+    do {
+      let pair = try TCPSocketPair()
+      let (near, far) = pair.handoffs()
+      let number = questions.add(far, reply)
+      guard let near = near.take() else { return }
+      do {
+        try channel.send(
+          Istbpf_Relay_V1_Report.with {
+            $0.asked.question = number
+            $0.asked.runner = runner
+            $0.asked.deployment = deployment.rawValue
+          }, with: near.rawValue)
+      } catch {
+        questions.decide(.with { ($0.question, $0.errorNumber) = (number, EAGAIN) })
+      }
+    } catch {
+      logger.error("a question of runner \(runner) cannot be passed on: \(error)")
+      reply(.refuse(EAGAIN))
+    }
+  }
+
+  private func probe(
+    _ probe: Istbpf_Relay_V1_Probe, completion: @escaping @Sendable (Bool) -> Void
+  ) {
+    guard let carrier = state.withLock({ $0.carrier }),
+      let deployment = try? DeploymentName(probe.deployment)
+    else { return completion(false) }
+    carrier.probe(probe.runner, about: deployment, completion: completion)
+  }
+
+  private func ask(
+    _ question: Istbpf_Relay_V1_Question, _ socket: DescriptorHandoff?,
+    completion: @escaping @Sendable (StreamRefusal?) -> Void
+  ) {
+    guard let carrier = state.withLock({ $0.carrier }), let socket,
+      let deployment = try? DeploymentName(question.deployment)
+    else { return completion(StreamRefusal(errno: EINVAL, cause: "istbpf-relay cannot ask")) }
+    carrier.ask(question.runner, about: deployment, on: socket, completion: completion)
+  }
+}
+
+/// Questions of other runners on which istbpfd has not decided.
+private final class OpenQuestions: Sendable {
+  private struct Question {
+    let socket: DescriptorHandoff
+    let reply: @Sendable (StreamDecision) -> Void
+  }
+
+  private struct State {
+    var open: [UInt64: Question] = [:]
+    var last: UInt64 = 0
+  }
+
+  private let state = Mutex(State())
+
+  /// The number of a new one, whose stream goes to `socket` where it is answered.
+  func add(
+    _ socket: DescriptorHandoff, _ reply: @escaping @Sendable (StreamDecision) -> Void
+  ) -> UInt64 {
+    state.withLock { state in
+      state.last += 1
+      state.open[state.last] = Question(socket: socket, reply: reply)
+      return state.last
+    }
+  }
+
+  func decide(_ decided: Istbpf_Relay_V1_QuestionDecided) {
+    guard let question = state.withLock({ $0.open.removeValue(forKey: decided.question) }) else {
+      return
+    }
+    question.reply(
+      decided.errorNumber == 0 ? .join(question.socket) : .refuse(decided.errorNumber))
+  }
+
+  func refuseAll(_ errno: Int32) {
+    let open = state.withLock { state in
+      defer { state.open = [:] }
+      return state.open.values
+    }
+    for question in open { question.reply(.refuse(errno)) }
+  }
+}
+
+extension Istbpf_Relay_V1_Report {
+  fileprivate static func done(_ number: UInt64) -> Self {
+    .with { ($0.number, $0.done) = (number, .init()) }
+  }
+
+  fileprivate static func refusing(_ number: UInt64, _ error: any Error) -> Self {
+    .with {
+      $0.number = number
+      $0.refused.problem = "\(error)"
+      $0.refused.needsRestart = error is OtherSettings
+    }
+  }
+
+  fileprivate static func refusing(_ number: UInt64, _ refusal: StreamRefusal) -> Self {
+    .with {
+      $0.number = number
+      $0.refused.problem = refusal.cause
+      $0.refused.errorNumber = refusal.errno
+      $0.refused.isReached = refusal.isReached
+    }
+  }
+}

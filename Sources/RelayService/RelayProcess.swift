@@ -1,0 +1,107 @@
+import Dispatch
+import Foundation
+import Glibc
+import LinuxSystem
+import Logging
+import Model
+import RelayControl
+import ServiceLog
+import Synchronization
+
+/// istbpf-relay: carries the connections between this runner and others, to outside and from the front door, by what
+/// istbpfd says, and goes on by that when there is no istbpfd.
+public enum RelayProcess {
+  /// How long istbpfd may take to say what there is, where it started this process.
+  private static let patience = Duration.seconds(5)
+  /// How often it is looked whether the installation is still there.
+  private static let interval = Duration.seconds(1)
+
+  /// Gives up what this process has no use for. To be called while it has one thread: those that come later inherit it.
+  /// Throws `SystemError`.
+  public static func restrict() throws {
+    try CredentialDrop.keepOnly(.carrier)
+    try SystemCallFilter.applyForCarrier()
+  }
+
+  /// Runs until SIGTERM, until istbpfd says so, or until the installation has been removed. Throws `SystemError`, or
+  /// `LockFile.Held` where another one runs.
+  public static func run(
+    _ installation: Installation, isStartedByDaemon: Bool, recent: RecentLog, logger: Logger
+  ) async throws {
+    // What ps and killall know it by; it does without.
+    try? SmallFile.write("istbpf-relay", to: "/proc/self/comm")
+    // Where standard error has gone, the log is in its file.
+    for number in [SIGPIPE, SIGHUP] { signal(number, SIG_IGN) }
+    let files = try StateFiles(in: installation.relayDirectory)
+    let lock = try LockFile(path: installation.relayLockPath)
+    recent.keep(in: installation.relayLogPath)
+    let (ends, end) = AsyncStream.makeStream(of: Void.self)
+    let handler = CommandHandler(files: files, logger: logger) { end.yield() }
+    let signals = [SIGTERM, SIGINT].map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number)
+      source.setEventHandler { end.yield() }
+      source.activate()
+      return source
+    }
+    let control = try ControlSocket(at: installation.relaySocketPath, handler, logger: logger)
+    let background = Task {
+      if isStartedByDaemon { try await Task.sleep(for: patience) }
+      handler.resume()
+      while control.isThere { try await Task.sleep(for: interval) }
+      logger.notice("the installation is not there any more")
+      end.yield()
+    }
+    logger.info("istbpf-relay \(istbpfVersion) has started")
+    for await _ in ends { break }
+    background.cancel()
+    for source in signals { source.cancel() }
+    logger.notice("istbpf-relay ends, and its connections with it")
+    control.stop()
+    handler.end()
+    _ = consume lock
+  }
+}
+
+/// Where istbpfd says what is to be done: a Unix socket that only root may open.
+private final class ControlSocket: Sendable {
+  private let path: String
+  private let inode: UInt64
+  private let queue = DispatchQueue(label: "istbpf.relay.control")
+  /// Unsafe only in name: Dispatch lets any thread cancel a source.
+  private nonisolated(unsafe) let source: any DispatchSourceRead
+
+  init(at path: String, _ handler: CommandHandler, logger: Logger) throws {
+    self.path = path
+    let listener = try UnixSocket.listening(at: path, mode: 0o600, group: 0).release()
+    inode = Self.inode(of: path) ?? 0
+    source = DispatchSource.makeReadSource(fileDescriptor: listener, queue: queue)
+    source.setEventHandler {
+      while let socket = UnixSocket.accept(on: listener) {
+        do {
+          let channel = try DescriptorChannel(socket)
+          guard let peer = channel.peer, peer.user == 0 else {
+            logger.warning("somebody but root has opened \(path)")
+            continue
+          }
+          Thread.detachNewThread { handler.serve(channel) }
+        } catch { logger.error("\(error)") }
+      }
+    }
+    source.setCancelHandler { close(listener) }
+    source.activate()
+  }
+
+  /// Whether the path leads to it still.
+  var isThere: Bool { Self.inode(of: path) == inode }
+
+  func stop() {
+    source.cancel()
+    if isThere { unlink(path) }
+  }
+
+  private static func inode(of path: String) -> UInt64? {
+    var status = stat()
+    return stat(path, &status) == 0 ? UInt64(status.st_ino) : nil
+  }
+}

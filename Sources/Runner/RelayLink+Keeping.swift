@@ -1,0 +1,273 @@
+import Dispatch
+import Foundation
+import Glibc
+import LinuxSystem
+import Logging
+import Model
+import Relay
+import RelayControl
+
+/// Having an istbpf-relay, and hearing what it says.
+extension RelayLink {
+  /// Tells the relay that runs, if there is one, what there is from now on; it goes on by what it was told before until
+  /// `start`. Throws what it says against its settings.
+  func attach(_ callbacks: Callbacks) throws {
+    self.callbacks.withLock { $0 = callbacks }
+    guard RelayInstance.running(installation) != nil else { return }
+    state.withLock { $0.isWanted = true }
+    try keepOne()
+  }
+
+  /// Has a relay from now on where one is needed: on a runner of a cluster, one with a front door, or where something was
+  /// told. Returns when that one has been told everything. Throws what it says against its settings.
+  func start() throws {
+    let connection = state.withLock { state in
+      state.isComplete = true
+      let settings = state.told.settings
+      state.isWanted = state.isWanted || settings.hasCluster || !settings.frontDoor.isEmpty
+      return state.connection
+    }
+    if connection != nil {
+      try tell { _ in .complete(.init()) }
+    } else if state.withLock(\.isWanted) {
+      try keepOne()
+    }
+    Thread.detachNewThread { [self] in keep() }
+  }
+
+  /// Is told nothing any more, and goes on.
+  func stop() {
+    let connection = state.withLock { state in
+      state.isStopped = true
+      defer { state.connection = nil }
+      return state.connection
+    }
+    connection?.channel.end()
+    wakeup.signal()
+  }
+
+  /// Has a relay, for as long as this one is there.
+  func keep() {
+    while true {
+      if wakeup.wait(timeout: .now() + Self.interval) == .timedOut { replaceWhereIdle() }
+      while true {
+        let isDue = state.withLock { !$0.isStopped && $0.isWanted && $0.connection == nil }
+        guard isDue else { break }
+        do { try keepOne() } catch {
+          logger.error("there is no istbpf-relay: \(error)")
+          state.withLock { $0.problem = "\(error)" }
+          _ = wakeup.wait(timeout: .now() + Self.pause)
+        }
+      }
+      if state.withLock(\.isStopped) { return }
+    }
+  }
+
+  /// Ends a relay of another program, as it is after an upgrade, once it carries nothing: the next one is this one's.
+  func replaceWhereIdle() {
+    guard
+      let (connection, process) = state.withLock({ state in
+        state.connection.map { ($0, state.greeting?.pid ?? 0) }
+      }), isOfOtherProgram(process), isIdle(connection)
+    else { return }
+    logger.notice(
+      "istbpf-relay (pid \(process)) is of another version and carries nothing: ending it")
+    // The answer may be its end.
+    _ = try? ask(connection, .stop(.init()))
+  }
+
+  func isIdle(_ connection: RelayConversation) -> Bool {
+    guard case .statistics(let figures)? = try? ask(connection, .getStatistics(.init())).report
+    else {
+      return false
+    }
+    return figures.streamsLive == 0 && figures.pairsLive == 0
+  }
+
+  func isOfOtherProgram(_ process: pid_t) -> Bool {
+    var (own, other) = (stat(), stat())
+    guard stat("/proc/self/exe", &own) == 0, stat("/proc/\(process)/exe", &other) == 0 else {
+      return false
+    }
+    return (own.st_dev, own.st_ino) != (other.st_dev, other.st_ino)
+  }
+
+  /// Finds the relay that runs, or starts one, and tells it everything.
+  func keepOne() throws {
+    if let connection = try connect(), try introduce(connection) { return }
+    try endRelay()
+    let process = try startRelay()
+    do { try introduce(process) } catch {
+      // Nobody tells it anything any more.
+      process.signal(SIGKILL)
+      _ = process.awaitEnd(within: 1000)
+      throw error
+    }
+  }
+
+  /// Tells a relay everything that has just been started.
+  func introduce(_ process: ProcessHandle) throws {
+    let until = ContinuousClock.now + Self.startPatience
+    while ContinuousClock.now < until {
+      if let connection = try connect() {
+        guard try introduce(connection) else { break }
+        return
+      }
+      guard !process.hasEnded else {
+        throw RunnerError.noRelay("it has ended at once; its log is \(installation.relayLogPath)")
+      }
+      usleep(2000)
+    }
+    throw RunnerError.noRelay("it does not answer; its log is \(installation.relayLogPath)")
+  }
+
+  func connect() throws -> RelayConversation? {
+    guard let socket = UnixSocket.connected(to: installation.relaySocketPath) else { return nil }
+    let connection = RelayConversation(try DescriptorChannel(socket))
+    Thread.detachNewThread { [self] in hear(connection) }
+    return connection
+  }
+
+  func startRelay() throws -> ProcessHandle {
+    let process = try DetachedProcess.start(
+      Self.ownProgram,
+      [
+        "istbpf-relay", "--installation", installation.name, "--log-level", "\(logLevel)",
+        "--started-by-daemon",
+      ])
+    let handle = try ProcessHandle(process)
+    state.withLock { state in
+      state.starts += 1
+      state.child = handle
+    }
+    return handle
+  }
+
+  /// The program that this process runs, also where another has taken its place in the file system.
+  static var ownProgram: String {
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &path, path.count - 1)
+    let text = String(
+      decoding: path.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return count > 0 && access(text, X_OK) == 0 ? text : "/proc/self/exe"
+  }
+
+  func endRelay() throws {
+    guard let relay = RelayInstance.running(installation) else { return }
+    logger.notice("ending istbpf-relay (pid \(relay.processID)), which cannot go on")
+    relay.end()
+  }
+
+  /// Tells a relay everything; false where another one must be started. Throws what it says against its settings.
+  func introduce(_ connection: RelayConversation) throws -> Bool {
+    let greeting = Istbpf_Relay_V1_Greeting.with {
+      ($0.protocol, $0.version, $0.pid) = (relayProtocol, istbpfVersion, getpid())
+    }
+    guard case .greeting(let relay) = try ask(connection, .greeting(greeting)).report,
+      relay.protocol == relayProtocol
+    else { return false }
+    for (name, listener) in listeners.withLock({ $0 }) {
+      guard let socket = listener.copy() else { continue }
+      _ = try ask(connection, .listener(.with { $0.name = name }), with: socket.rawValue)
+    }
+    let settings = state.withLock { $0.told.settings }
+    if case .refused(let refused) = try ask(connection, .settings(settings)).report {
+      if refused.needsRestart { return false }
+      connection.channel.end()
+      throw RunnerError.relayRefused(refused.problem)
+    }
+    let answers = DispatchGroup()
+    // Nothing new is told in between.
+    try state.withLock { state in
+      let told = state.told
+      state.told.failed = []
+      if let runners = told.runners { try send(connection, .runners(runners), answers) }
+      for (id, deployment) in told.deployments {
+        try send(connection, .deployment(deployment), answers) { [self] problem in
+          logger.error("istbpf-relay cannot carry for \(deployment.name): \(problem)")
+          self.state.withLock { _ = $0.told.failed.insert(id) }
+        }
+      }
+      if let services = told.services {
+        try send(
+          connection,
+          .publicServices(.with { ($0.services, $0.exact) = (Array(services.values), true) }),
+          answers)
+      }
+      if state.isComplete { try send(connection, .complete(.init()), answers) }
+      (state.connection, state.greeting, state.problem) = (connection, relay, nil)
+    }
+    guard answers.wait(timeout: .now() + Self.patience) == .success else {
+      throw RunnerError.noRelay("it does not answer")
+    }
+    logger.info("istbpf-relay (pid \(relay.pid), version \(relay.version)) knows what there is")
+    return true
+  }
+
+  func send(
+    _ connection: RelayConversation, _ command: Istbpf_Relay_V1_Command.OneOf_Command,
+    _ group: DispatchGroup, refused: @escaping @Sendable (String) -> Void = { _ in }
+  ) throws {
+    group.enter()
+    try connection.send(command) { answer in
+      // Not on the thread that hears: it may be waited for.
+      if case .refused(let problem)? = answer?.report { refused(problem.problem) }
+      group.leave()
+    }
+  }
+
+  /// Hears what a relay says, until it ends.
+  func hear(_ connection: RelayConversation) {
+    do {
+      while let received = try connection.channel.receive(Istbpf_Relay_V1_Report.self) {
+        hear(received, from: connection)
+      }
+    } catch {
+      logger.warning("what istbpf-relay says cannot be heard: \(error)")
+    }
+    connection.channel.end()
+    let wasCurrent = state.withLock { state in
+      guard state.connection === connection else { return false }
+      (state.connection, state.greeting) = (nil, nil)
+      state.problem = "it has ended"
+      return !state.isStopped
+    }
+    connection.end()
+    _ = state.withLock(\.child)?.awaitEnd(within: 1000)
+    if wasCurrent { logger.error("istbpf-relay has ended: starting it again") }
+    wakeup.signal()
+  }
+
+  func hear(
+    _ received: DescriptorChannel.Received<Istbpf_Relay_V1_Report>,
+    from connection: RelayConversation
+  ) {
+    switch received.message.report {
+    case .listener(let listener):
+      if let socket = received.descriptor { keep(listener.name, socket) }
+    case .denied(let denied): callbacks.withLock { $0 }?.denied(denied)
+    case .asked(let asked):
+      var errno = EAGAIN
+      if let deployment = try? DeploymentName(asked.deployment), let socket = received.descriptor {
+        errno = callbacks.withLock { $0 }?.asked(asked.runner, deployment, socket) ?? EAGAIN
+      }
+      let decided = Istbpf_Relay_V1_QuestionDecided.with {
+        ($0.question, $0.errorNumber) = (asked.question, errno)
+      }
+      // One that has gone decides nothing any more.
+      try? connection.send(.decided(decided))
+    default: connection.answered(received.message)
+    }
+  }
+
+  /// Keeps a listening socket for the next relay. Those of a fabric that is no more go.
+  func keep(_ name: String, _ socket: DescriptorHandoff) {
+    let kind = name.split(separator: " ").prefix(2)
+    listeners.withLock { listeners in
+      if kind.first == "fabric" {
+        listeners = listeners.filter { !$0.key.hasPrefix(kind.joined(separator: " ") + " ") }
+      }
+      listeners[name] = socket
+    }
+  }
+}

@@ -1,0 +1,166 @@
+import Dispatch
+import Glibc
+import LinuxSystem
+import Model
+import RelayControl
+import Synchronization
+
+/// Telling istbpf-relay what there is.
+extension RelayLink {
+  /// Asks, and waits for the answer. Throws where there is none.
+  func ask(
+    _ connection: RelayConversation, _ command: Istbpf_Relay_V1_Command.OneOf_Command,
+    with descriptor: Int32? = nil
+  ) throws -> Istbpf_Relay_V1_Report {
+    let answer = Answer()
+    try connection.send(command, with: descriptor) { answer.set($0) }
+    return try wait(for: answer, of: connection)
+  }
+
+  func wait(
+    for answer: Answer, of connection: RelayConversation
+  ) throws -> Istbpf_Relay_V1_Report {
+    guard answer.semaphore.wait(timeout: .now() + Self.patience) == .success else {
+      // What it relies on must not be older than what is said to be in effect.
+      logger.critical("istbpf-relay does not answer: it is killed")
+      if let peer = connection.channel.peer { kill(peer.process, SIGKILL) }
+      connection.channel.end()
+      throw RunnerError.noRelay("it does not answer")
+    }
+    guard let report = answer.value else { throw RunnerError.noRelay("it has ended") }
+    return report
+  }
+
+  /// Takes note of something by `change`, and tells the relay, if there is one: another one is told as it begins.
+  /// Returns when it is in effect. Throws what the relay says against it.
+  func tell(
+    _ change: (inout State) -> Istbpf_Relay_V1_Command.OneOf_Command?
+  ) throws {
+    let answer = Answer()
+    let connection: RelayConversation? = state.withLock { state in
+      guard let command = change(&state), let connection = state.connection else { return nil }
+      do {
+        try connection.send(command) { answer.set($0) }
+        return connection
+      } catch {
+        // It ends, and the next one is told.
+        connection.channel.end()
+        return nil
+      }
+    }
+    guard let connection else {
+      wakeup.signal()
+      return awaitFirst()
+    }
+    do {
+      if case .refused(let refused) = try wait(for: answer, of: connection).report {
+        throw RunnerError.relayRefused(refused.problem)
+      }
+    } catch RunnerError.noRelay {
+      // The same.
+      return
+    }
+  }
+
+  /// Where a relay has come to be needed, returns when it is there, or cannot be.
+  func awaitFirst() {
+    let until = ContinuousClock.now + Self.startPatience
+    while ContinuousClock.now < until {
+      let isDue = state.withLock { state in
+        state.isWanted && state.isComplete && !state.isStopped && state.connection == nil
+          && state.problem == nil
+      }
+      guard isDue else { return }
+      usleep(1000)
+    }
+  }
+
+  /// Tells what there is of a deployment now.
+  func tell(_ deployment: Istbpf_Relay_V1_Deployment) throws {
+    do {
+      try tell { state in
+        guard
+          state.told.deployments[deployment.id] != deployment
+            || state.told.failed.contains(deployment.id)
+        else { return nil }
+        state.told.deployments[deployment.id] = deployment
+        state.told.failed.remove(deployment.id)
+        state.isWanted = true
+        return .deployment(deployment)
+      }
+    } catch {
+      state.withLock { _ = $0.told.failed.insert(deployment.id) }
+      throw error
+    }
+  }
+
+  /// Whether a deployment was told of.
+  func knows(_ deployment: UInt16) -> Bool {
+    state.withLock { $0.told.deployments[UInt32(deployment)] != nil }
+  }
+
+  /// A deployment is no more.
+  func withdraw(_ deployment: UInt16) throws {
+    let id = UInt32(deployment)
+    listeners.withLock { listeners in
+      listeners = listeners.filter { !$0.key.hasPrefix("fabric \(id) ") }
+    }
+    try tell { state in
+      guard state.told.deployments.removeValue(forKey: id) != nil else { return nil }
+      state.told.failed.remove(id)
+      return .withdrawn(.with { $0.id = id })
+    }
+  }
+
+  /// Tells where runners take tunnels.
+  func tell(_ runners: Istbpf_Relay_V1_Runners) throws {
+    try tell { state in
+      guard state.told.runners != runners else { return nil }
+      state.told.runners = runners
+      return .runners(runners)
+    }
+  }
+
+  /// Tells which services the front door serves; others are still served, unless the list is exact.
+  func tell(_ services: [Istbpf_Relay_V1_PublicService], isExact: Bool) throws {
+    try tell { state in
+      let new = Dictionary(services.map { ($0.socket, $0) }, uniquingKeysWith: { _, last in last })
+      let all = isExact ? new : (state.told.services ?? [:]).merging(new) { _, new in new }
+      guard all != state.told.services else { return nil }
+      state.told.services = all
+      return .publicServices(.with { ($0.services, $0.exact) = (services, isExact) })
+    }
+    guard isExact else { return }
+    let kept = Set(services.map { "service \($0.socket)" })
+    listeners.withLock { listeners in
+      listeners = listeners.filter { !$0.key.hasPrefix("service ") || kept.contains($0.key) }
+    }
+  }
+
+  /// Tells which files say who this runner is. Throws what is wrong with them; then nothing has changed.
+  func tell(_ files: Istbpf_Relay_V1_IdentityFiles) throws {
+    let before = state.withLock { $0.told.settings }
+    do {
+      try tell { state in
+        state.told.settings.cluster.files = files
+        return .settings(state.told.settings)
+      }
+    } catch {
+      state.withLock { $0.told.settings = before }
+      throw error
+    }
+  }
+}
+
+/// An answer that a thread waits for.
+final class Answer: Sendable {
+  let semaphore = DispatchSemaphore(value: 0)
+  private let report = Mutex<Istbpf_Relay_V1_Report?>(nil)
+
+  var value: Istbpf_Relay_V1_Report? { report.withLock { $0 } }
+
+  func set(_ value: Istbpf_Relay_V1_Report?) {
+    report.withLock { $0 = value }
+    semaphore.signal()
+  }
+}

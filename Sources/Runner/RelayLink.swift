@@ -1,0 +1,97 @@
+import ControlAPI
+import Dispatch
+import Glibc
+import LinuxSystem
+import Logging
+import Model
+import Relay
+import RelayControl
+import Synchronization
+
+/// istbpfd's end of istbpf-relay: starts it, tells it what there is, and tells it again where another one has taken its
+/// place. What was told is kept here, so nobody need know whether there is a relay just now.
+final class RelayLink: Sendable {
+  /// What is told, as it was told last.
+  struct Told {
+    var settings: Istbpf_Relay_V1_Settings
+    /// Nil before anything was told: a relay that goes on keeps what it was told by the istbpfd before.
+    var runners: Istbpf_Relay_V1_Runners?
+    var deployments: [UInt32: Istbpf_Relay_V1_Deployment] = [:]
+    /// Those that the relay could not take over whole.
+    var failed: Set<UInt32> = []
+    /// Nil likewise.
+    var services: [String: Istbpf_Relay_V1_PublicService]?
+  }
+
+  struct State {
+    var told: Told
+    /// The relay that has been told everything; nil where there is none.
+    var connection: RelayConversation?
+    var greeting: Istbpf_Relay_V1_Greeting?
+    /// Why there is none.
+    var problem: String?
+    /// The last one that was started here, which is a child until it is reaped.
+    var child: ProcessHandle?
+    /// How often one was started.
+    var starts = 0
+    var isWanted = false
+    var isStopped = false
+    /// Whether all that there is has been told once.
+    var isComplete = false
+  }
+
+  /// What is done with what the relay tells by itself.
+  struct Callbacks: Sendable {
+    /// It connected nobody to where a rule led.
+    let denied: @Sendable (Istbpf_Relay_V1_Denied) -> Void
+    /// Another runner has a question, whose stream is joined to `socket`; the errno by which it is refused, or 0.
+    let asked:
+      @Sendable (_ runner: String, _ deployment: DeploymentName, _ socket: DescriptorHandoff) ->
+        Int32
+  }
+
+  let installation: Installation
+  let callbacks: Mutex<Callbacks?>
+  let logger: Logger
+  let logLevel: Logger.Level
+  let state: Mutex<State>
+  let listeners = Mutex<[String: DescriptorHandoff]>([:])
+  /// Signalled when there is something to do for the thread that keeps the relay.
+  let wakeup = DispatchSemaphore(value: 0)
+
+  /// How long the relay may take for one command until it is taken for hung and killed.
+  static let patience = DispatchTimeInterval.seconds(20)
+  /// How long one that was started may take until it listens.
+  static let startPatience = Duration.seconds(10)
+  /// How often it is looked whether a relay of another program can be replaced.
+  static let interval = DispatchTimeInterval.seconds(10)
+  /// The pause after a start that failed.
+  static let pause = DispatchTimeInterval.milliseconds(500)
+  /// How long an answer for people may take.
+  static let statisticsPatience = Duration.seconds(2)
+
+  /// A link that has not been started. Throws `SystemError`.
+  init(_ configuration: RunnerConfiguration, logger: Logger) throws {
+    installation = configuration.installation
+    logLevel = configuration.logLevel
+    self.logger = logger
+    callbacks = Mutex(nil)
+    state = Mutex(State(told: Told(settings: try Istbpf_Relay_V1_Settings(configuration))))
+  }
+
+  /// The relay as people are shown it; nil where none is needed.
+  var report: Istbpf_Control_V1_RelayStatus? {
+    state.withLock { state in
+      guard state.isWanted else { return nil }
+      return .with {
+        $0.pid = state.greeting?.pid ?? 0
+        $0.version = state.greeting?.version ?? ""
+        $0.startedAt = state.greeting?.startedAt ?? 0
+        $0.problem = state.connection == nil ? state.problem ?? "it has not begun" : ""
+      }
+    }
+  }
+
+  /// How often this istbpfd has started one.
+  var starts: Int { state.withLock { $0.starts } }
+}
