@@ -80,8 +80,9 @@ final class PeerPool {
       keepOneReady()
     }
     if let open = nextWaiting() {
-      // One that was begun before may have been ended since by the peer, as an idle one.
-      open.isReuse = begunAt < open.since
+      // One that was begun before may have been ended since by the peer, as an idle one. So may one whose handshake
+      // took long: its end comes here before the peer has come to it, whose time for it may be over.
+      open.isReuse = begunAt < open.since || loop.isLong(handshakeSince: begunAt)
       tunnel.begin(open)
     } else if loop.stopsAt != nil {
       tunnel.close()
