@@ -73,16 +73,39 @@ final class OutgoingTunnel: EventSource {
     loop.dialing[ObjectIdentifier(self)] = nil
   }
 
-  private func fail(_ error: TunnelError) {
+  private func fail(_ cause: TunnelError) {
+    let error = isTooBusy(cause) ? busy(cause) : cause
     loop.counters.handshakesFailed.add(1)
     loop.shared.observe(.handshakeFailed(error, incoming: false))
     close()
     pool.dialFailed(error)
   }
 
+  /// Whether the peer broke it off after half of the time that it may take: one that does so at once does not want
+  /// it, and this one had not come to it when its own time was over.
+  private func isTooBusy(_ error: TunnelError) -> Bool {
+    error.isPassing && loop.isLong(handshakeSince: begunAt)
+  }
+
+  /// The same as if this runner's time had been over first: the connects that wait are tried again.
+  private func busy(_ error: TunnelError) -> TunnelError {
+    .ended(
+      .timedOut, peer: error.peer,
+      "\(error.cause), \((loop.now - begunAt) / 1_000_000_000) s after it began: it has too much to do"
+    )
+  }
+
   /// Ends it; its socket closes with it.
   func close() {
     finish()
     loop.forget(self)
+  }
+}
+
+extension EventLoop {
+  /// Whether a handshake that was begun then, in nanoseconds, has taken half of the time that it may, so that the
+  /// peer's time for it may be over.
+  func isLong(handshakeSince begunAt: UInt64) -> Bool {
+    now - begunAt >= shared.configuration.handshakeTimeout.nanoseconds / 2
   }
 }

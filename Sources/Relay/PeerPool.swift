@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Tunnel
 
@@ -20,7 +21,7 @@ final class PeerPool {
   /// Gives `open` a tunnel: an idle one, else the next that becomes free or is made.
   func request(_ open: PendingOpen) {
     // One that the peer has ended since is noticed as it is asked, and another one is tried.
-    if let tunnel = idle.take() {
+    if let tunnel = takeIdle() {
       open.isReuse = true
       loop.counters.tunnelsReused.add(1)
       tunnel.begin(open)
@@ -29,6 +30,17 @@ final class PeerPool {
     }
     requestNew(open)
   }
+
+  /// An idle one, best one of which the peer has acknowledged all. Behind bytes that it has not, a request cannot be
+  /// taken back: where the wire is cut, the kernel would send both once it is mended, and the far program would get
+  /// a connection that nobody waits for any more (`PendingOpen.isAlone`).
+  private func takeIdle() -> TunnelConnection? {
+    let recently = loop.now - min(loop.now, Self.doubtful)
+    return idle.take(since: recently) { linux_unacknowledged($0.channel.descriptor) == 0 }
+  }
+
+  /// How long bytes may be unacknowledged before their tunnel is asked for no more, in nanoseconds.
+  private static let doubtful: UInt64 = 500_000_000
 
   /// One is kept ready for the next stream, which then needs no handshake: three round trips in one.
   private func keepOneReady() {
@@ -68,8 +80,9 @@ final class PeerPool {
       keepOneReady()
     }
     if let open = nextWaiting() {
-      // One that was begun before may have been ended since by the peer, as an idle one.
-      open.isReuse = begunAt < open.since
+      // One that was begun before may have been ended since by the peer, as an idle one. So may one whose handshake
+      // took long: its end comes here before the peer has come to it, whose time for it may be over.
+      open.isReuse = begunAt < open.since || loop.isLong(handshakeSince: begunAt)
       tunnel.begin(open)
     } else if loop.stopsAt != nil {
       tunnel.close()

@@ -40,7 +40,7 @@ extension TunnelConnection {
     close()
     // As a rule the other side did not take this one's certificate, which in TLS 1.3 it says late.
     if error.kind == .handshake { loop.shared.observe(.handshakeFailed(error, incoming: false)) }
-    if open.isReuse, let pool, !open.isOver { return pool.request(open) }
+    if open.isReuse, let pool, !open.isOver, open.patience.isWanted() { return pool.request(open) }
     open.fail(error, in: loop)
   }
 

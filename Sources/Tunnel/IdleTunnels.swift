@@ -13,6 +13,17 @@ package struct IdleTunnels<Tunnel: AnyObject> {
   /// Takes the one that was used last.
   package mutating func take() -> Tunnel? { entries.popLast()?.tunnel }
 
+  /// Takes the one that was used last of those that are `fit`, of which it looks at the last four; else the last
+  /// one, unless that came back before `time`.
+  package mutating func take(since time: UInt64, where isFit: (Tunnel) -> Bool) -> Tunnel? {
+    let first = Swift.max(0, entries.count - 4)
+    if let index = entries[first...].lastIndex(where: { isFit($0.tunnel) }) {
+      return entries.remove(at: index).tunnel
+    }
+    guard let last = entries.last, last.since >= time else { return nil }
+    return take()
+  }
+
   /// Puts `tunnel` back at the time `now`, in nanoseconds of any clock that does not go back.
   package mutating func put(_ tunnel: Tunnel, now: UInt64) { entries.append((tunnel, now)) }
 

@@ -55,6 +55,44 @@ struct FailedTunnelTests {
     }
   }
 
+  @Test("A handshake that the peer has no time for is no sign that the service cannot be reached")
+  func tooBusy() throws {
+    var brief = configuration(kernel: true, loops: 1)
+    brief.handshakeTimeout = .seconds(4)
+    let laboratory = try RelayLaboratory(
+      a: brief,
+      wire: { port in
+        // As the peer's own time for it would end, were it a little shorter.
+        try Wire(to: port, fate: { _ in .ended(after: 3_000_000) }).port
+      })
+    defer { laboratory.stop() }
+    for outcome in try openTwo(laboratory) {
+      guard case .failure(let refusal) = outcome else {
+        Issue.record("it was accepted")
+        continue
+      }
+      // By which the caller's connect is tried again as long as its kernel sends its SYN.
+      #expect(refusal.errno == ETIMEDOUT)
+      #expect(refusal.isSilence)
+    }
+  }
+
+  @Test("A tunnel that its peer gives up just as it is ready here is made anew")
+  func givenUpAtTheOtherEnd() throws {
+    var brief = configuration(kernel: true, loops: 1)
+    brief.handshakeTimeout = .seconds(4)
+    let laboratory = try RelayLaboratory(
+      a: brief,
+      wire: { port in
+        // The peer's certificate comes late, and this one's never: in TLS 1.3 this end is ready all the same.
+        try Wire(to: port, fate: { $0 == 0 ? .unheard(after: 2_500_000) : .carried() }).port
+      })
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    _ = try laboratory.open(port).get()
+    _ = listener
+  }
+
   @Test("Many connects to a runner that is not there all end soon")
   func manyFailures() throws {
     let laboratory = try RelayLaboratory()

@@ -41,9 +41,11 @@ struct Run {
   func transcripts(
     _ cases: [Case], _ server: Conversation, _ client: Conversation, wire: Wire? = nil
   ) throws -> [String: Transcript] {
-    // The long ones first; so many at once, since most wait for something else than the CPU.
+    // The long ones first; so many at once, since most wait for something else than the CPU. An emulated one is what
+    // they wait for.
     let cases = cases.filter { !$0.isCut || wire != nil }.sorted { $0.limit > $1.limit }
-    try perform(cases.filter { !$0.isAlone && !$0.isCut }, atOnce: 12, client)
+    try perform(
+      cases.filter { !$0.isAlone && !$0.isCut }, atOnce: slowness == 1 ? 12 : 3, client)
     try perform(cases.filter(\.isAlone), atOnce: 1, client)
     if let wire { try perform(cases.filter(\.isCut), cutting: wire, client) }
     return try Dictionary(

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite("No program can tell", .serialized, .timeLimit(.minutes(60)))
+@Suite("No program can tell", .serialized, .timeLimit(.minutes(60 * slowness)))
 struct TransparencyTests {
   @Test(
     "A program sees what it sees on a plain network", arguments: [Path.oneRunner, .acrossRunners])

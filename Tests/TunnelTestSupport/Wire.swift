@@ -13,6 +13,11 @@ public final class Wire: Sendable {
     case answered([UInt8])
     /// It is reset.
     case reset
+    /// Nothing is said, and it is ended after so many microseconds.
+    case ended(after: UInt32)
+    /// It reaches the port behind after so many microseconds, which hears the first words only; it is ended when more
+    /// are said.
+    case unheard(after: UInt32)
   }
 
   /// Where it is reached.
@@ -33,6 +38,21 @@ public final class Wire: Sendable {
         number += 1
         switch fate {
         case .reset: near.resetOnClose()
+        case .ended(let delay):
+          Self.thread {
+            usleep(delay)
+            near.finish()
+          }
+        case .unheard(let delay):
+          Self.thread { [self] in
+            usleep(delay)
+            guard let far = try? TestSocket.connect(target) else { return }
+            keep(far)
+            Self.thread { Self.pump(far, near) }
+            guard let first = try? near.receive(), (try? far.send(first)) != nil else { return }
+            _ = try? near.receive()
+            near.finish()
+          }
         case .answered(let bytes):
           keep(near)
           Self.thread {

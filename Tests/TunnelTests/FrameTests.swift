@@ -100,5 +100,10 @@ struct FrameTests {
     #expect(idle.count == 1)
     #expect(idle.takeAll().first === things[2])
     #expect(idle.take() == nil)
+    for (index, thing) in things.enumerated() { idle.put(thing, now: UInt64(index)) }
+    #expect(idle.take(since: 4) { $0 === things[1] } === things[1])
+    #expect(idle.take(since: 3) { _ in false } === things[3])
+    #expect(idle.take(since: 3) { _ in false } == nil)
+    #expect(idle.take(since: 3) { _ in true } === things[2])
   }
 }

@@ -2,7 +2,7 @@
 
 import os, signal, socket, time
 
-from end import name_of, pattern
+from end import SLOWNESS, name_of, pattern
 from table import ENDS, case
 
 
@@ -63,7 +63,7 @@ class KilledReading:
         if (process := os.fork()) == 0:
             s, _ = listener.accept()
             while s.recv(65536):
-                time.sleep(0.001)
+                time.sleep(0.001 * SLOWNESS)  # slower than what comes, so that something is unread
             os._exit(0)
         t.meet()
         t.hear()

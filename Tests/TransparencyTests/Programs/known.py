@@ -23,7 +23,7 @@ LINGER = (
 )
 
 # What makes it private, and what follows from how it is made.
-BY_DESIGN = [
+KNOWN = [
     Known(
         "OutsideAddress", EVERYWHERE, "EPERM: that is what private means; `egress` opens what is listed",
         only=("client: connect",),
@@ -78,16 +78,11 @@ BY_DESIGN = [
     Known(
         "ResetOnAccept", EVERYWHERE, "direct too, now and then, the reset comes before connect() returns", sometimes=True,
     ),
-]
-
-# What is to go.
-OPEN = [
     Known(
         "CutConnectWaits", [ACROSS],
-        "open: what the near runner asked for before it gave up may reach the far one once the wire is mended, and opens "
-        "a connection there that is reset",
+        "what the near runner asked for before it gave up reaches the far one once the wire is mended, and opens a "
+        "connection there that is reset, where the wire was cut within a round trip of the end of another stream and "
+        "no other tunnel was free",
         sometimes=True,
     ),
 ]
-
-KNOWN = BY_DESIGN + OPEN

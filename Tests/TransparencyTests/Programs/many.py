@@ -2,7 +2,7 @@
 
 import asyncio, errno, os, resource, select, socket, threading, time
 
-from end import name_of, pattern
+from end import SLOWNESS, name_of, pattern
 from table import MANY, case
 
 
@@ -23,7 +23,7 @@ def connect_at_once(t, count, patience=20.0):
         s.setblocking(False)
         s.connect_ex(t.address())
         poll.register(s, select.POLLOUT)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience * SLOWNESS
     while len(outcomes) < count and time.monotonic() < deadline:
         for descriptor, _ in poll.poll(500):
             s = next(s for s in sockets if s.fileno() == descriptor)
@@ -39,7 +39,7 @@ def accept_all(t, backlog, count):
     """Accepts so many, each of which is greeted and held."""
     listener = t.listener(backlog=backlog)
     t.tell()
-    listener.settimeout(15)
+    listener.settimeout(15 * SLOWNESS)
     try:
         for number in range(count):
             s, _ = listener.accept()
@@ -52,7 +52,7 @@ def accept_all(t, backlog, count):
 def greetings(t, sockets):
     got = []
     for s in sockets:
-        s.settimeout(5)
+        s.settimeout(5 * SLOWNESS)
         try:
             got.append(s.recv(4))
         except OSError as error:
@@ -91,7 +91,7 @@ class Busy:
         t.tell()
         t.hear()
         time.sleep(8)
-        listener.settimeout(20)
+        listener.settimeout(20 * SLOWNESS)
         for _ in range(60):
             t.keep(listener.accept()[0])
         t.hear()
@@ -112,6 +112,28 @@ class SmallBacklog:
         t.hear()
         connect_at_once(t, 300, patience=25)
         t.tell()
+
+
+@case(MANY, "500 at once to a listener with backlog 64, three times", limit=180, alone=True)
+class FiveHundredSmallBacklog:
+    def server(t):
+        listener = t.listener(backlog=64)
+        t.tell()
+        listener.settimeout(20 * SLOWNESS)
+        for _ in range(3):
+            accepted = [listener.accept()[0] for _ in range(500)]
+            t.hear()
+            for s in accepted:
+                s.close()
+            t.tell()
+
+    def client(t):
+        t.hear()
+        for _ in range(3):
+            for s in connect_at_once(t, 500):
+                s.close()
+            t.tell()
+            t.hear()
 
 
 @case(MANY, "150 by asyncio, each echoed 1,000 bytes while all are open", limit=60, alone=True)

@@ -253,7 +253,6 @@ class Interrupted:
         first.connect(t.address())
         t.settle()
         s = t.socket()
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
         address = struct.pack("!2s H4s8x", struct.pack("H", 2), t.port, socket.inet_aton(t.asked))
         signal.signal(signal.SIGUSR1, lambda *_: None)
         signal.siginterrupt(signal.SIGUSR1, True)
