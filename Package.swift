@@ -241,7 +241,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "WebInterfaceTests", dependencies: ["WebInterface"], swiftSettings: strict),
+      name: "WebInterfaceTests", dependencies: ["ControlAPI", "WebInterface"],
+      swiftSettings: strict),
     .testTarget(
       name: "CommandsTests", dependencies: ["Commands", "ControlAPI"], swiftSettings: strict),
     .testTarget(
@@ -329,8 +330,9 @@ let package = Package(
     .testTarget(
       name: "ScenarioTests",
       dependencies: [
-        "CLibbpf", "CLinux", "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "Relay",
-        "Runner", "TestSupport", "Tunnel", "TunnelTestSupport",
+        "CDataplaneABI", "CLibbpf", "CLinux", "ControlAPI", "Dataplane", "Fabric", "LinuxSystem",
+        "Model", "Registry", "Relay", "Runner", "TestSupport", "Tunnel", "TunnelTestSupport",
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
       ],
       swiftSettings: strict),
   ],
