@@ -22,7 +22,7 @@ struct ReproducibleTests {
     try #require(made.status == 0, "\(made.errors)")
     #expect(try FileManager.default.contentsOfDirectory(atPath: "\(directory)/tmp").isEmpty)
     return made.output.split(separator: "\n").map { line in
-      line.prefix { $0 != " " } + " " + line.split(separator: "/").last!
+      line.prefix { $0 != " " } + " " + (line.split(separator: "/").last ?? "")
     }
   }
 
