@@ -270,13 +270,14 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "WebInterfaceTests", dependencies: ["WebInterface"], swiftSettings: strict),
+      name: "WebInterfaceTests", dependencies: ["ControlAPI", "WebInterface"],
+      swiftSettings: strict),
     .testTarget(
       name: "CommandsTests", dependencies: ["Commands", "ControlAPI"], swiftSettings: strict),
     .testTarget(
       name: "DocumentationTests",
       dependencies: [
-        "Commands", "TestSupport",
+        "Commands", "DaemonCommand", "TestSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -359,9 +360,10 @@ let package = Package(
     .testTarget(
       name: "ScenarioTests",
       dependencies: [
-        "CLibbpf", "CLinux", "Dataplane", "Fabric", "LinuxSystem", "Model", "Registry", "Relay",
-        "RelayControl", "RelayService", "Runner", "ServiceLog", "TestSupport", "Tunnel",
-        "TunnelTestSupport",
+        "CDataplaneABI", "CLibbpf", "CLinux", "ControlAPI", "Dataplane", "Fabric", "LinuxSystem",
+        "Model", "Registry", "Relay", "RelayControl", "RelayService", "Runner", "ServiceLog",
+        "TestSupport", "Tunnel", "TunnelTestSupport",
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
       ],
       swiftSettings: strict),
   ],

@@ -18,7 +18,8 @@ struct EventLines {
   /// The line for a message.
   mutating func line(_ message: Istbpf_Control_V1_ObserveResponse) -> String {
     switch message.message {
-    case nil: columns("TIME", "EVENT", "RUNNER", ["FROM", "TO"], "DETAIL")
+    // The command asks for no summaries.
+    case nil, .summary: columns("TIME", "EVENT", "RUNNER", ["FROM", "TO"], "DETAIL")
     case .event(let event): line(event, message.runner)
     case .untold(let untold):
       columns(

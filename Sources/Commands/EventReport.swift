@@ -48,7 +48,8 @@ struct EventReport: Encodable {
   /// The report of a message.
   init(_ message: Istbpf_Control_V1_ObserveResponse) {
     switch message.message {
-    case nil: self.init(event: "observing")
+    // The command asks for no summaries.
+    case nil, .summary: self.init(event: "observing")
     case .event(let event): self.init(event)
     case .untold(let untold):
       self.init(event: "untold")

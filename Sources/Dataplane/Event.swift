@@ -29,8 +29,8 @@ public struct Event: Sendable {
   public struct Peer: Sendable {
     /// The address; nil where it is not IPv4.
     public let ipv4: IPv4Address?
-    /// The address in words; empty where none is known.
-    public let text: String
+    /// `struct in6_addr`, in words.
+    fileprivate let words: SIMD4<UInt32>
     /// Host byte order; 0 where none is known.
     public let port: UInt16
   }
@@ -111,21 +111,19 @@ extension Event.Peer {
   fileprivate init(_ record: ist_event) {
     let address = record.peer
     port = record.peer_port
-    if address.0 == 0, address.1 == 0, address.2 == UInt32(0xffff).bigEndian {
-      let mapped = IPv4Address(networkOrder: address.3)
-      ipv4 = mapped
-      text = "\(mapped)"
-      return
-    }
-    ipv4 = nil
-    guard address != (0, 0, 0, 0) || port != 0 else {
-      text = ""
-      return
-    }
+    words = SIMD4(address.0, address.1, address.2, address.3)
+    let isMapped = address.0 == 0 && address.1 == 0 && address.2 == UInt32(0xffff).bigEndian
+    ipv4 = isMapped ? IPv4Address(networkOrder: address.3) : nil
+  }
+
+  /// The address in words; empty where none is known. Of most events nobody asks for it.
+  public var text: String {
+    if let ipv4 { return "\(ipv4)" }
+    guard words != .zero || port != 0 else { return "" }
     var characters = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
-    _ = withUnsafeBytes(of: address) {
+    _ = withUnsafeBytes(of: words) {
       inet_ntop(AF_INET6, $0.baseAddress, &characters, socklen_t(characters.count))
     }
-    text = characters.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    return characters.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
   }
 }

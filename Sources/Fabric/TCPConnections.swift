@@ -68,16 +68,38 @@ extension NetlinkSocket {
     request.sdiag_protocol = UInt8(IPPROTO_TCP)
     request.idiag_states = states
     if `extension` > 0 { request.idiag_ext = 1 << UInt8(`extension` - 1) }
-    try receive("list", "TCP sockets") { message in
-      let header = nlmsg_hdr(message)
-      guard let data = nlmsg_data(header),
-        nlmsg_datalen(header) >= MemoryLayout<inet_diag_msg>.size
-      else { return }
-      body(data.loadUnaligned(as: inet_diag_msg.self), message)
+    try receive("list", "TCP sockets") {
+      Self.hand($0, to: body)
     } sending: { socket in
       nl_send_simple(
         socket, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, MemoryLayout.size(ofValue: request))
     }
+  }
+
+  /// The same of both families, asked for by the older message, that names none: the kernel then goes once through
+  /// a table that has all sockets of the host, those included that wait for a minute after their end (TIME_WAIT).
+  func listTCP(
+    states: UInt32, extension: Int = 0, _ body: (inet_diag_msg, OpaquePointer) -> Void
+  ) throws {
+    var request = inet_diag_req()
+    request.idiag_states = states
+    if `extension` > 0 { request.idiag_ext = 1 << UInt8(`extension` - 1) }
+    try receive("list", "TCP sockets") {
+      Self.hand($0, to: body)
+    } sending: { socket in
+      nl_send_simple(
+        socket, Int32(TCPDIAG_GETSOCK), NLM_F_DUMP, &request, MemoryLayout.size(ofValue: request))
+    }
+  }
+
+  private static func hand(
+    _ message: OpaquePointer, to body: (inet_diag_msg, OpaquePointer) -> Void
+  ) {
+    let header = nlmsg_hdr(message)
+    guard let data = nlmsg_data(header),
+      nlmsg_datalen(header) >= MemoryLayout<inet_diag_msg>.size
+    else { return }
+    body(data.loadUnaligned(as: inet_diag_msg.self), message)
   }
 
   /// Cuts one connection; not an error where it is gone.

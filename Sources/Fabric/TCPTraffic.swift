@@ -18,28 +18,26 @@ public struct TCPTraffic: Sendable {
   public let roundTripMicroseconds: UInt32
 
   /// The connections that `namespace` has now and that are established, or were and have not ended both ways; throws
-  /// `SystemError`, ENOENT where the kernel has no tcp_diag.
+  /// `SystemError`, ENOENT or EOPNOTSUPP where the kernel has no tcp_diag.
   public static func list(in namespace: NetworkNamespace) throws -> [TCPTraffic] {
     try namespace.perform {
       var found: [TCPTraffic] = []
       let socket = try NetlinkSocket(NETLINK_SOCK_DIAG)
-      for family in [AF_INET, AF_INET6] {
-        try socket.listTCP(
-          UInt8(family), states: TCPConnection.establishedStates, extension: Int(INET_DIAG_INFO)
-        ) { record, message in
-          let size = Int32(MemoryLayout<inet_diag_msg>.size)
-          let cgroup = nlmsg_find_attr(nlmsg_hdr(message), size, Int32(INET_DIAG_CGROUP_ID))
-          guard
-            let connection = TCPConnection(record, cgroup: cgroup.map { nla_get_u64($0) }),
-            let information = nlmsg_find_attr(nlmsg_hdr(message), size, Int32(INET_DIAG_INFO))
-          else { return }
-          let traffic = linux_tcp_traffic(nla_data(information), UInt64(nla_len(information)))
-          found.append(
-            TCPTraffic(
-              connection: connection, localPort: UInt16(bigEndian: record.id.idiag_sport),
-              acknowledged: traffic.acknowledged, received: traffic.received,
-              roundTripMicroseconds: traffic.round_trip_microseconds))
-        }
+      try socket.listTCP(
+        states: TCPConnection.establishedStates, extension: Int(INET_DIAG_INFO)
+      ) { record, message in
+        let size = Int32(MemoryLayout<inet_diag_msg>.size)
+        let cgroup = nlmsg_find_attr(nlmsg_hdr(message), size, Int32(INET_DIAG_CGROUP_ID))
+        guard
+          let connection = TCPConnection(record, cgroup: cgroup.map { nla_get_u64($0) }),
+          let information = nlmsg_find_attr(nlmsg_hdr(message), size, Int32(INET_DIAG_INFO))
+        else { return }
+        let traffic = linux_tcp_traffic(nla_data(information), UInt64(nla_len(information)))
+        found.append(
+          TCPTraffic(
+            connection: connection, localPort: UInt16(bigEndian: record.id.idiag_sport),
+            acknowledged: traffic.acknowledged, received: traffic.received,
+            roundTripMicroseconds: traffic.round_trip_microseconds))
       }
       return found
     }

@@ -46,6 +46,9 @@ public struct Wrapper {
   }
 
   /// Where a container of a service is to be made, checks and edits its configuration.
+  ///
+  /// A container that makes no claim, and a process in one that is no instance, are left as they are, and
+  /// Packaging/front counts on that: it has them made without this. What is to be done to them as well, it must know.
   private func prepare() async throws {
     let arguments = try RuntimeArguments(self.arguments)
     if let execution = try ExecArguments(self.arguments) {

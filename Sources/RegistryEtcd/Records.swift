@@ -50,7 +50,11 @@ struct UnreadableRecord: Error, Hashable {
 
 /// Records to and from the octets of a value.
 enum RecordCoding {
-  /// The version that this code writes, and the latest that it reads.
+  /// The version that this code writes, and the latest that it reads; a later one is passed over and never written over.
+  ///
+  /// Runners of one cluster are upgraded one after the other, so those of two versions read the same keys. A member that
+  /// the earlier version can do without is optional and changes no version. What it cannot do without raises the version
+  /// one release after all runners can read it: from then on this code reads both.
   static let version = 1
 
   static func encode(_ record: some Record) throws -> Data {

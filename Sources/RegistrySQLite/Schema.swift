@@ -5,7 +5,8 @@ enum Schema {
   /// Marks the file as ours, at offset 68 of it: "istb".
   static let applicationID = 0x6973_7462
 
-  /// The version that this code reads and writes, in the file's `user_version`.
+  /// The version that this code reads and writes, in the file's `user_version`. A file of an earlier one is brought to it
+  /// where it is opened; one of a later version is refused, and not written (`RegistryFile`).
   static var version: Int { migrations.count }
 
   /// What turns version n into n + 1; the file of version 0 is empty. Entries are only ever added.

@@ -135,16 +135,31 @@ final class ClusterObservation: Observing {
 
   /// A connection between two runners that both tell is shown once: from the caller's end.
   private func offer(_ message: Istbpf_Control_V1_ObserveResponse, from name: String) {
-    if case .event(let event) = message.message, isToldByCaller(event, unless: name) { return }
     var message = message
+    switch message.message {
+    case .event(let event): if isToldByCaller(event, unless: name) { return }
+    case .summary(var summary):
+      summary.events.removeAll { isToldByCaller($0, unless: name) }
+      summary.connections.removeAll { isToldByCaller($0.peer, $0.incoming, unless: name) }
+      // A summary of what is all told elsewhere says nothing.
+      if summary == .init() { return }
+      message.summary = summary
+    default: break
+    }
     message.runner = name
     if case .dropped = continuation.yield(message) { state.withLock { $0.lost += 1 } }
   }
 
   private func isToldByCaller(_ event: Istbpf_Control_V1_Event, unless name: String) -> Bool {
     if case .denied = event.kind { return false }
-    guard event.incoming, let address = IPv4Address(event.peer.address),
-      let deployment = event.peer.name.split(separator: "/").first
+    return isToldByCaller(event.peer, event.incoming, unless: name)
+  }
+
+  private func isToldByCaller(
+    _ peer: Istbpf_Control_V1_Endpoint, _ isIncoming: Bool, unless name: String
+  ) -> Bool {
+    guard isIncoming, let address = IPv4Address(peer.address),
+      let deployment = peer.name.split(separator: "/").first
         .flatMap({ try? DeploymentName(String($0)) }),
       let other = runner.directory?.runner(of: address, in: deployment), other != name
     else { return false }

@@ -14,7 +14,7 @@ final class EventFeed: Sendable {
   private struct State {
     var recent = RecentEvents()
     var next = 0
-    var subscriptions: [Int: EventSubscription] = [:]
+    var subscriptions: [Int: any EventSubscriber] = [:]
   }
 
   private let state = Mutex(State())
@@ -28,12 +28,22 @@ final class EventFeed: Sendable {
 
   /// A new subscription to what `filter` lets through, until it is ended.
   func subscribe(_ filter: EventFilter) -> EventSubscription {
+    add { EventSubscription(filter, capacity: Self.capacity, ended: $0) }
+  }
+
+  /// A new subscription to summaries of what `filter` lets through, until it is ended; each has up to `kept` connections
+  /// that opened or closed.
+  func subscribe(_ filter: EventFilter, keeping kept: Int) -> SummarySubscription {
+    add { SummarySubscription(filter, keeping: kept, ended: $0) }
+  }
+
+  private func add<Subscriber: EventSubscriber>(
+    _ make: (_ ended: @escaping @Sendable () -> Void) -> Subscriber
+  ) -> Subscriber {
     state.withLock { state in
       let id = state.next
       state.next += 1
-      let subscription = EventSubscription(filter, capacity: Self.capacity) { [weak self] in
-        self?.remove(id)
-      }
+      let subscription = make { [weak self] in self?.remove(id) }
       state.subscriptions[id] = subscription
       // Under the lock, so that the last word on it is right.
       observeConnections(state.subscriptions.values.contains { $0.filter.wantsConnections })
@@ -77,8 +87,16 @@ private struct RecentEvents {
   var elements: [Told] { Array(ring[oldest...] + ring[..<oldest]) }
 }
 
+/// Somebody who observes.
+protocol EventSubscriber: Sendable {
+  var filter: EventFilter { get }
+
+  /// Takes it, if the filter lets it through; never waits.
+  func offer(_ told: Told)
+}
+
 /// One observer's share of the feed.
-final class EventSubscription: Sendable {
+final class EventSubscription: EventSubscriber {
   let filter: EventFilter
   /// What it has not read yet; ends with `end`.
   let told: AsyncStream<Told>
@@ -101,5 +119,43 @@ final class EventSubscription: Sendable {
   func takeLost() -> UInt64 { lost.exchange(0, ordering: .relaxed) }
 
   /// Ends it; what is queued can still be read.
+  func end() { continuation.finish() }
+}
+
+/// One observer's share of the feed, in summaries.
+final class SummarySubscription: EventSubscriber {
+  let filter: EventFilter
+  /// Has an element once there is something to take; ends with `end`.
+  let due: AsyncStream<Void>
+  private let continuation: AsyncStream<Void>.Continuation
+  private let kept: Int
+  private let summary: Mutex<EventSummary>
+
+  init(_ filter: EventFilter, keeping kept: Int, ended: @escaping @Sendable () -> Void) {
+    (self.filter, self.kept) = (filter, kept)
+    summary = Mutex(EventSummary(plan: filter.plan, keeping: kept))
+    (due, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    continuation.onTermination = { _ in ended() }
+  }
+
+  func offer(_ told: Told) {
+    guard filter.admits(told) else { return }
+    let isFirst = summary.withLock { summary in
+      let wasEmpty = summary.isEmpty
+      summary.add(told)
+      return wasEmpty
+    }
+    if isFirst { continuation.yield() }
+  }
+
+  /// What happened since the last call.
+  func take() -> EventSummary {
+    summary.withLock { summary in
+      defer { summary = EventSummary(plan: filter.plan, keeping: kept) }
+      return summary
+    }
+  }
+
+  /// Ends it; what there is can still be taken.
   func end() { continuation.finish() }
 }

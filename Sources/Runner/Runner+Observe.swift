@@ -48,12 +48,40 @@ struct EventNaming {
     names = try Names(state)
   }
 
+  private mutating func refresh() throws {
+    guard ContinuousClock.now - read > .seconds(1) else { return }
+    names = try Names(state)
+    read = .now
+  }
+
+  /// A summary, and what was too much for the data path to tell; nothing where nothing happened.
+  mutating func messages(_ summary: EventSummary) throws -> [Istbpf_Control_V1_ObserveResponse] {
+    guard !summary.isEmpty else { return [] }
+    try refresh()
+    return [.with { $0.summary = message(summary) }] + (try summary.untold.map { try message($0) })
+  }
+
+  private func message(_ summary: EventSummary) -> Istbpf_Control_V1_Summary {
+    .with { message in
+      message.events = (summary.denials + summary.connections).map { self.message($0) }
+      message.omitted = summary.omitted
+      message.connections = summary.pairs.map { pair, count in
+        .with {
+          $0.local = endpoint(of: pair.instance)
+          if let peer = pair.peer {
+            $0.peer = endpoint(peer, of: pair.instance, isCaller: pair.isIncoming)
+          }
+          $0.incoming = pair.isIncoming
+          ($0.opened, $0.closed) = (count.opened, count.closed)
+          ($0.sent, $0.received) = (count.sent, count.received)
+        }
+      }
+    }
+  }
+
   /// Names as they are now, or were a second ago.
   mutating func message(_ told: Told) throws -> Istbpf_Control_V1_ObserveResponse {
-    if ContinuousClock.now - read > .seconds(1) {
-      names = try Names(state)
-      read = .now
-    }
+    try refresh()
     return .with { response in
       switch told {
       case .event(let event): response.event = message(event)
@@ -72,21 +100,14 @@ struct EventNaming {
   private func message(_ event: Event) -> Istbpf_Control_V1_Event {
     .with { message in
       message.time = event.time
+      if let instance = event.instance { message.local = endpoint(of: instance) }
       message.local.port = UInt32(event.port)
-      if let instance = event.instance {
-        message.local.address = "\(instance.address)"
-        message.local.name =
-          names.endpoint(instance.address, deployment: instance.deployment) ?? ""
-      }
-      message.peer.address = event.peer.text
-      message.peer.port = UInt32(event.peer.port)
       if let peer = event.peer.ipv4, let instance = event.instance {
-        message.peer.name =
-          peer == plan.host && event.isIncoming
-          ? "istbpf connect"
-          : names.endpoint(peer, deployment: instance.deployment) ?? outsideName(peer, of: instance)
-            ?? ""
+        message.peer = endpoint(peer, of: instance, isCaller: event.isIncoming)
+      } else {
+        message.peer.address = event.peer.text
       }
+      message.peer.port = UInt32(event.peer.port)
       message.incoming = event.isIncoming
       message.protocol = Self.name(ofProtocol: event.networkProtocol)
       message.pid = event.pid
@@ -104,6 +125,27 @@ struct EventNaming {
           $0.roundTripMicroseconds = closing.roundTripMicroseconds
         }
       }
+    }
+  }
+
+  private func endpoint(of instance: Identity) -> Istbpf_Control_V1_Endpoint {
+    .with {
+      $0.address = "\(instance.address)"
+      $0.name = names.endpoint(instance.address, deployment: instance.deployment) ?? ""
+    }
+  }
+
+  /// The other end of what an instance does, by the name that it has for the instance's service.
+  private func endpoint(
+    _ peer: IPv4Address, of instance: Identity, isCaller: Bool
+  ) -> Istbpf_Control_V1_Endpoint {
+    .with {
+      $0.address = "\(peer)"
+      $0.name =
+        peer == plan.host && isCaller
+        ? "istbpf connect"
+        : names.endpoint(peer, deployment: instance.deployment) ?? outsideName(peer, of: instance)
+          ?? ""
     }
   }
 

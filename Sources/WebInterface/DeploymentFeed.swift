@@ -7,8 +7,10 @@ import GRPCCore
 actor DeploymentFeed {
   /// How many messages wait for one page at most.
   private static let capacity = 64
-  /// How many events one message has at most; there are five a second.
-  private static let batch = 100
+  /// Milliseconds from one message with events to the next, at least, and from one summary of a runner's to the next.
+  private static let interval = 200
+  /// How many connections that open or close a runner tells one by one in that time: no more can be read.
+  private static let connections = 40
 
   private struct Page {
     let continuation: AsyncStream<PageMessage>.Continuation
@@ -20,8 +22,7 @@ actor DeploymentFeed {
   private var pages: [Int: Page] = [:]
   private var nextID = 0
   private var following: Task<Void, Never>?
-  private var events: [Istbpf_Control_V1_Event] = []
-  private var more: UInt64 = 0
+  private var waiting = Happenings()
   private var lastHistory, lastStatus, lastTraffic, lastProblem: PageMessage?
 
   init(of deployment: String, socketPath: String) {
@@ -104,6 +105,8 @@ actor DeploymentFeed {
     let request = Istbpf_Control_V1_ObserveRequest.with {
       $0.deployment = deployment
       ($0.denied, $0.opened, $0.closed, $0.allRunners) = (true, true, true, true)
+      $0.summaryMilliseconds = UInt32(Self.interval)
+      $0.summaryConnections = UInt32(Self.connections)
     }
     try await client.observe(request) { response in
       for try await message in response.messages { await self.add(message) }
@@ -113,9 +116,11 @@ actor DeploymentFeed {
 
   private func add(_ message: Istbpf_Control_V1_ObserveResponse) {
     switch message.message {
-    case .event(let event): if events.count < Self.batch { events.append(event) } else { more += 1 }
-    case .untold(let untold): more += untold.denials + untold.connections
-    case .lost(let lost): more += lost
+    case .summary(let summary): waiting.add(summary)
+    // A runner of an earlier version.
+    case .event(let event): waiting.add(Istbpf_Control_V1_Summary(of: event))
+    case .untold(let untold): waiting.omitted += untold.denials + untold.connections
+    case .lost(let lost): waiting.omitted += lost
     // The status says so as well.
     case .silent: break
     case nil: report("")
@@ -149,11 +154,11 @@ actor DeploymentFeed {
 
   private func flush() async throws {
     while true {
-      try await Task.sleep(for: .milliseconds(200))
-      if !events.isEmpty || more > 0 {
-        let (batch, left) = (events, more)
-        (events, more) = ([], 0)
-        send(try PageMessage.events(batch, more: left))
+      try await Task.sleep(for: .milliseconds(Self.interval))
+      if waiting != Happenings() {
+        let message = try PageMessage.events(waiting)
+        waiting = Happenings()
+        send(message)
       }
       for (id, page) in pages where page.lost > 0 {
         pages[id]?.lost = 0

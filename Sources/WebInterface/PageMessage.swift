@@ -19,10 +19,15 @@ struct PageMessage: Sendable {
     PageMessage("traffic", try traffic.jsonString())
   }
 
-  /// Events, and how many more there were.
-  static func events(_ events: [Istbpf_Control_V1_Event], more: UInt64) throws -> PageMessage {
-    let list = try events.map { try $0.jsonString() }.joined(separator: ",")
-    return PageMessage("events", #"{"events":[\#(list)],"more":\#(more)}"#)
+  /// What happened, and how much of it is not among the events.
+  static func events(_ happened: Happenings) throws -> PageMessage {
+    func list(_ messages: [some Message]) throws -> String {
+      try messages.map { try $0.jsonString() }.joined(separator: ",")
+    }
+    return PageMessage(
+      "events",
+      #"{"events":[\#(try list(happened.events))],"#
+        + #""connections":[\#(try list(happened.connections))],"more":\#(happened.unseen)}"#)
   }
 
   /// What istbpfd answered, as protobuf has it in JSON.

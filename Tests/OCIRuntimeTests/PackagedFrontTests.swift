@@ -4,44 +4,18 @@ import Testing
 
 @testable import OCIRuntime
 
-/// The program that a package has before the wrapper (Packaging/front), compiled here, with a script in the place of
-/// the wrapper that says what it got.
 @Suite("The program before the wrapper")
-final class PackagedFrontTests {
-  private let directory: String
-  private let front: String
-  private let configuration: String
+struct PackagedFrontTests {
+  private let fixture: PackagedFront
+  private let directory, front, configuration: String
 
   init() throws {
-    directory = "/tmp/istbpf-front-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-    (front, configuration) = ("\(directory)/bin/istbpf-oci", "\(directory)/config.json")
-    let files = FileManager.default
-    for name in ["bin", "lib/istbpf"] {
-      try files.createDirectory(
-        atPath: "\(directory)/\(name)", withIntermediateDirectories: true)
-    }
-    let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .appendingPathComponent("../../Packaging/front/istbpf-oci.c").path
-    let compiled = try run(
-      "cc", "-O2", "-Wall", "-Wextra", "-Werror", "-DCONFIGURATION=\"\(configuration)\"", "-o",
-      front, source)
-    try #require(compiled.status == 0, "\(compiled.errors)")
-    // A script is not told its argv[0]; bash has it in what ps shows.
-    let wrapper = "\(directory)/lib/istbpf/istbpf"
-    let program = "import sys; print('wrapper', *open('/proc/self/cmdline').read().split(chr(0)))"
-    // By a process of its own: a child that another test starts meanwhile would have the file open for writing, and
-    // what is open for writing cannot be executed (ETXTBSY).
-    let written = try run(
-      "sh", "-c", #"printf '%s\n' "$1" >"$2" && chmod 755 "$2""#, "sh",
-      "#!/usr/bin/python3 -c\(program)", wrapper)
-    try #require(written.status == 0, "\(written.errors)")
+    fixture = try PackagedFront()
+    (directory, front, configuration) = (fixture.directory, fixture.path, fixture.configuration)
   }
 
-  deinit { try? FileManager.default.removeItem(atPath: directory) }
-
   private func isPassedOn(_ words: [String], environment: [String] = []) throws -> Bool {
-    let result = try run(["env"] + environment + [front] + words)
-    return !result.output.hasPrefix("wrapper")
+    try fixture.isPassedOn(words, environment: environment)
   }
 
   private static let passed = [

@@ -1,33 +1,39 @@
+import CDataplaneABI
 import Foundation
 import TestSupport
 import Testing
 
 @Suite("State that an other version or configuration pinned", .timeLimit(.minutes(10)))
 struct PinnedVersionTests {
-  /// Makes what is pinned look as if version 99 had pinned it.
-  private func setVersion(_ runner: RunnerLaboratory) throws {
+  /// Makes what is pinned look as if another version had pinned it.
+  private func setVersion(_ version: Int32, _ runner: RunnerLaboratory) throws {
     let map = "\(runner.installation.pinDirectory)/layout"
     let result = try run(
-      "bpftool", "map", "update", "pinned", map, "key", "0", "0", "0", "0", "value", "99", "0", "0",
+      "bpftool", "map", "update", "pinned", map, "key", "0", "0", "0", "0", "value", "\(version)",
+      "0", "0",
       "0")
     #expect(result.status == 0, "\(result.errors)")
   }
 
-  @Test("Another layout is refused while an instance lives, and replaced when none does")
-  func layout() async throws {
+  @Test(
+    "Another layout, earlier or later, is refused while an instance lives, and replaced when none does",
+    arguments: [IST_ABI_VERSION - 1, IST_ABI_VERSION + 1])
+  func layout(version: Int32) async throws {
     try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app")
       let app = try runner.instance(of: "shop/app")
       try app.listen(8080)
       runner.killDaemon()
-      try setVersion(runner)
+      try setVersion(version, runner)
 
       let refused = try runner.refusedDaemon()
       #expect(refused.status == 1)
-      #expect(refused.errors.contains("has layout 99, and this version works with"))
+      #expect(
+        refused.errors.contains(
+          "has layout \(version), and this version works with \(IST_ABI_VERSION)"))
       #expect(try app.connect("$WARP_IST_app", 8080) == "shop/app at 198.18.1.2", "it goes on")
       let inspect = try runner.istbpf("inspect")
-      #expect(inspect.status == 1 && inspect.errors.contains("has layout 99"))
+      #expect(inspect.status == 1 && inspect.errors.contains("has layout \(version)"))
 
       // It ends while there is no daemon, so nobody takes its entries out.
       app.program.stop()

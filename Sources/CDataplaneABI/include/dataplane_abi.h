@@ -12,7 +12,12 @@
 
 #include <linux/types.h>
 
-/* The layout of the pinned state; kept in the map `layout`. */
+/*
+ * The layout of the pinned state; kept in the map `layout`. Another one, earlier or later, is not read: while instances
+ * live, the programs of its version go on with these maps, and no daemon can have both. So istbpfd refuses to start, and
+ * a package to be installed (Packaging/debian/preinst), until they have ended; then it is replaced. Raised seldom, since
+ * each time costs whoever upgrades the instances: what an earlier version can do without goes into a map of its own.
+ */
 #define IST_ABI_VERSION 8
 
 /* The range of addresses is a /15; the low 17 bits of an address are its offset in it. */

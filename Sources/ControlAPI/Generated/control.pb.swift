@@ -649,6 +649,14 @@ package nonisolated struct Istbpf_Control_V1_ObserveRequest: Sendable {
   /// What other runners' data paths do too, for the deployments that this runner serves.
   package var allRunners: Bool = false
 
+  /// Not 0: what happens is told in summaries, one at most in so many milliseconds (10 to 1000) and none where nothing
+  /// happens. What is paid for connections then grows with who talks to whom, not with how often. A runner that does
+  /// not know this tells each event by itself.
+  package var summaryMilliseconds: UInt32 = 0
+
+  /// How many of the connections that open or close are events of a summary at most, of up to 1000: the newest.
+  package var summaryConnections: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -695,6 +703,15 @@ package nonisolated struct Istbpf_Control_V1_ObserveResponse: Sendable {
     set {message = .silent(newValue)}
   }
 
+  /// Only where the caller wants summaries.
+  package var summary: Istbpf_Control_V1_Summary {
+    get {
+      if case .summary(let v)? = message {return v}
+      return Istbpf_Control_V1_Summary()
+    }
+    set {message = .summary(newValue)}
+  }
+
   /// The runner on which it happened, where all runners are observed.
   package var runner: String = String()
 
@@ -707,10 +724,79 @@ package nonisolated struct Istbpf_Control_V1_ObserveResponse: Sendable {
     case lost(UInt64)
     /// A runner of which nothing can be observed now.
     case silent(Istbpf_Control_V1_SilentRunner)
+    /// Only where the caller wants summaries.
+    case summary(Istbpf_Control_V1_Summary)
 
   }
 
   package init() {}
+}
+
+/// What happened since the summary before.
+package nonisolated struct Istbpf_Control_V1_Summary: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Denials, and of connections the newest.
+  package var events: [Istbpf_Control_V1_Event] = []
+
+  /// All connections that opened or closed, those among `events` included.
+  package var connections: [Istbpf_Control_V1_ConnectionCount] = []
+
+  /// Denials that are not among `events`, and connections that are counted nowhere else here, since both are bounded.
+  package var omitted: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Connections between an instance and another end that opened or closed.
+package nonisolated struct Istbpf_Control_V1_ConnectionCount: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The end that is on this runner; without a port.
+  package var local: Istbpf_Control_V1_Endpoint {
+    get {_local ?? Istbpf_Control_V1_Endpoint()}
+    set {_local = newValue}
+  }
+  /// Returns true if `local` has been explicitly set.
+  package var hasLocal: Bool {self._local != nil}
+  /// Clears the value of `local`. Subsequent reads from it will return its default value.
+  package mutating func clearLocal() {self._local = nil}
+
+  /// The other end, without a port; empty for all that is outside the deployment.
+  package var peer: Istbpf_Control_V1_Endpoint {
+    get {_peer ?? Istbpf_Control_V1_Endpoint()}
+    set {_peer = newValue}
+  }
+  /// Returns true if `peer` has been explicitly set.
+  package var hasPeer: Bool {self._peer != nil}
+  /// Clears the value of `peer`. Subsequent reads from it will return its default value.
+  package mutating func clearPeer() {self._peer = nil}
+
+  /// Whether the peer is the caller.
+  package var incoming: Bool = false
+
+  package var opened: UInt64 = 0
+
+  package var closed: UInt64 = 0
+
+  /// Bytes of those that closed, as the local end sees it. One that lived longer than a second counts with its mean of
+  /// a second: what passed before then, GetTraffic has told.
+  package var sent: UInt64 = 0
+
+  package var received: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _local: Istbpf_Control_V1_Endpoint? = nil
+  fileprivate var _peer: Istbpf_Control_V1_Endpoint? = nil
 }
 
 /// What is not known is empty or 0.
@@ -2389,7 +2475,7 @@ nonisolated extension Istbpf_Control_V1_InstanceStatus: SwiftProtobuf.Message, S
 
 nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ObserveRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}denied\0\u{1}opened\0\u{1}closed\0\u{1}recent\0\u{3}all_runners\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}service\0\u{1}denied\0\u{1}opened\0\u{1}closed\0\u{1}recent\0\u{3}all_runners\0\u{3}summary_milliseconds\0\u{3}summary_connections\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2404,6 +2490,8 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
       case 5: try { try decoder.decodeSingularBoolField(value: &self.closed) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.recent) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.allRunners) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.summaryMilliseconds) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.summaryConnections) }()
       default: break
       }
     }
@@ -2431,6 +2519,12 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
     if self.allRunners != false {
       try visitor.visitSingularBoolField(value: self.allRunners, fieldNumber: 7)
     }
+    if self.summaryMilliseconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.summaryMilliseconds, fieldNumber: 8)
+    }
+    if self.summaryConnections != 0 {
+      try visitor.visitSingularUInt32Field(value: self.summaryConnections, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2442,6 +2536,8 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
     if lhs.closed != rhs.closed {return false}
     if lhs.recent != rhs.recent {return false}
     if lhs.allRunners != rhs.allRunners {return false}
+    if lhs.summaryMilliseconds != rhs.summaryMilliseconds {return false}
+    if lhs.summaryConnections != rhs.summaryConnections {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2449,7 +2545,7 @@ nonisolated extension Istbpf_Control_V1_ObserveRequest: SwiftProtobuf.Message, S
 
 nonisolated extension Istbpf_Control_V1_ObserveResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ObserveResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}event\0\u{1}untold\0\u{1}lost\0\u{1}runner\0\u{1}silent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}event\0\u{1}untold\0\u{1}lost\0\u{1}runner\0\u{1}silent\0\u{1}summary\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2505,6 +2601,19 @@ nonisolated extension Istbpf_Control_V1_ObserveResponse: SwiftProtobuf.Message, 
           self.message = .silent(v)
         }
       }()
+      case 6: try {
+        var v: Istbpf_Control_V1_Summary?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .summary(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .summary(v)
+        }
+      }()
       default: break
       }
     }
@@ -2533,15 +2642,127 @@ nonisolated extension Istbpf_Control_V1_ObserveResponse: SwiftProtobuf.Message, 
     if !self.runner.isEmpty {
       try visitor.visitSingularStringField(value: self.runner, fieldNumber: 4)
     }
-    try { if case .silent(let v)? = self.message {
+    switch self.message {
+    case .silent?: try {
+      guard case .silent(let v)? = self.message else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    } }()
+    }()
+    case .summary?: try {
+      guard case .summary(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    default: break
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Control_V1_ObserveResponse, rhs: Istbpf_Control_V1_ObserveResponse) -> Bool {
     if lhs.message != rhs.message {return false}
     if lhs.runner != rhs.runner {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_Summary: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Summary"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}events\0\u{1}connections\0\u{1}omitted\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.events) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.connections) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.omitted) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.events.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.events, fieldNumber: 1)
+    }
+    if !self.connections.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.connections, fieldNumber: 2)
+    }
+    if self.omitted != 0 {
+      try visitor.visitSingularUInt64Field(value: self.omitted, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_Summary, rhs: Istbpf_Control_V1_Summary) -> Bool {
+    if lhs.events != rhs.events {return false}
+    if lhs.connections != rhs.connections {return false}
+    if lhs.omitted != rhs.omitted {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_ConnectionCount: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ConnectionCount"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}local\0\u{1}peer\0\u{1}incoming\0\u{1}opened\0\u{1}closed\0\u{1}sent\0\u{1}received\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._local) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._peer) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.incoming) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.opened) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.closed) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.sent) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.received) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._local {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._peer {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if self.incoming != false {
+      try visitor.visitSingularBoolField(value: self.incoming, fieldNumber: 3)
+    }
+    if self.opened != 0 {
+      try visitor.visitSingularUInt64Field(value: self.opened, fieldNumber: 4)
+    }
+    if self.closed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.closed, fieldNumber: 5)
+    }
+    if self.sent != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sent, fieldNumber: 6)
+    }
+    if self.received != 0 {
+      try visitor.visitSingularUInt64Field(value: self.received, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_ConnectionCount, rhs: Istbpf_Control_V1_ConnectionCount) -> Bool {
+    if lhs._local != rhs._local {return false}
+    if lhs._peer != rhs._peer {return false}
+    if lhs.incoming != rhs.incoming {return false}
+    if lhs.opened != rhs.opened {return false}
+    if lhs.closed != rhs.closed {return false}
+    if lhs.sent != rhs.sent {return false}
+    if lhs.received != rhs.received {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -18,7 +18,7 @@ export function model(deployment, changed) {
   let seen = new Map(); // bytes of each connection at the last look
   let seenAt = 0;
   let opened = new Map(); // connections that opened since the last look, by edge
-  let passed = new Map(); // bytes of those that ended since
+  let passed = new Map(); // bytes of those that closed since
   const denials = []; // { key, reason, at }
 
   it.services = () => it.status?.deployments?.find((one) => one.name === deployment)?.services ?? [];
@@ -121,20 +121,15 @@ export function model(deployment, changed) {
     changed("traffic");
   }
 
-  function events({ events, more }) {
-    for (const one of events) {
+  function events({ events, connections, more }) {
+    for (const one of events.filter((one) => one.denied)) {
+      denials.push({ key: key(one), reason: one.denied.reason, at: performance.now() });
+      if (denials.length > kept) denials.shift();
+    }
+    for (const one of connections) {
       const name = key(one);
-      if (one.opened) opened.set(name, (opened.get(name) ?? 0) + 1);
-      if (one.denied) {
-        denials.push({ key: name, reason: one.denied.reason, at: performance.now() });
-        if (denials.length > kept) denials.shift();
-      }
-      if (one.closed) {
-        const [source, destination] = ends(one);
-        const id = `${source.address}:${source.port} ${destination.address}:${destination.port}`;
-        const bytes = Number(one.closed.sent ?? 0) + Number(one.closed.received ?? 0);
-        passed.set(name, (passed.get(name) ?? 0) + Math.max(0, bytes - (seen.get(id) ?? 0)));
-      }
+      opened.set(name, (opened.get(name) ?? 0) + Number(one.opened ?? 0));
+      passed.set(name, (passed.get(name) ?? 0) + Number(one.sent ?? 0) + Number(one.received ?? 0));
     }
     it.missed += more;
     it.events.push(...events);
