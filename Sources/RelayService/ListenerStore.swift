@@ -28,10 +28,15 @@ final class ListenerStore: Sendable {
     if let old { close(old) }
   }
 
-  /// The socket that was kept as `name`, or else the one that `make` makes. Throws what `make` throws, or `SystemError`.
+  /// The socket that was kept as `name`, or that was in use as that until something went wrong, or else the one that
+  /// `make` makes. Throws what `make` throws, or `SystemError`.
   func take(_ name: String, otherwise make: () throws -> OwnedDescriptor) throws -> OwnedDescriptor
   {
-    let kept = state.withLock { $0.kept.removeValue(forKey: name) }
+    let kept = state.withLock { state -> Int32? in
+      if let kept = state.kept.removeValue(forKey: name) { return kept }
+      let copy = state.used[name].map { fcntl($0, F_DUPFD_CLOEXEC, 0) }
+      return copy.flatMap { $0 >= 0 ? $0 : nil }
+    }
     let socket = try kept.map { OwnedDescriptor(owning: $0) } ?? make()
     let copy = fcntl(socket.rawValue, F_DUPFD_CLOEXEC, 0)
     guard copy >= 0 else { throw SystemError(.last, "copy", "a listening socket") }

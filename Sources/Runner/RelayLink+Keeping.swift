@@ -6,6 +6,7 @@ import Logging
 import Model
 import Relay
 import RelayControl
+import Synchronization
 
 /// Having an istbpf-relay, and hearing what it says.
 extension RelayLink {
@@ -177,15 +178,16 @@ extension RelayLink {
       throw RunnerError.relayRefused(refused.problem)
     }
     let answers = DispatchGroup()
+    // Not in `state`, which is locked until all is sent: whoever hears must not wait for that.
+    let failed = Mutex<Set<UInt32>>([])
     // Nothing new is told in between.
     try state.withLock { state in
       let told = state.told
-      state.told.failed = []
       if let runners = told.runners { try send(connection, .runners(runners), answers) }
       for (id, deployment) in told.deployments {
         try send(connection, .deployment(deployment), answers) { [self] problem in
           logger.error("istbpf-relay cannot carry for \(deployment.name): \(problem)")
-          self.state.withLock { _ = $0.told.failed.insert(id) }
+          failed.withLock { _ = $0.insert(id) }
         }
       }
       if let services = told.services {
@@ -200,6 +202,7 @@ extension RelayLink {
     guard answers.wait(timeout: .now() + Self.patience) == .success else {
       throw RunnerError.noRelay("it does not answer")
     }
+    state.withLock { $0.told.failed = failed.withLock { $0 } }
     logger.info("istbpf-relay (pid \(relay.pid), version \(relay.version)) knows what there is")
     return true
   }
@@ -210,7 +213,6 @@ extension RelayLink {
   ) throws {
     group.enter()
     try connection.send(command) { answer in
-      // Not on the thread that hears: it may be waited for.
       if case .refused(let problem)? = answer?.report { refused(problem.problem) }
       group.leave()
     }
