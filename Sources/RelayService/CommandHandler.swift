@@ -28,7 +28,7 @@ final class CommandHandler: Sendable {
   private let files: StateFiles
   private let questions = OpenQuestions()
   private let daemon = Mutex<DescriptorChannel?>(nil)
-  private let telling = DispatchQueue(label: "istbpf.relay.denied")
+  private let telling = DispatchQueue(label: "istbpf.relay.telling")
   private let untold = Atomic(0)
   private let startedAt: Int64
   private let logger: Logger
@@ -97,17 +97,14 @@ final class CommandHandler: Sendable {
     }
     switch command {
     case .question(let question):
-      ask(question, received.descriptor) { refusal in
-        // Where istbpfd has gone nobody waits for it.
-        try? channel.send(
-          refusal.map { Istbpf_Relay_V1_Report.refusing(number, $0) } ?? .done(number))
+      ask(question, received.descriptor) { [self] refusal in
+        answer(
+          refusal.map { Istbpf_Relay_V1_Report.refusing(number, $0) } ?? .done(number), on: channel)
       }
     case .probe(let probe):
-      self.probe(probe) { isReached in
-        try? channel.send(
-          isReached
-            ? Istbpf_Relay_V1_Report.done(number)
-            : .refusing(number, StreamRefusal(errno: EHOSTUNREACH, cause: "it does not answer")))
+      self.probe(probe) { [self] isReached in
+        let refusal = StreamRefusal(errno: EHOSTUNREACH, cause: "it does not answer")
+        answer(isReached ? .done(number) : .refusing(number, refusal), on: channel)
       }
     case .decided(let decided): questions.decide(decided)
     case .getStatistics:
@@ -130,6 +127,14 @@ final class CommandHandler: Sendable {
         answer = .refusing(number, error)
       }
       try channel.send(answer)
+    }
+  }
+
+  /// Answers from an event loop's thread, which an istbpfd that does not read must not hold up.
+  private func answer(_ report: Istbpf_Relay_V1_Report, on channel: DescriptorChannel) {
+    telling.async {
+      // Where istbpfd has gone nobody waits for it.
+      try? channel.send(report)
     }
   }
 
