@@ -370,7 +370,7 @@ let package = Package(
   swiftLanguageModes: [.v6]
 )
 
-// What Scripts/package builds: the three programs as one binary.
+// What Scripts/package builds: the programs as one binary.
 if Context.environment["ISTBPF_ONE_BINARY"] != nil {
   package.products.append(.executable(name: "istbpf-all", targets: ["istbpf-all"]))
   package.targets += [

@@ -75,7 +75,8 @@ public struct IstbpfDaemon: AsyncParsableCommand {
   public static func runFromCommandLine() async {
     let name = CommandLine.arguments.first?.split(separator: "/").last
     guard name == "istbpf-relay" else { return await main() }
-    do { try RelayProcess.restrict() } catch {
+    // Others can only have its help.
+    do { if geteuid() == 0 { try RelayProcess.restrict() } } catch {
       FileHandle.standardError.write(Data("istbpf-relay: \(error)\n".utf8))
       Glibc.exit(1)
     }

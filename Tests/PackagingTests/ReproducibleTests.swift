@@ -38,7 +38,7 @@ struct ReproducibleTests {
       int main(int argc, char **argv) {
         const char *name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
         (void)argc;
-        execv(strcmp(name, "istbpfd") ? "\(try Product.istbpf())" : "\(try Product.istbpfd())", argv);
+        execv(strcmp(name, "istbpf") ? "\(try Product.istbpfd())" : "\(try Product.istbpf())", argv);
         return 1;
       }
       """
