@@ -177,6 +177,8 @@ extension RelayLink {
       connection.channel.end()
       throw RunnerError.relayRefused(refused.problem)
     }
+    // Of an address that another configuration had.
+    dropListeners("tunnels ", but: "tunnels \(settings.cluster.address)")
     let answers = DispatchGroup()
     // Not in `state`, which is locked until all is sent: whoever hears must not wait for that.
     let failed = Mutex<Set<UInt32>>([])

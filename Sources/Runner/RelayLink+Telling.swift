@@ -77,6 +77,9 @@ extension RelayLink {
 
   /// Tells what there is of a deployment now.
   func tell(_ deployment: Istbpf_Relay_V1_Deployment) throws {
+    // The socket of a fabric that is another's, or nobody's, must not be in the way of the next one there.
+    dropListeners(
+      "fabric \(deployment.id) ", but: "fabric \(deployment.id) \(deployment.fabric)")
     do {
       try tell { state in
         guard
@@ -94,6 +97,13 @@ extension RelayLink {
     }
   }
 
+  /// Closes what is kept for the next relay under names that begin so, but for one.
+  func dropListeners(_ prefix: String, but kept: String = "") {
+    listeners.withLock { listeners in
+      listeners = listeners.filter { !$0.key.hasPrefix(prefix) || $0.key == kept }
+    }
+  }
+
   /// Whether a deployment was told of.
   func knows(_ deployment: UInt16) -> Bool {
     state.withLock { $0.told.deployments[UInt32(deployment)] != nil }
@@ -102,9 +112,7 @@ extension RelayLink {
   /// A deployment is no more.
   func withdraw(_ deployment: UInt16) throws {
     let id = UInt32(deployment)
-    listeners.withLock { listeners in
-      listeners = listeners.filter { !$0.key.hasPrefix("fabric \(id) ") }
-    }
+    dropListeners("fabric \(id) ")
     try tell { state in
       guard state.told.deployments.removeValue(forKey: id) != nil else { return nil }
       state.told.failed.remove(id)

@@ -130,8 +130,12 @@ struct RelayProcessTests {
         atPath: directory, withIntermediateDirectories: false)
       try #"{"container": "app", "deployment": {"egress": ["203.0.113.7:443"]}}"#
         .write(toFile: "\(directory)/warp.config.json", atomically: true, encoding: .utf8)
-      let declared = try runner.istbpf("deploy", "-d", "shop", directory)
-      try #require(declared.status == 0, "\(declared.errors)")
+      _ = try runner.instance(of: "shop/app")
+      // With the rule, without it, and with it again: a fabric has one relay's socket at a time.
+      for arguments in [[directory], ["-s", "app"], [directory]] {
+        let declared = try runner.istbpf(["deploy", "-d", "shop"] + arguments)
+        try #require(declared.status == 0, "\(declared.errors)")
+      }
       #expect(RelayInstance.running(runner.installation) != nil)
       let socket = runner.installation.relaySocketPath
       let other = try run("setpriv", "--reuid", "nobody", "test", "-r", socket)
