@@ -14,8 +14,6 @@ import TunnelTestSupport
 struct PeerLossTests {
   private struct Runners: Sendable {
     let relays: RelayLaboratory
-    /// The network namespace of `b`.
-    let far: String
     let cut: @Sendable (Bool) throws -> Void
     let listener: TestSocket
     let port: UInt16
@@ -47,7 +45,7 @@ struct PeerLossTests {
       let far = b.name
       try body(
         Runners(
-          relays: relays, far: far,
+          relays: relays,
           cut: { isCut in try run("ip", "-n", far, "link", "set", "wire", isCut ? "down" : "up") },
           listener: listener, port: port))
     }
@@ -184,48 +182,6 @@ struct PeerLossTests {
       runners.listener.limit(8)
       #expect(throws: SystemError.self) { try runners.listener.accept() }
       #expect(runners.relays.a.counters.tunnelsReused >= 1)
-    }
-  }
-
-  @Test("Nor does one that was asked for just after a stream had ended on the wire that was cut")
-  func givenUpBehindBytes() throws {
-    // Each loop has tunnels of its own: of two, one might have none but that of the stream that ended.
-    var configuration = RelayConfiguration()
-    configuration.loops = 1
-    try withRunners(configuration) { runners in
-      let (program, service) = try runners.connect()
-      service.finish()
-      #expect(program.ending() == nil)
-      // The one that is made ready meanwhile, and on which nothing is under way any more.
-      #expect(eventually { runners.relays.b.counters.tunnelsLive == 2 })
-      usleep(200_000)
-      try runners.cut(true)
-      // Its end is on the way until the wire is mended, and its tunnel is free for the next.
-      program.finish()
-      #expect(eventually { runners.relays.a.counters.streamsLive == 0 })
-      for _ in 0..<2 {
-        guard
-          case .failure(let refusal) = try runners.relays.open(runners.port, timeout: .seconds(1))
-        else {
-          Issue.record("it was accepted")
-          return
-        }
-        #expect(refusal.errno == ETIMEDOUT && !refusal.isReached)
-      }
-      // The end of a tunnel that was given up comes a while after its last bytes, as on a long wire.
-      let ends = ["INPUT", "-i", "wire", "-p", "tcp", "--tcp-flags", "FIN", "FIN", "-j", "DROP"]
-      try run(["ip", "netns", "exec", runners.far, "iptables", "-A"] + ends)
-      try runners.cut(false)
-      #expect(service.ending() == nil)
-      usleep(500_000)
-      try run(["ip", "netns", "exec", runners.far, "iptables", "-D"] + ends)
-      let next = try runners.connect()
-      next.service.limit(10)
-      try next.program.send([7])
-      #expect(try next.service.receive() == [7])
-      runners.listener.limit(8)
-      #expect(throws: SystemError.self) { try runners.listener.accept() }
-      #expect(runners.relays.a.counters.streamsTruncated == 0)
     }
   }
 }
