@@ -96,9 +96,9 @@ fi
 
 say "killing runner 2's istbpfd, and bringing it back"
 kill -KILL "${daemons[2]}"
-expect "without it, new connections find the row" "^$secret$" app -- sh -c "$query -c 'table note'"
 start_daemon 2
-expect "with it, too" "^$secret$" app -- sh -c "$query -c 'table note'"
+await "runner 2" app -- sh -c "$query -c 'select 1'"
+expect "with it, the row is there" "^$secret$" app -- sh -c "$query -c 'table note'"
 
 say "killing runner 2's istbpf-relay, which is started again"
 kill -KILL "$(on 2 status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["relay"]["pid"])')"
