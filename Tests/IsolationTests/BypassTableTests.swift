@@ -93,7 +93,11 @@ struct BypassTableTests {
     switch result.row.proof {
     case .arrives, .says: #expect(!bare.isStopped, "\(told)")
     case .whereKernelCan: #expect(!bare.isStopped || bare.isUnknownToKernel, "\(told)")
-    case .structure: #expect(bare.isStopped, "\(told)")
+    case .structure:
+      // Without layers a kernel asks for its neighbours when it likes, seconds after the row that needed them.
+      let ofRow = Outcome(
+        answer: bare.answer, arrived: bare.arrived.filter { $0 != Outcome.neighbourRequest })
+      #expect(ofRow.isStopped, "\(told)")
     }
   }
 }

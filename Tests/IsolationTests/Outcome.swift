@@ -7,6 +7,9 @@ struct Outcome {
   /// What those saw who must see nothing.
   let arrived: [String]
 
+  /// How Programs/watching.py describes an ARP frame.
+  static let neighbourRequest = "ethertype 0x0806"
+
   var isStopped: Bool { arrived.isEmpty && !answer.hasPrefix("breach") }
 
   /// Whether the kernel has not what the attempt needs.
