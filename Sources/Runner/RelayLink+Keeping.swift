@@ -73,6 +73,7 @@ extension RelayLink {
     else { return }
     logger.notice(
       "istbpf-relay (pid \(process)) is of another version and carries nothing: ending it")
+    state.withLock { $0.replaced = connection }
     // The answer may be its end.
     _ = try? ask(connection, .stop(.init()))
   }
@@ -230,15 +231,15 @@ extension RelayLink {
       logger.warning("what istbpf-relay says cannot be heard: \(error)")
     }
     connection.channel.end()
-    let wasCurrent = state.withLock { state in
+    let isUnexpected = state.withLock { state in
       guard state.connection === connection else { return false }
       (state.connection, state.greeting) = (nil, nil)
       state.problem = "it has ended"
-      return !state.isStopped
+      return !state.isStopped && state.replaced !== connection
     }
     connection.end()
     _ = state.withLock(\.child)?.awaitEnd(within: 1000)
-    if wasCurrent { logger.error("istbpf-relay has ended: starting it again") }
+    if isUnexpected { logger.error("istbpf-relay has ended: starting it again") }
     wakeup.signal()
   }
 

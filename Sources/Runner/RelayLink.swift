@@ -28,6 +28,8 @@ final class RelayLink: Sendable {
     /// The relay that has been told everything; nil where there is none.
     var connection: RelayConversation?
     var greeting: Istbpf_Relay_V1_Greeting?
+    /// One that was told to end, so that this program's takes its place.
+    var replaced: RelayConversation?
     /// Why there is none.
     var problem: String?
     /// The last one that was started here, which is a child until it is reaped.

@@ -64,6 +64,33 @@ struct RelayProcessTests {
     }
   }
 
+  @Test("A relay of another program goes on while it carries something, and then is replaced")
+  func replaced() async throws {
+    try await ClusterLaboratory.with { cluster in
+      let (app, _) = try Self.pair(cluster)
+      cluster[1].killAll()
+      let earlier = "\(cluster.directory)/istbpf-relay"
+      try FileManager.default.copyItem(atPath: try Product.istbpfd(), toPath: earlier)
+      let relay = try cluster[1].startRelay(earlier).processID
+      try cluster[1].startDaemon()
+      #expect(try cluster[1].relay() == relay)
+      #expect(try app.tell("hold", "$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+      // It is looked every 10 s whether it carries anything.
+      sleep(12)
+      #expect(try cluster[1].relay() == relay)
+      #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
+      #expect(try app.tell("drop", "$WARP_IST_db", 3211) == "closed")
+      let isReplaced = cluster[1].eventually(within: 40) {
+        (try? cluster[1].relay()).map { $0 != relay } ?? false
+      }
+      #expect(isReplaced)
+      #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+      let log = try #require(cluster[1].daemon).log
+      #expect(log.contains("is of another version and carries nothing: ending it"), "\(log)")
+      #expect(!log.contains("istbpf-relay has ended"), "\(log)")
+    }
+  }
+
   @Test("Without istbpfd a revoked certificate is honoured, and what ended is refused")
   func revoked() async throws {
     try await ClusterLaboratory.with { cluster in

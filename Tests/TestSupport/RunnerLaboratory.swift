@@ -92,11 +92,12 @@ public final class RunnerLaboratory: @unchecked Sendable {
     return process
   }
 
-  /// Starts istbpf-relay as a service manager does, and waits until it listens.
-  public func startRelay() throws -> Conversation {
+  /// Starts istbpf-relay as a service manager does, from another file than the tests' if one is given, and waits until it
+  /// listens.
+  public func startRelay(_ program: String? = nil) throws -> Conversation {
     let relay = try Conversation(
       wrapper + [
-        "bash", "-c", "exec -a istbpf-relay \"$0\" \"$@\"", try Product.istbpfd(),
+        "bash", "-c", "exec -a istbpf-relay \"$0\" \"$@\"", try program ?? Product.istbpfd(),
         "--installation", installation.name,
       ])
     laboratory.atEnd { relay.stop() }
