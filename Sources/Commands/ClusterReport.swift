@@ -57,15 +57,24 @@ struct RunnerReport: Encodable {
   let present: Bool
   /// Whether its istbpfd does not answer, and its istbpf-relay does.
   let stale: Bool
+  /// Whether it is being emptied.
+  let drained: Bool
   let address: String
   let version: String
   let instances: UInt32
   let numbers: UInt32
 
+  /// What `istbpf runner list` says of it.
+  var state: String {
+    if stale { return "stale" }
+    return !present ? "gone" : drained ? "drained" : "there"
+  }
+
   init(_ message: Istbpf_Control_V1_RunnerStatus) {
     name = message.name
     present = message.present
     stale = message.stale
+    drained = message.drained
     numbers = message.numbers
     address = message.address
     version = message.version

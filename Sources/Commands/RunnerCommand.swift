@@ -5,8 +5,9 @@ import Foundation
 /// The runners of the cluster.
 struct RunnerCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "runner", abstract: "List the runners of the cluster, and settle what is lost.",
-    subcommands: [List.self, Forget.self, ConfirmLoss.self])
+    commandName: "runner",
+    abstract: "List the runners of the cluster, empty one, and settle what is lost.",
+    subcommands: [List.self, Drain.self, Undrain.self, Forget.self, ConfirmLoss.self])
 
   /// There are no other runners.
   private struct Alone: Error, CustomStringConvertible {
@@ -33,7 +34,7 @@ struct RunnerCommand: AsyncParsableCommand {
         if output.json { return try printJSON(cluster.runners) }
         let rows = cluster.runners.map { runner in
           [
-            runner.name, runner.stale ? "stale" : runner.present ? "there" : "gone",
+            runner.name, runner.state,
             runner.address.isEmpty ? "-" : runner.address,
             runner.version.isEmpty ? "-" : runner.version, "\(runner.instances)",
             "\(runner.numbers)",

@@ -35,6 +35,9 @@ public struct ClusterView: Hashable, Sendable {
     self.runners = runners.sorted { $0.name < $1.name }
     self.condition = condition
   }
+
+  /// The names of the runners that are being emptied.
+  public var drainedRunners: Set<String> { Set(runners.filter(\.isDrained).map(\.name)) }
 }
 
 /// A runner, as the others need to know it.
@@ -48,11 +51,25 @@ public struct ClusterRunner: Hashable, Sendable, Codable {
   /// The version of istbpf that it runs.
   public let version: String
 
+  /// Whether it is being emptied (`SharedRegistry.setDrained`).
+  public let isDrained: Bool
+
   /// A runner from its parts.
-  public init(name: String, address: String, version: String) {
+  public init(name: String, address: String, version: String, isDrained: Bool = false) {
     self.name = name
     self.address = address
     self.version = version
+    self.isDrained = isDrained
+  }
+
+  /// Reads what is kept in a file; an earlier version wrote no `isDrained`.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      name: try container.decode(String.self, forKey: .name),
+      address: try container.decode(String.self, forKey: .address),
+      version: try container.decode(String.self, forKey: .version),
+      isDrained: try container.decodeIfPresent(Bool.self, forKey: .isDrained) ?? false)
   }
 }
 

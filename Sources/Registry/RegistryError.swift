@@ -56,6 +56,9 @@ public enum RegistryError: Error, Hashable, Sendable {
   /// A runner that is there cannot be forgotten.
   case runnerIsThere(String, address: String)
 
+  /// The runner is being emptied, and takes no new instance.
+  case runnerIsDrained(String)
+
   /// No such runner, now or before; `known` are those that there are.
   case unknownRunner(String, known: [String])
 
@@ -122,6 +125,9 @@ extension RegistryError: CustomStringConvertible {
     case .runnerIsThere(let name, let address):
       "runner \(quoted(name)) is there\(address.isEmpty ? "" : ", at \(address)"), so its instances "
         + "may run; stop istbpfd on it first"
+    case .runnerIsDrained(let name):
+      "runner \(quoted(name)) is drained and takes no new instance: start it on another runner, or end that "
+        + "with istbpf runner undrain \(name)"
     case .unknownRunner(let name, let known):
       "there is no runner \(quoted(name)), and none of that name has numbers of instances"
         + Self.hint(name, known, "runners")

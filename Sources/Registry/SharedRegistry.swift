@@ -28,6 +28,12 @@ public protocol SharedRegistry: Registry {
   /// - Throws: `RegistryError.runnerIsThere` if it is, or this is it; `.notShared`.
   @discardableResult
   func forgetRunner(_ name: String) async throws -> Int
+
+  /// Says whether this runner is being emptied: it takes no new instance then (`RegistryError.runnerIsDrained`), and others
+  /// prefer the instances of other runners. It lasts until the opposite is said, whatever is started anew meanwhile.
+  ///
+  /// - Throws: `RegistryError.notShared`, and that the registry cannot be reached; then nothing has changed.
+  func setDrained(_ isDrained: Bool) async throws
 }
 
 extension SharedRegistry {
@@ -42,4 +48,7 @@ extension SharedRegistry {
 
   /// Refused, where there is no other runner.
   public func forgetRunner(_ name: String) async throws -> Int { throw RegistryError.notShared }
+
+  /// Refused, where there is no other runner.
+  public func setDrained(_ isDrained: Bool) async throws { throw RegistryError.notShared }
 }

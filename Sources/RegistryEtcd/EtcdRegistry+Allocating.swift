@@ -5,7 +5,7 @@ import Registry
 extension EtcdRegistry {
   /// Takes a number for a new instance of this runner in one transaction; see `Registry`.
   ///
-  /// - Throws: also `RegistryError.otherRunner`.
+  /// - Throws: also `RegistryError.otherRunner` and `.runnerIsDrained`.
   public func allocateInstance(
     of service: ServiceName, in deployment: DeploymentName, runner: String
   ) async throws -> Instance {
@@ -14,6 +14,7 @@ extension EtcdRegistry {
     }
     let holder = InstanceNumbers.Holder(runner: runner, token: UUID().uuidString)
     let instance = try await exclusively { registry in
+      if registry.state.isDrained == true { throw RegistryError.runnerIsDrained(runner) }
       let instance = try await registry.retrying("service \(deployment)/\(service)") { registry in
         try await registry.allocate(service, in: deployment, holder)
       }

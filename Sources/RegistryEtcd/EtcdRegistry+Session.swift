@@ -26,10 +26,12 @@ extension EtcdRegistry {
     logger.debug("lease \(String(new, radix: 16))")
   }
 
-  private func takeName(lease: Int64) async throws {
+  /// Puts who this runner is; it must be the only one of its name.
+  func takeName(lease: Int64) async throws {
     let key = keys.key(.runner(configuration.runner))
     let record = RunnerRecord(
-      owner: state.owner, address: configuration.address, version: configuration.version)
+      owner: state.owner, address: configuration.address, version: configuration.version,
+      isDrained: state.isDrained)
     try await retrying("runner \(quoted(configuration.runner))") { registry in
       let (found, revision) = try await registry.read(RunnerRecord.self, key)
       if let found, found.owner != registry.state.owner {

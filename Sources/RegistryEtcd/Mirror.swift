@@ -100,7 +100,8 @@ struct Mirror {
       case .runner(let name):
         let record: RunnerRecord = try RecordCoding.decode(from: value.value)
         content.runners[key] = ClusterRunner(
-          name: name, address: record.address, version: record.version)
+          name: name, address: record.address, version: record.version,
+          isDrained: record.isDrained ?? false)
       case .service(let deployment, let name):
         let record: ServiceRecord = try RecordCoding.decode(from: value.value)
         guard AddressPlan.serviceNumbers.contains(record.number) else {

@@ -12,6 +12,8 @@ struct RunnerRecord: Record {
   var address: String
   /// The version of istbpf.
   var version: String
+  /// Whether it is being emptied; left out where it is not, as by an istbpf that knows none.
+  var isDrained: Bool?
 }
 
 /// An instance that runs; who and where is in the key.

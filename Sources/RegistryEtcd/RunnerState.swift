@@ -19,6 +19,8 @@ struct RunnerState: Record {
   var ids = DeploymentIDs()
   /// Its instances; with the lease lost, or with etcd's data, they are put there again from here.
   var instances: [Own] = []
+  /// Whether it is being emptied; left out where it is not, as by an istbpf that knows none.
+  var isDrained: Bool?
 
   init(cluster: String, runner: String) {
     self.cluster = cluster
@@ -67,6 +69,7 @@ struct StateFiles: Sendable {
     state.runner = configuration.runner
     state.owner = UUID().uuidString
     state.instances = []
+    state.isDrained = nil
     try runner.save(state)
     return state
   }

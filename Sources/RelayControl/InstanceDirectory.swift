@@ -66,6 +66,8 @@ package final class InstanceDirectory: Sendable {
     var places: [UInt16: Places] = [:]
     var ids: [DeploymentName: UInt16] = [:]
     var peers: [String: TunnelPeer] = [:]
+    /// The runners that are being emptied.
+    var drained: Set<String> = []
 
     func places(of deployment: DeploymentName) -> Places? {
       ids[deployment].flatMap { places[$0] }
@@ -104,8 +106,9 @@ package final class InstanceDirectory: Sendable {
     }
   }
 
-  /// Takes over where runners take tunnels; one whose address cannot be read is not there.
-  package func update(runners: [String: String]) {
+  /// Takes over where runners take tunnels, and which of them are being emptied; one whose address cannot be read is not
+  /// there.
+  package func update(runners: [String: String], drained: Set<String>) {
     guard let cluster else { return }
     var peers: [String: TunnelPeer] = [:]
     for (name, text) in runners {
@@ -114,7 +117,7 @@ package final class InstanceDirectory: Sendable {
       else { continue }
       peers[name] = TunnelPeer(runner: identifier, address: address)
     }
-    state.withLock { $0.peers = peers }
+    state.withLock { ($0.peers, $0.drained) = (peers, drained) }
   }
 
   // MARK: Asking
@@ -153,20 +156,26 @@ package final class InstanceDirectory: Sendable {
     package let peer: TunnelPeer?
   }
 
-  /// The deployment of `id`, and the instances of other runners that may take a connection to `destination`, those
-  /// whose runner is there first, otherwise in random order.
+  /// The deployment of `id`, and the instances of other runners that may take a connection to `destination`: those
+  /// whose runner is there first, of these the ones of runners that are being emptied last, otherwise in random order.
   package func candidates(
     for destination: IPv4Address, in id: UInt16
   ) -> (deployment: DeploymentName, candidates: [Candidate])? {
     state.withLock { state in
       guard let places = state.places[id] else { return nil }
-      func candidate(_ address: IPv4Address) -> Candidate? {
-        guard let runner = places.runners[address], runner != own else { return nil }
-        return Candidate(address: address, peer: state.peers[runner])
+      var found: (preferred: [Candidate], drained: [Candidate], absent: [Candidate]) = ([], [], [])
+      for address in (places.instances[destination] ?? [destination]).shuffled() {
+        guard let runner = places.runners[address], runner != own else { continue }
+        let candidate = Candidate(address: address, peer: state.peers[runner])
+        if candidate.peer == nil {
+          found.absent.append(candidate)
+        } else if state.drained.contains(runner) {
+          found.drained.append(candidate)
+        } else {
+          found.preferred.append(candidate)
+        }
       }
-      let addresses = places.instances[destination] ?? [destination]
-      let all = addresses.compactMap(candidate).shuffled()
-      return (places.name, all.filter { $0.peer != nil } + all.filter { $0.peer == nil })
+      return (places.name, found.preferred + found.drained + found.absent)
     }
   }
 
@@ -178,17 +187,28 @@ package final class InstanceDirectory: Sendable {
     case remote(IPv4Address, TunnelPeer)
   }
 
-  /// The instances of a service that can be reached. A runner that is alone may have had another name before: there,
-  /// all are its own.
+  /// The instances of a service that can be reached, in the order in which to try them: this runner's first, but those
+  /// of runners that are being emptied last, otherwise in random order. A runner that is alone may have had another name
+  /// before: there, all are its own.
   package func ways(to service: ServiceNumber, of deployment: DeploymentName) -> [Way] {
     let address = plan.serviceAddress(service)
     return state.withLock { state in
       guard let places = state.places(of: deployment) else { return [] }
-      return (places.instances[address] ?? []).compactMap { instance in
-        guard let runner = places.runners[instance] else { return nil }
-        if cluster == nil || runner == own { return .local(instance) }
-        return state.peers[runner].map { .remote(instance, $0) }
+      var found: (local: [Way], remote: [Way], drained: [Way]) = ([], [], [])
+      for instance in (places.instances[address] ?? []).shuffled() {
+        guard let runner = places.runners[instance] else { continue }
+        let isLocal = cluster == nil || runner == own
+        let remote = state.peers[runner].map { Way.remote(instance, $0) }
+        guard let way = isLocal ? .local(instance) : remote else { continue }
+        if state.drained.contains(runner) {
+          found.drained.append(way)
+        } else if isLocal {
+          found.local.append(way)
+        } else {
+          found.remote.append(way)
+        }
       }
+      return found.local + found.remote + found.drained
     }
   }
 

@@ -188,11 +188,12 @@ final class Carrier: Sendable {
 
   // MARK: What there is
 
-  /// Takes over where runners take tunnels.
+  /// Takes over where runners take tunnels, and which are being emptied.
   func take(_ runners: Istbpf_Relay_V1_Runners) {
     let addresses = Dictionary(
       runners.runners.map { ($0.name, $0.address) }, uniquingKeysWith: { first, _ in first })
-    directory.update(runners: addresses)
+    directory.update(
+      runners: addresses, drained: Set(runners.runners.filter(\.drained).map(\.name)))
     var names: [IPv4Address: String] = [:]
     for (name, text) in addresses {
       if let host = TunnelAddress(text)?.host, let address = IPv4Address(host) {

@@ -45,10 +45,7 @@ final class PublicRequest: Sendable {
 
   /// Looks for an instance that takes it, or answers in the place of one.
   func begin() {
-    // This runner's instances first, each kind in random order.
-    let ways = door.ways.shuffled()
-    let ordered = ways.filter(\.isLocal) + ways.filter { !$0.isLocal }
-    attempt(ordered.prefix(Self.attempts), door.route)
+    attempt(door.ways.prefix(Self.attempts), door.route)
   }
 
   private func attempt(_ ways: ArraySlice<InstanceDirectory.Way>, _ route: PublicRoute) {
@@ -124,11 +121,5 @@ final class PublicRequest: Sendable {
         ("HTTP/1.1 \(status)\r\nContent-Type: text/plain\r\nContent-Length: \(text.utf8.count)\r\n"
           + "Cache-Control: no-store\r\nConnection: close\r\n\r\n\(text)").utf8)
     }
-  }
-}
-
-extension InstanceDirectory.Way {
-  fileprivate var isLocal: Bool {
-    if case .local = self { true } else { false }
   }
 }

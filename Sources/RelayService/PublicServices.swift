@@ -164,7 +164,7 @@ final class PublicDoor: Sendable {
   /// Where requests go now.
   var route: PublicRoute { state.withLock { $0.route } }
 
-  /// The instances that requests may go to.
+  /// The instances that requests may go to, in the order in which to try them.
   var ways: [InstanceDirectory.Way] {
     let route = route
     return directory.ways(to: route.service, of: route.deployment)

@@ -130,6 +130,24 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
     }
   }
 
+  func setRunnerDrained(
+    request: Istbpf_Control_V1_SetRunnerDrainedRequest, context: ServerContext
+  ) async throws -> Istbpf_Control_V1_SetRunnerDrainedResponse {
+    try await answering {
+      try await runner.setDrained(request.drained, named: request.name)
+      return .init()
+    }
+  }
+
+  func resetConnections(
+    request: Istbpf_Control_V1_ResetConnectionsRequest, context: ServerContext
+  ) async throws -> Istbpf_Control_V1_ResetConnectionsResponse {
+    try await answering {
+      let count = try await runner.resetConnections()
+      return .with { $0.connections = UInt64(count) }
+    }
+  }
+
   func confirmLoss(
     request: Istbpf_Control_V1_ConfirmLossRequest, context: ServerContext
   ) async throws -> Istbpf_Control_V1_ConfirmLossResponse {

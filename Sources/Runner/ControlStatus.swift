@@ -18,7 +18,7 @@ enum ControlStatus {
     switch error {
     case .undeclaredDeployment, .undeclaredService, .unknownRunner: .notFound
     case .nameCollision, .serviceHasInstances, .runnerNameTaken, .otherRunner, .runnerIsThere,
-      .notShared:
+      .runnerIsDrained, .notShared:
       .failedPrecondition
     case .tooManyServices, .tooManyInstances, .tooManyDeployments, .full: .resourceExhausted
     case .contended: .aborted

@@ -10,12 +10,19 @@ extension Runner {
   /// What of a view cannot be taken over is tried again, with the next one or after a while; what is not
   /// in it any more goes last, so that nothing is emptied first.
   public func follow(_ views: AsyncStream<ClusterView>) async {
-    for await new in views {
-      do {
-        try takeOver(new)
-      } catch {
-        logger.error("cannot take over a change of the cluster: \(error)")
-      }
+    for await new in views { takeOverWhatCan(of: new) }
+  }
+
+  /// Takes over what the registry knows now, for who must not wait for `follow`.
+  func takeViewOver() async {
+    for await known in await registry.views() { return takeOverWhatCan(of: known) }
+  }
+
+  private func takeOverWhatCan(of new: ClusterView) {
+    do {
+      try takeOver(new)
+    } catch {
+      logger.error("cannot take over a change of the cluster: \(error)")
     }
   }
 
@@ -53,7 +60,10 @@ extension Runner {
     let services = Dictionary(grouping: new.services, by: \.deployment)
     let kept = Set(new.services.map(ServicePlace.init))
     let removed = changes.services.removed.filter { !kept.contains(ServicePlace($0)) }
-    let moved = Set((changes.instances.added + changes.instances.removed).map(ServicePlace.init))
+    var moved = Set((changes.instances.added + changes.instances.removed).map(ServicePlace.init))
+    // Where connections to these go may be another's now.
+    let drained = new.drainedRunners.symmetricDifference(old?.drainedRunners ?? [])
+    moved.formUnion(new.instances.filter { drained.contains($0.runner) }.map(ServicePlace.init))
     let changed = Set(moved.map(\.deployment))
     // Those of which something failed as a whole, so that what failed is not lost.
     let redeclared = Set((changes.services.added + changes.services.removed).map(\.deployment))

@@ -36,6 +36,7 @@ extension Runner {
         $0.address = present[name]?.address ?? ""
         $0.version = present[name]?.version ?? ""
         $0.instances = UInt32(clamping: instances[name]?.count ?? 0)
+        $0.drained = present[name]?.isDrained ?? false
         $0.stale = view?.condition.staleRunners.contains(name) ?? false
         $0.numbers = UInt32(clamping: numbers[name] ?? 0)
       }

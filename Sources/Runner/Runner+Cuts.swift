@@ -46,9 +46,12 @@ extension Runner {
   /// others, on other runners through the relay; then at those ends that it did not reach, since its
   /// sockets are gone. An end that knows already that nothing more comes is left: what it writes is
   /// answered with RST by the fabric.
-  func cutConnections(of instance: RunningInstance) {
+  ///
+  /// Returns how many ends of its own that were.
+  @discardableResult
+  func cutConnections(of instance: RunningInstance) -> Int {
     let cgroups = cgroupIDs(of: instance)
-    cut("all its own", of: instance) { [plan] connection in
+    let count = cut("all its own", of: instance) { [plan] connection in
       connection.peer != connection.local && !connection.peer.isLoopback
         && (plan.contains(connection.peer) || connection.isOf(cgroups))
     }
@@ -60,7 +63,7 @@ extension Runner {
       cut("with \(instance.instance.id)", of: other) { $0.peer == address && !$0.hasPeerEnded }
     }
     let fabric = fabric(of: instance.instance.deployment)
-    guard fabric.exists else { return }
+    guard fabric.exists else { return count }
     do {
       try TCPConnections.cut(in: try fabric.open()) { $0.peer == address && !$0.hasPeerEnded }
     } catch {
@@ -68,15 +71,19 @@ extension Runner {
         "\(instance.instance.id): cannot cut the relay's connections: \(error)",
         metadata: instance.instance.logFields)
     }
+    return count
   }
 
-  /// Cuts those of an instance's network namespaces that `isCut` names.
+  /// Cuts those of an instance's network namespaces that `isCut` names, and returns how many that were.
+  @discardableResult
   func cut(
     _ what: String, of instance: RunningInstance, where isCut: (TCPConnection) -> Bool
-  ) {
+  ) -> Int {
+    var total = 0
     for namespace in namespaces(of: instance) {
       do {
         let count = try TCPConnections.cut(in: namespace, where: isCut)
+        total += count
         if count > 0 {
           logger.info(
             "\(instance.instance.id): cut \(count) connections: \(what)",
@@ -88,6 +95,7 @@ extension Runner {
           metadata: instance.instance.logFields)
       }
     }
+    return total
   }
 
   /// The network namespace with an instance's ist0: the one that it was started in, or, where an

@@ -67,12 +67,14 @@ extension Runner {
     return inode
   }
 
-  /// Tells istbpf-relay where runners take tunnels.
+  /// Tells istbpf-relay where runners take tunnels, and which are being emptied.
   func tellRelay(_ runners: [ClusterRunner]) throws {
     try relay.tell(
       .with {
         $0.runners = runners.map { runner in
-          .with { ($0.name, $0.address) = (runner.name, runner.address) }
+          .with {
+            ($0.name, $0.address, $0.drained) = (runner.name, runner.address, runner.isDrained)
+          }
         }
       })
   }
@@ -106,7 +108,8 @@ extension InstanceDirectory {
     for id in deployments.subtracting(view.deployments.map(\.id)) { remove(id) }
     update(
       runners: Dictionary(
-        view.runners.map { ($0.name, $0.address) }, uniquingKeysWith: { first, _ in first }))
+        view.runners.map { ($0.name, $0.address) }, uniquingKeysWith: { first, _ in first }),
+      drained: view.drainedRunners)
   }
 }
 

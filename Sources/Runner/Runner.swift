@@ -142,7 +142,7 @@ public actor Runner {
       try dataplane.publish(
         service: service, deployment: deployment.id, local: local(service),
         remote: remoteInstances(of: service),
-        selection: selection)
+        selection: selection(of: service))
       // Of many, the relay is told where instances are as the registry says it.
       if configuration.cluster == nil { try tellRelay(deployment) }
     } catch {

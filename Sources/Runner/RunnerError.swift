@@ -32,6 +32,11 @@ public enum RunnerError: Error, CustomStringConvertible {
   /// No instance of a service on this runner accepts connections on a port.
   case nobodyAccepts(String, port: PortNumber, Errno)
 
+  /// What only a runner's own istbpfd can do, since only that may write its key in the registry, was asked of `here`.
+  case otherRunner(named: String, here: String)
+  /// What is for a runner that is being emptied was asked of one that is not.
+  case notDrained(String)
+
   /// There is no istbpf-relay, for this reason.
   case noRelay(String)
   /// istbpf-relay does not take what it is told, for this reason.
@@ -52,6 +57,10 @@ public enum RunnerError: Error, CustomStringConvertible {
       processes run in \(cgroups.joined(separator: ", ")), but the registry knows no such instances: \
       was it deleted or replaced? Restore it, or end them and clean up with `istbpf uninstall --force`
       """
+    case .otherRunner(let name, let here):
+      "this is runner \(here): run the command on \(name), whose istbpfd alone may say that of it"
+    case .notDrained(let name):
+      "runner \(name) is not drained: istbpf runner drain \(name) comes first"
     case .noRelay(let problem): "istbpf-relay: \(problem)"
     case .relayRefused(let problem): problem
     case .notStarting(let instance):

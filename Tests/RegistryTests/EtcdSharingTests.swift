@@ -103,6 +103,31 @@ import Testing
     await again.close()
   }
 
+  @Test func `a drained runner takes no instance, others hear of it, and it outlasts restarts`()
+    async throws
+  {
+    let server = try await EtcdServer()
+    let (one, two) = (try await server.open("r1"), try await server.open("r2"))
+    _ = try await one.declare(declarations("app"), in: shop, replace: false)
+    try await one.setDrained(true)
+    await #expect(throws: RegistryError.runnerIsDrained("r1")) {
+      try await one.allocateInstance(of: service("app"), in: shop, runner: "r1")
+    }
+    #expect(try await eventually { try await two.currentView().drainedRunners == ["r1"] })
+    _ = try await two.allocateInstance(of: service("app"), in: shop, runner: "r2")
+    await one.close()
+    let again = try await server.open("r1")
+    #expect(try await again.currentView().drainedRunners == ["r1"])
+    try await again.setDrained(false)
+    #expect(try await eventually { try await two.currentView().drainedRunners.isEmpty })
+    _ = try await again.allocateInstance(of: service("app"), in: shop, runner: "r1")
+    // What cannot be said in etcd is not so here either.
+    server.stop()
+    await #expect(throws: RegistryError.self) { try await again.setDrained(true) }
+    await again.close()
+    await two.close()
+  }
+
   @Test func `deployment ids are each runner's own and outlast restarts`() async throws {
     let server = try await EtcdServer()
     let one = try await server.open("r1")

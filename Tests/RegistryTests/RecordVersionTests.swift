@@ -16,7 +16,15 @@ struct RecordVersionTests {
     // What is said beside it is another version's of the same number.
     let runner: RunnerRecord = try RecordCoding.decode(
       from: Data(#"{"address":"a","new":{"x":1},"owner":"o","v":1,"version":"0.1.0"}"#.utf8))
-    #expect(runner.version == "0.1.0")
+    #expect(runner.version == "0.1.0" && runner.isDrained == nil)
+    let known = try JSONDecoder().decode(
+      ClusterRunner.self, from: Data(#"{"address":"a","name":"r1","version":"0.1.0"}"#.utf8))
+    #expect(known == ClusterRunner(name: "r1", address: "a", version: "0.1.0"))
+    let state: RunnerState = try RecordCoding.decode(
+      from: Data(
+        #"{"cluster":"c","ids":{"released":[],"used":{}},"instances":[],"owner":"o","runner":"r1","v":1}"#
+          .utf8))
+    #expect(state.isDrained == nil)
   }
 
   @Test(

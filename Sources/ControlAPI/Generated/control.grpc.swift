@@ -136,6 +136,32 @@ package enum Istbpf_Control_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "SetRunnerDrained" metadata.
+        package enum SetRunnerDrained: Sendable {
+            /// Request type for "SetRunnerDrained".
+            package typealias Input = Istbpf_Control_V1_SetRunnerDrainedRequest
+            /// Response type for "SetRunnerDrained".
+            package typealias Output = Istbpf_Control_V1_SetRunnerDrainedResponse
+            /// Descriptor for "SetRunnerDrained".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "SetRunnerDrained",
+                type: .unary
+            )
+        }
+        /// Namespace for "ResetConnections" metadata.
+        package enum ResetConnections: Sendable {
+            /// Request type for "ResetConnections".
+            package typealias Input = Istbpf_Control_V1_ResetConnectionsRequest
+            /// Response type for "ResetConnections".
+            package typealias Output = Istbpf_Control_V1_ResetConnectionsResponse
+            /// Descriptor for "ResetConnections".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "ResetConnections",
+                type: .unary
+            )
+        }
         /// Namespace for "GetTraffic" metadata.
         package enum GetTraffic: Sendable {
             /// Request type for "GetTraffic".
@@ -198,6 +224,8 @@ package enum Istbpf_Control_V1_Control: Sendable {
             GetStatus.descriptor,
             ForgetRunner.descriptor,
             ConfirmLoss.descriptor,
+            SetRunnerDrained.descriptor,
+            ResetConnections.descriptor,
             GetTraffic.descriptor,
             GetHistory.descriptor,
             Explain.descriptor,
@@ -376,6 +404,44 @@ extension Istbpf_Control_V1_Control {
             request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ConfirmLossRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ConfirmLossResponse>
+
+        /// Handle the "SetRunnerDrained" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has this runner take no new instances, and other runners' instances preferred; or ends that. It lasts until the
+        /// > opposite is said, whatever is started anew meanwhile. FAILED_PRECONDITION for the name of another runner.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_SetRunnerDrainedRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_SetRunnerDrainedResponse` messages.
+        func setRunnerDrained(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_SetRunnerDrainedRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_SetRunnerDrainedResponse>
+
+        /// Handle the "ResetConnections" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Resets every connection that this runner's instances have, at both ends. FAILED_PRECONDITION where the runner is not
+        /// > drained.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_ResetConnectionsRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_ResetConnectionsResponse` messages.
+        func resetConnections(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ResetConnectionsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ResetConnectionsResponse>
 
         /// Handle the "GetTraffic" method.
         ///
@@ -608,6 +674,44 @@ extension Istbpf_Control_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ConfirmLossResponse>
 
+        /// Handle the "SetRunnerDrained" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has this runner take no new instances, and other runners' instances preferred; or ends that. It lasts until the
+        /// > opposite is said, whatever is started anew meanwhile. FAILED_PRECONDITION for the name of another runner.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_SetRunnerDrainedRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Istbpf_Control_V1_SetRunnerDrainedResponse` message.
+        func setRunnerDrained(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_SetRunnerDrainedRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_SetRunnerDrainedResponse>
+
+        /// Handle the "ResetConnections" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Resets every connection that this runner's instances have, at both ends. FAILED_PRECONDITION where the runner is not
+        /// > drained.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ResetConnectionsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Istbpf_Control_V1_ResetConnectionsResponse` message.
+        func resetConnections(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_ResetConnectionsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ResetConnectionsResponse>
+
         /// Handle the "GetTraffic" method.
         ///
         /// > Source IDL Documentation:
@@ -839,6 +943,44 @@ extension Istbpf_Control_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> Istbpf_Control_V1_ConfirmLossResponse
 
+        /// Handle the "SetRunnerDrained" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has this runner take no new instances, and other runners' instances preferred; or ends that. It lasts until the
+        /// > opposite is said, whatever is started anew meanwhile. FAILED_PRECONDITION for the name of another runner.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_SetRunnerDrainedRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Istbpf_Control_V1_SetRunnerDrainedResponse` to respond with.
+        func setRunnerDrained(
+            request: Istbpf_Control_V1_SetRunnerDrainedRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Istbpf_Control_V1_SetRunnerDrainedResponse
+
+        /// Handle the "ResetConnections" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Resets every connection that this runner's instances have, at both ends. FAILED_PRECONDITION where the runner is not
+        /// > drained.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_ResetConnectionsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Istbpf_Control_V1_ResetConnectionsResponse` to respond with.
+        func resetConnections(
+            request: Istbpf_Control_V1_ResetConnectionsRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Istbpf_Control_V1_ResetConnectionsResponse
+
         /// Handle the "GetTraffic" method.
         ///
         /// > Source IDL Documentation:
@@ -1008,6 +1150,28 @@ extension Istbpf_Control_V1_Control.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.SetRunnerDrained.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_SetRunnerDrainedRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_SetRunnerDrainedResponse>(),
+            handler: { request, context in
+                try await self.setRunnerDrained(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.ResetConnections.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ResetConnectionsRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ResetConnectionsResponse>(),
+            handler: { request, context in
+                try await self.resetConnections(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Istbpf_Control_V1_Control.Method.GetTraffic.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetTrafficRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetTrafficResponse>(),
@@ -1139,6 +1303,28 @@ extension Istbpf_Control_V1_Control.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ConfirmLossResponse> {
         let response = try await self.confirmLoss(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func setRunnerDrained(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_SetRunnerDrainedRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_SetRunnerDrainedResponse> {
+        let response = try await self.setRunnerDrained(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func resetConnections(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ResetConnectionsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ResetConnectionsResponse> {
+        let response = try await self.resetConnections(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1298,6 +1484,32 @@ extension Istbpf_Control_V1_Control.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ConfirmLossResponse> {
         return GRPCCore.ServerResponse<Istbpf_Control_V1_ConfirmLossResponse>(
             message: try await self.confirmLoss(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func setRunnerDrained(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_SetRunnerDrainedRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_SetRunnerDrainedResponse> {
+        return GRPCCore.ServerResponse<Istbpf_Control_V1_SetRunnerDrainedResponse>(
+            message: try await self.setRunnerDrained(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func resetConnections(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_ResetConnectionsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ResetConnectionsResponse> {
+        return GRPCCore.ServerResponse<Istbpf_Control_V1_ResetConnectionsResponse>(
+            message: try await self.resetConnections(
                 request: request.message,
                 context: context
             ),
@@ -1558,6 +1770,54 @@ extension Istbpf_Control_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ConfirmLossResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ConfirmLossResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "SetRunnerDrained" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has this runner take no new instances, and other runners' instances preferred; or ends that. It lasts until the
+        /// > opposite is said, whatever is started anew meanwhile. FAILED_PRECONDITION for the name of another runner.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_SetRunnerDrainedRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_SetRunnerDrainedRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_SetRunnerDrainedResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func setRunnerDrained<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_SetRunnerDrainedRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_SetRunnerDrainedRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_SetRunnerDrainedResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_SetRunnerDrainedResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "ResetConnections" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Resets every connection that this runner's instances have, at both ends. FAILED_PRECONDITION where the runner is not
+        /// > drained.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ResetConnectionsRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ResetConnectionsRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ResetConnectionsResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func resetConnections<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ResetConnectionsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ResetConnectionsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ResetConnectionsResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ResetConnectionsResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "GetTraffic" method.
@@ -1943,6 +2203,76 @@ extension Istbpf_Control_V1_Control {
             )
         }
 
+        /// Call the "SetRunnerDrained" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has this runner take no new instances, and other runners' instances preferred; or ends that. It lasts until the
+        /// > opposite is said, whatever is started anew meanwhile. FAILED_PRECONDITION for the name of another runner.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_SetRunnerDrainedRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_SetRunnerDrainedRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_SetRunnerDrainedResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func setRunnerDrained<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_SetRunnerDrainedRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_SetRunnerDrainedRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_SetRunnerDrainedResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_SetRunnerDrainedResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.SetRunnerDrained.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "ResetConnections" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Resets every connection that this runner's instances have, at both ends. FAILED_PRECONDITION where the runner is not
+        /// > drained.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_ResetConnectionsRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_ResetConnectionsRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_ResetConnectionsResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func resetConnections<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_ResetConnectionsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_ResetConnectionsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ResetConnectionsResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ResetConnectionsResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.ResetConnections.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "GetTraffic" method.
         ///
         /// > Source IDL Documentation:
@@ -2311,6 +2641,66 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ConfirmLossRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ConfirmLossResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "SetRunnerDrained" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Has this runner take no new instances, and other runners' instances preferred; or ends that. It lasts until the
+    /// > opposite is said, whatever is started anew meanwhile. FAILED_PRECONDITION for the name of another runner.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_SetRunnerDrainedRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func setRunnerDrained<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_SetRunnerDrainedRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_SetRunnerDrainedResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.setRunnerDrained(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_SetRunnerDrainedRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_SetRunnerDrainedResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ResetConnections" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Resets every connection that this runner's instances have, at both ends. FAILED_PRECONDITION where the runner is not
+    /// > drained.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_ResetConnectionsRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func resetConnections<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_ResetConnectionsRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ResetConnectionsResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.resetConnections(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ResetConnectionsRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ResetConnectionsResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2694,6 +3084,74 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.confirmLoss(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "SetRunnerDrained" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Has this runner take no new instances, and other runners' instances preferred; or ends that. It lasts until the
+    /// > opposite is said, whatever is started anew meanwhile. FAILED_PRECONDITION for the name of another runner.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func setRunnerDrained<Result>(
+        _ message: Istbpf_Control_V1_SetRunnerDrainedRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_SetRunnerDrainedResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_SetRunnerDrainedRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.setRunnerDrained(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ResetConnections" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Resets every connection that this runner's instances have, at both ends. FAILED_PRECONDITION where the runner is not
+    /// > drained.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func resetConnections<Result>(
+        _ message: Istbpf_Control_V1_ResetConnectionsRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ResetConnectionsResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_ResetConnectionsRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.resetConnections(
             request: request,
             options: options,
             onResponse: handleResponse

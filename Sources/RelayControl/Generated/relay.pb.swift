@@ -386,6 +386,9 @@ package nonisolated struct Istbpf_Relay_V1_Runners: Sendable {
     /// Where it takes tunnels: 192.0.2.8:7443
     package var address: String = String()
 
+    /// Whether it is being emptied: its instances are tried after those of others.
+    package var drained: Bool = false
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -1512,7 +1515,7 @@ nonisolated extension Istbpf_Relay_V1_Runners: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Istbpf_Relay_V1_Runners.Runner: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = Istbpf_Relay_V1_Runners.protoMessageName + ".Runner"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}address\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}address\0\u{1}drained\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1522,6 +1525,7 @@ nonisolated extension Istbpf_Relay_V1_Runners.Runner: SwiftProtobuf.Message, Swi
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.address) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.drained) }()
       default: break
       }
     }
@@ -1534,12 +1538,16 @@ nonisolated extension Istbpf_Relay_V1_Runners.Runner: SwiftProtobuf.Message, Swi
     if !self.address.isEmpty {
       try visitor.visitSingularStringField(value: self.address, fieldNumber: 2)
     }
+    if self.drained != false {
+      try visitor.visitSingularBoolField(value: self.drained, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Relay_V1_Runners.Runner, rhs: Istbpf_Relay_V1_Runners.Runner) -> Bool {
     if lhs.name != rhs.name {return false}
     if lhs.address != rhs.address {return false}
+    if lhs.drained != rhs.drained {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -253,6 +253,28 @@ def held_peer(host, port):
     return held[host, port].getpeername()[0]
 
 
+def attempts(host, port, milliseconds):
+    """Connects again and again in the background, until `attempted`."""
+
+    def run():
+        while not background["enough"].wait(milliseconds / 1000):
+            outcome = connect(host, port)
+            background["count"] += 1
+            if " at " not in outcome:
+                background["failed"].append(outcome)
+
+    background.update(enough=threading.Event(), count=0, failed=[], thread=threading.Thread(target=run, daemon=True))
+    background["thread"].start()
+    return "attempting"
+
+
+def attempted():
+    """How many of those connects failed, and how; that there were any is sure."""
+    background["enough"].set()
+    background["thread"].join()
+    return f"{len(background['failed'])} failed {background['failed'][:3]}".removesuffix(" []") if background["count"] else "none"
+
+
 def load(host, port, times, milliseconds):
     """Requests at a steady rate in the background, each on a connection of its own, and one round
     trip each on a connection that stays."""
