@@ -66,7 +66,9 @@ struct RunnerCommandTests {
   @Test("A runner that is alone says so")
   func alone() async throws {
     try await RunnerLaboratory.with { runner in
-      for arguments in [["list"], ["forget", "runner2"]] {
+      for arguments in [
+        ["list"], ["forget", "runner2"], ["drain", "runner1"], ["undrain", "runner1"],
+      ] {
         let result = try runner.istbpf(["runner"] + arguments)
         #expect(result.status == 1 && result.errors.contains("this runner is alone"))
       }
