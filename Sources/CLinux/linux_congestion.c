@@ -23,6 +23,12 @@ int64_t linux_shortest_round_trip(int fd) {
   return info.tcpi_min_rtt;
 }
 
+int32_t linux_tcp_largest_received(int fd) {
+  struct tcp_info info = {0};
+  socklen_t length = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) ? 0 : (int32_t)info.tcpi_advmss;
+}
+
 uint64_t linux_tcp_acknowledged(int fd) {
   struct tcp_info info = {0};
   socklen_t length = sizeof info;

@@ -9,16 +9,11 @@ import CLinux
 enum BufferLimits {
   /// What a direction begins with, in bytes: what the kernel begins with.
   static let initial: Int32 = 65_536
-  /// The same where the budget is used up: half of this would make TCP wait for its timers, as a segment on a link
-  /// within the runner has up to 64 KiB.
+  /// The same where the budget is used up. On a link within the runner, whose segments have up to 64 KiB, it is more
+  /// (`UnreadLimit`).
   static let scarce: Int32 = 32_768
   /// The most that one has, for a path without delay: two batches unsent, so that it does not run dry.
   static let most: Int32 = 524_288
-
-  /// The socket that a direction is read from keeps up to `window` bytes.
-  static func limitUnread(_ descriptor: Int32, _ window: Int32) {
-    linux_limit_receive_buffer(descriptor, window)
-  }
 
   /// The socket that a direction is written to takes this much beyond its peer's window.
   static func limitUnsent(_ descriptor: Int32, _ window: Int32) {

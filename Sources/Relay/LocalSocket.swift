@@ -33,7 +33,9 @@ final class LocalSocket: EventSource {
   /// a read that returns 0 is no FIN then.
   private(set) var failure: Int32?
   private var isCutOff = false
-  private var (unread, unsent): (Int32, Int32) = (0, 0)
+  /// What the kernel keeps of what the program sends.
+  private(set) var unread = UnreadLimit()
+  private var unsent: Int32 = 0
 
   init(_ socket: consuming OwnedDescriptor, in loop: EventLoop) {
     self.loop = loop
@@ -118,11 +120,11 @@ final class LocalSocket: EventSource {
     (isReadable, hasEnd) = (true, true)
   }
 
-  /// Keeps up to `window` bytes of what the program sends.
-  func limitUnread(_ window: Int32) {
-    if unread != window { BufferLimits.limitUnread(descriptor, window) }
-    unread = window
-  }
+  /// Has the program send up to `window` bytes that are not read.
+  func limitUnread(_ window: Int32) { unread.set(window, on: descriptor) }
+
+  /// Keeps no more than that, also of what the program was told before that it may send.
+  func cutUnread() { unread.cut(on: descriptor) }
 
   /// Takes up to half of `window` beyond what the program has room for.
   func limitUnsent(_ window: Int32) {

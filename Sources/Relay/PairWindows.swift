@@ -35,13 +35,15 @@ struct PairWindows {
   /// `count` bytes went through; whether there is more of the kernel's memory than at the beginning since.
   mutating func note(_ count: Int, outbound isOutbound: Bool, of pair: SocketPair) -> Bool {
     let window = isOutbound ? outbound : inbound
+    let from = isOutbound ? near : far
     var noted = window
-    let grows = noted.note(count, now: loop.now)
+    let grows = noted.note(count, now: loop.now, unread: from.unread)
     replace(isOutbound, noted)
     guard grows else { return false }
-    let size = min(window.size * 2, BufferLimits.most)
+    let size = window.larger(from.unread)
     let cost = BufferLimits.cost(size)
     guard loop.shared.budget.take(cost - window.cost, for: deployment) else {
+      from.cutUnread()
       noted.wait(now: loop.now)
       replace(isOutbound, noted)
       return false
@@ -79,7 +81,9 @@ struct PairWindows {
       loop.shared.budget.give(-more, for: deployment)
     } else if !loop.shared.budget.take(more, for: deployment) {
       isLimited = true
-      return far.limitUnread(Int32(clamping: (size - more) / 2))
+      linux_limit_receive_buffer(
+        far.descriptor, Int32(clamping: (size - more) / 2), Int32(clamping: size / 2))
+      return
     }
     inbound.grown = grown
   }

@@ -17,13 +17,20 @@ extension Stream {
 
   /// `count` bytes of the direction were moved.
   func noteMoved(_ direction: StreamDirection, _ count: Int) {
-    if windows[direction].note(count, now: loop.now) { grow(direction) }
+    let unread = unread(direction)
+    if windows[direction].note(count, now: loop.now, unread: unread) { grow(direction, unread) }
   }
 
-  private func grow(_ direction: StreamDirection) {
-    let size = min(windows[direction].size * 2, BufferLimits.most)
+  /// What the kernel keeps of the direction in the socket that it is read from.
+  private func unread(_ direction: StreamDirection) -> UnreadLimit? {
+    direction == .sending ? local?.unread : incoming.unread
+  }
+
+  private func grow(_ direction: StreamDirection, _ unread: UnreadLimit?) {
+    let size = windows[direction].larger(unread)
     let cost = BufferLimits.cost(size)
     guard budget.take(cost - windows[direction].cost, for: deployment) else {
+      if direction == .sending { local?.cutUnread() } else { incoming.cutUnread() }
       return windows[direction].wait(now: loop.now)
     }
     set(direction, size, cost: cost)
@@ -74,7 +81,8 @@ extension Stream {
     if more <= 0 {
       budget.give(-more, for: deployment)
     } else if !budget.take(more, for: deployment) {
-      return incoming.limit(Int32(clamping: (size - more) / 2))
+      return incoming.limit(
+        Int32(clamping: (size - more) / 2), promised: Int32(clamping: size / 2))
     }
     windows.receiving.grown = grown
   }

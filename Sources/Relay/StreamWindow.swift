@@ -10,23 +10,34 @@ struct StreamWindow {
   private var since: UInt64 = 0
   /// The bytes that were moved since `hasRested` was asked last.
   private var movedLately = 0
+  /// The bytes that were moved since it has its size.
+  private var movedSinceSet = 0
 
   /// The time within which twice the window has to move for it to grow, in nanoseconds.
   private static let time: UInt64 = 100_000_000
 
-  /// Takes note of `count` bytes that went through at `now`; whether it ought to grow. A program that does not read
-  /// stops them before, and one that is slow does not need more.
-  mutating func note(_ count: Int, now: UInt64) -> Bool {
+  /// Takes note of `count` bytes that went through at `now`, of a sender that `unread` is for; whether it ought to
+  /// grow. A program that does not read stops them before, and one that is slow does not need more. Where the sender
+  /// may send more than the window has, since it was larger, a quarter of it is enough: that is what goes through
+  /// before the rest stays in the kernel.
+  mutating func note(_ count: Int, now: UInt64, unread: UnreadLimit?) -> Bool {
     movedLately += count
+    movedSinceSet += count
     guard size < BufferLimits.most else { return false }
+    if unread?.isBeyond == true, movedSinceSet >= Int(size) / 4 { return true }
     if now - since > Self.time { (moved, since) = (0, now) }
     moved += count
     return moved >= 2 * Int(size)
   }
 
+  /// What it grows to: twice as much, or what the sender that `unread` is for was promised already.
+  func larger(_ unread: UnreadLimit?) -> Int32 {
+    min(max(size * 2, unread?.isBeyond == true ? unread?.promised ?? 0 : 0), BufferLimits.most)
+  }
+
   /// It is `size` now, for `cost` of the budget.
   mutating func set(_ size: Int32, cost: Int, now: UInt64) {
-    (self.size, self.cost, moved, since) = (size, cost, 0, now)
+    (self.size, self.cost, moved, since, movedSinceSet) = (size, cost, 0, now, 0)
   }
 
   /// It was to grow, and there was nothing left of the budget.

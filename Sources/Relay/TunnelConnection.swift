@@ -43,7 +43,9 @@ final class TunnelConnection: EventSource {
   let isFar: Bool
   /// Whether it is not to find out more.
   private(set) var isLimited = false
-  private var (unread, unsent): (Int32, Int32) = (0, 0)
+  /// What the kernel keeps of what comes, unless its runner is far.
+  private(set) var unread = UnreadLimit()
+  private var unsent: Int32 = 0
   var reader = FrameReader()
   var deadline: Deadline?
   /// Since when the peer has acknowledged nothing of what awaits that.
@@ -116,12 +118,13 @@ final class TunnelConnection: EventSource {
 
   // MARK: - What the kernel keeps
 
-  /// Keeps up to `window` bytes of what comes, unless its runner is far.
+  /// Has the peer send up to `window` bytes that are not read, unless its runner is far.
   func limitUnread(_ window: Int32) {
-    guard !isFar, unread != window else { return }
-    BufferLimits.limitUnread(channel.descriptor, window)
-    unread = window
+    if !isFar { unread.set(window, on: channel.descriptor) }
   }
+
+  /// Keeps no more than that, also of what the peer was told before that it may send.
+  func cutUnread() { unread.cut(on: channel.descriptor) }
 
   /// Takes up to half of `window` beyond what its peer has room for.
   func limitUnsent(_ window: Int32) {
@@ -129,10 +132,11 @@ final class TunnelConnection: EventSource {
     unsent = window
   }
 
-  /// Where its runner is far, keeps up to `window` bytes of what comes until `unlimit`.
-  func limit(_ window: Int32) {
+  /// Where its runner is far, has the peer send up to `window` bytes that are not read until `unlimit`; the buffer has
+  /// room for `promised`, which the peer was told before.
+  func limit(_ window: Int32, promised: Int32) {
     isLimited = true
-    linux_limit_receive_buffer(channel.descriptor, window)
+    linux_limit_receive_buffer(channel.descriptor, window, promised)
   }
 
   /// The kernel finds out again.

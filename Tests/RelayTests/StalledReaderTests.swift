@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Model
 import Testing
 import TunnelTestSupport
 
@@ -75,8 +76,40 @@ struct StalledReaderTests {
   func budget() throws {
     let (much, little) = (try stall(8, budget: 1 << 30), try stall(8, budget: 2 << 20))
     #expect(little < much * 2 / 3)
-    // Beside the budget there are the programs' own buffers, the least of windows, and batches on their way.
-    #expect(little < 8 * 800_000)
+    // Beside the budget there are the programs' own buffers, the least of windows, which is two segments of 64 KiB here,
+    // and batches on their way.
+    #expect(little < 8 * 1_000_000)
+  }
+
+  @Test("One that was fast and rested keeps no more than others when the budget is gone since")
+  func goneSince() throws {
+    let laboratory = try RelayLaboratory()
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    limit(listener, SO_RCVBUF, 65_536)
+    let budgets = [laboratory.a.shared.budget, laboratory.b.shared.budget]
+    let others = try DeploymentName("other")
+    var kept = [Int]()
+    for isGone in [false, true] {
+      let program = try laboratory.connect(port)
+      limit(program, SO_SNDBUF, 65_536)
+      let service = try listener.accept()
+      let moved = 32 << 20
+      try concurrently(
+        { try program.send([UInt8](repeating: 1, count: moved)) },
+        {
+          let count = try service.receiveExactly(moved).count
+          #expect(count == moved)
+        })
+      let first = BufferLimits.cost(BufferLimits.initial) * 2
+      #expect(eventually(10) { budgets.allSatisfy { $0.taken == first } })
+      if isGone { for budget in budgets { budget.exhaust(for: others) } }
+      kept.append(fill(program))
+      program.resetOnClose()
+      service.resetOnClose()
+    }
+    #expect(kept[0] > 1_500_000, "with a budget it is to have room")
+    #expect(kept[1] < 1_000_000)
   }
 
   @Test("What a stream had of the budget comes back when it rests, and when it ends")
@@ -104,5 +137,15 @@ struct StalledReaderTests {
       #expect(try program.receiveAll().isEmpty)
     }
     #expect(eventually { budget.taken == 0 && laboratory.a.shared.budget.taken == 0 })
+  }
+}
+
+extension BufferBudget {
+  /// Takes all that a deployment may have, and another one likewise.
+  fileprivate func exhaust(for deployment: DeploymentName) {
+    for name in [deployment, try? DeploymentName("another")].compactMap({ $0 }) {
+      var bytes = 1 << 40
+      while bytes > 0 { if !take(bytes, for: name) { bytes /= 2 } }
+    }
   }
 }

@@ -36,6 +36,7 @@ public final class RelayLaboratory: Sendable {
       b: TunnelIdentities(try authority.identity("b", serial: 101))
     )
     self.identities = identities
+    namespaceOfA = namespaces?.a
     let (listener, port) = try within(namespaces?.b) { try TestSocket.listener(host) }
     guard let runner = RunnerIdentifier(cluster: "test", name: "b"),
       let address = TunnelAddress(host, port: try wire?(port) ?? port)
@@ -57,6 +58,7 @@ public final class RelayLaboratory: Sendable {
   }
 
   private let observed: Observed
+  private let namespaceOfA: NetworkNamespace?
 
   /// What `b` told.
   public var observedByB: [RelayEvent] { observed.events }
@@ -104,7 +106,8 @@ public final class RelayLaboratory: Sendable {
     _ port: UInt16, _ change: (inout StreamRequest) -> Void = { _ in }
   ) throws -> TestSocket {
     let stream = try open(port, change).get()
-    let (program, relay) = try TestSocket.pair()
+    let (program, relay) =
+      try namespaceOfA?.perform { try TestSocket.pair() } ?? TestSocket.pair()
     a.join(OwnedDescriptor(owning: relay), to: stream)
     program.limit(60)
     return program

@@ -15,6 +15,9 @@ int linux_set_congestion(int fd, const char *name);
  * (tcpi_min_rtt): of the handshake at least. -1 with errno. */
 int64_t linux_shortest_round_trip(int fd);
 
+/* The largest segment that the peer of a TCP socket may send, in bytes (tcpi_advmss); 0 on error. */
+int32_t linux_tcp_largest_received(int fd);
+
 /* What a TCP socket has to send. */
 enum linux_tcp_unsent {
   linux_tcp_nothing_unsent,
