@@ -246,7 +246,7 @@ let package = Package(
     // What Scripts/bench measures with: plain TCP, no part of the product.
     .executableTarget(
       name: "istbpf-bench",
-      dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: strict),
 
     .target(

@@ -12,7 +12,7 @@ from . import overlays, proxies
 from .pair import ORDINARY, Pair
 from .report import take_turns
 
-SECTIONS = ("across-bulk", "across-cpu", "across-round-trip", "across-connect", "across-delay")
+SECTIONS = ("across-bulk", "across-cpu", "across-round-trip", "across-connect", "across-stay", "across-delay")
 PORT = 7000
 PACKAGES = ("nebula", "spiped", "wireguard-go", "wireguard-tools")
 DELAY = 0.02  # seconds of a round trip
@@ -43,7 +43,7 @@ def measure(programs, options, log):
     if any(options.wants(section) for section in SECTIONS[:-1]):
         with laboratory(programs, log) as (contenders, cluster):
             rows += measure_direct(
-                contenders | overlays.start(cluster, PORT) | proxies.start(cluster, PORT), options)
+                contenders | overlays.start(cluster, PORT) | proxies.start(cluster, PORT), cluster, options)
     if options.wants("across-delay"):
         with laboratory(programs, log, DELAY / 2) as (contenders, cluster):
             rows += measure_delayed(contenders, cluster, options)
@@ -78,7 +78,26 @@ def turns(section, case, unit, contenders, options, value):
                       "raw TCP")
 
 
-def measure_direct(contenders, options):
+def measure_staying(contenders, cluster, options):
+    """Connections that accumulate: each needs a tunnel of its own, and finds none that was made for another."""
+    count = 200 if options.quick else 1000
+
+    def begin(name, order):
+        if name in TUNNEL_PORTS:
+            cluster.end_tunnels(1, TUNNEL_PORTS[name])
+        time.sleep(0.2)
+        return contenders[name].measure(order)["value"]
+
+    rows = []
+    for case, order in ((f"{count} that stay, one after the other", f"stay {count}"),
+                        (f"{count} at once", f"burst {count}")):
+        rows += take_turns("across-stay", case, "1/s", options.rounds,
+                           {name: lambda name=name, order=order: begin(name, order) for name in contenders},
+                           "raw TCP")
+    return rows
+
+
+def measure_direct(contenders, cluster, options):
     seconds, rows = options.seconds, []
     if options.wants("across-bulk"):
         for case, order in (("one stream, 64 KiB writes", f"bulk {seconds} 65536 1"),
@@ -95,6 +114,8 @@ def measure_direct(contenders, options):
     if options.wants("across-round-trip"):
         rows += turns("across-round-trip", "64 B", "us", contenders, options,
                       lambda pair: pair.measure(f"round-trip {seconds} 64")["value"])
+    if options.wants("across-stay"):
+        rows += measure_staying(contenders, cluster, options)
     if options.wants("across-connect"):
         def connects(case):
             return turns("across-connect", case, "1/s", contenders, options,

@@ -8,11 +8,18 @@ static inline int openssl_only_tls13(SSL_CTX *context) {
          SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION);
 }
 
-/* No session is kept: every tunnel is authenticated by itself. */
+/* OpenSSL keeps no session: what tunnels are begun with besides certificates is PreSharedKey. */
 static inline void openssl_no_sessions(SSL_CTX *context) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }
 
 static inline int openssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
   return (int)SSL_CTX_add1_chain_cert(context, certificate);
+}
+
+/* The certificates of a chain, which is a macro's type. */
+static inline int openssl_certificate_count(const STACK_OF(X509) * chain) { return sk_X509_num(chain); }
+
+static inline X509 *openssl_certificate(const STACK_OF(X509) * chain, int index) {
+  return sk_X509_value(chain, index);
 }

@@ -67,6 +67,7 @@ extension EventLoop {
     keepAlive(channel.descriptor)
     TunnelCongestion.settle(channel.descriptor)
     counters.handshakes.add(1)
+    if channel.isResumed { counters.handshakesResumed.add(1) }
     // Denied while the handshake went on, after its certificate was looked at.
     guard shared.identities?.isDenied(channel.peer.serial) == false else {
       forget(source)

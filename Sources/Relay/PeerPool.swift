@@ -12,6 +12,8 @@ final class PeerPool {
   private var hasNoted = false
   private var waiting: [PendingOpen] = []
   private var dials = 0
+  /// How many are kept ready: more, the faster those that are taken stay away.
+  private var ready = 1
   /// When a tunnel was last made or came back.
   private(set) var lastProgress: UInt64 = 0
   private var expiry: Deadline?
@@ -25,11 +27,16 @@ final class PeerPool {
       open.isReuse = true
       loop.counters.tunnelsReused.add(1)
       tunnel.begin(open)
-      keepOneReady()
+      keepReady()
       return
     }
+    // The next one is under way, and would be there had it been begun before: they are taken faster than made.
+    if dials > 0 { ready = min(ready * 2, Self.mostReady) }
     requestNew(open)
   }
+
+  /// The most tunnels that are kept ready.
+  private static let mostReady = 16
 
   /// An idle one, best one of which the peer has acknowledged all. Behind bytes that it has not, a request cannot be
   /// taken back: where the wire is cut, the kernel would send both once it is mended, and the far program would get
@@ -42,9 +49,9 @@ final class PeerPool {
   /// How long bytes may be unacknowledged before their tunnel is asked for no more, in nanoseconds.
   private static let doubtful: UInt64 = 500_000_000
 
-  /// One is kept ready for the next stream, which then needs no handshake: three round trips in one.
-  private func keepOneReady() {
-    if idle.count == 0, dials == 0, waiting.isEmpty { dial() }
+  /// Has some ready for the next streams, which then need no handshake: three round trips in one.
+  private func keepReady() {
+    while dials + idle.count < waiting.count + ready, dial() {}
   }
 
   /// Gives `open` the next tunnel that becomes free or is made.
@@ -77,7 +84,7 @@ final class PeerPool {
     lastProgress = loop.now
     defer {
       dialForWaiting()
-      keepOneReady()
+      keepReady()
     }
     if let open = nextWaiting() {
       // One that was begun before may have been ended since by the peer, as an idle one. So may one whose handshake
@@ -141,9 +148,7 @@ final class PeerPool {
   /// Begins to make a tunnel; whether another one may be begun.
   @discardableResult
   private func dial() -> Bool {
-    guard dials < loop.shared.configuration.maximumDialsPerPeer, loop.stopsAt == nil,
-      loop.hasRoomForTunnel
-    else { return false }
+    guard dials < mostDials, loop.stopsAt == nil, loop.hasRoomForTunnel else { return false }
     dials += 1
     do {
       let outgoing = try OutgoingTunnel(loop, for: self)
@@ -157,12 +162,20 @@ final class PeerPool {
     }
   }
 
+  /// How many tunnels are made at a time. While the runners do not know each other yet there are few: each of these
+  /// costs five times as much as one that comes after the first.
+  private var mostDials: Int {
+    let most = loop.shared.configuration.maximumDialsPerPeer
+    return loop.shared.identities?.knows(peer.runner) == true ? most : min(most, 4)
+  }
+
   private func expireLater() {
     guard expiry == nil else { return }
     let timeout = loop.shared.configuration.idleTimeout.nanoseconds
     expiry = loop.after(timeout / 4 + 1_000_000) { [weak self] in
       guard let self else { return }
       expiry = nil
+      ready = max(1, ready / 2)
       for tunnel in idle.takeIdle(since: loop.now < timeout ? 0 : loop.now - timeout, keeping: 1) {
         tunnel.close()
       }

@@ -20,6 +20,8 @@ public struct RelayCounters: Hashable, Sendable {
   public var bytesReceived = 0
   /// Handshakes that ended well, incoming and outgoing.
   public var handshakes = 0
+  /// Of these, those that began with a key of an earlier tunnel, without certificates.
+  public var handshakesResumed = 0
   /// Handshakes that failed, incoming and outgoing.
   public var handshakesFailed = 0
   /// Incoming handshakes that were ended to make room for others.
@@ -45,6 +47,7 @@ final class LoopCounters: Sendable {
   let bytesSent = Atomic(0)
   let bytesReceived = Atomic(0)
   let handshakes = Atomic(0)
+  let handshakesResumed = Atomic(0)
   let handshakesFailed = Atomic(0)
   let handshakesEvicted = Atomic(0)
   let tunnelsReused = Atomic(0)
@@ -62,6 +65,7 @@ final class LoopCounters: Sendable {
     sum.bytesSent += bytesSent.load(ordering: .relaxed)
     sum.bytesReceived += bytesReceived.load(ordering: .relaxed)
     sum.handshakes += handshakes.load(ordering: .relaxed)
+    sum.handshakesResumed += handshakesResumed.load(ordering: .relaxed)
     sum.handshakesFailed += handshakesFailed.load(ordering: .relaxed)
     sum.handshakesEvicted += handshakesEvicted.load(ordering: .relaxed)
     sum.tunnelsReused += tunnelsReused.load(ordering: .relaxed)

@@ -30,6 +30,7 @@ extension Istbpf_Relay_V1_Statistics {
     bytesSent = UInt64(clamping: counters.bytesSent)
     bytesReceived = UInt64(clamping: counters.bytesReceived)
     handshakes = UInt64(clamping: counters.handshakes)
+    handshakesResumed = UInt64(clamping: counters.handshakesResumed)
     handshakesFailed = UInt64(clamping: counters.handshakesFailed)
     handshakesEvicted = UInt64(clamping: counters.handshakesEvicted)
     tunnelsReused = UInt64(clamping: counters.tunnelsReused)

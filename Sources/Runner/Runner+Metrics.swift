@@ -164,6 +164,11 @@ extension Runner {
       ("tunnel_sent_bytes", "Bytes of programs sent into tunnels.", figures.bytesSent),
       ("tunnel_received_bytes", "Bytes of programs from tunnels.", figures.bytesReceived),
       ("handshakes", "Handshakes that ended well.", figures.handshakes),
+      (
+        "handshakes_resumed",
+        "Of these, those that needed no certificates, since an earlier one had them.",
+        figures.handshakesResumed
+      ),
       ("handshakes_failed", "Handshakes that failed.", figures.handshakesFailed),
       ("handshakes_evicted", "Handshakes ended to make room.", figures.handshakesEvicted),
       ("tunnels_reused", "Connections that needed no handshake.", figures.tunnelsReused),

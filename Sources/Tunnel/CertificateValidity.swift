@@ -15,11 +15,29 @@ enum CertificateValidity {
 
   /// When the `X509` ends to be valid, in seconds since 1970; nil where that cannot be read.
   static func end(of certificate: OpaquePointer) -> Int64? {
+    seconds(X509_get0_notAfter(certificate))
+  }
+
+  private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
     var parts = tm()
-    guard let time = X509_get0_notAfter(certificate), ASN1_TIME_to_tm(time, &parts) == 1 else {
-      return nil
-    }
+    guard let time, ASN1_TIME_to_tm(time, &parts) == 1 else { return nil }
     return Int64(timegm(&parts))
+  }
+
+  /// The time within which all certificates are valid that the peer of `connection` was found good by, in seconds since
+  /// 1970; nil where there is none, or that cannot be read.
+  static func range(ofChainOf connection: OpaquePointer) -> ClosedRange<Int64>? {
+    guard let chain = SSL_get0_verified_chain(connection) else { return nil }
+    var range = Int64.min...Int64.max
+    for index in 0..<openssl_certificate_count(chain) {
+      guard let certificate = openssl_certificate(chain, index),
+        let from = seconds(X509_get0_notBefore(certificate)),
+        let to = seconds(X509_get0_notAfter(certificate)), from <= to
+      else { return nil }
+      guard range.overlaps(from...to) else { return nil }
+      range = range.clamped(to: from...to)
+    }
+    return range.lowerBound == .min ? nil : range
   }
 
   private static func text(_ time: UnsafePointer<ASN1_TIME>?) -> String {

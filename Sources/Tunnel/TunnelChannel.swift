@@ -14,6 +14,8 @@ package final class TunnelChannel {
   package let descriptor: Int32
   /// Who is at the other end.
   package let peer: PeerCertificate
+  /// Whether its runners knew each other by a key of an earlier tunnel, and showed no certificates.
+  package let isResumed: Bool
   /// Where what is sent is sealed.
   package let sendMode: TunnelMode
   /// Where what is received is opened.
@@ -32,12 +34,12 @@ package final class TunnelChannel {
   /// without a cipher is the kernel's.
   init(
     _ socket: consuming OwnedDescriptor, buffer: SendBuffer, peer: PeerCertificate,
-    sealer: RecordCipher?, opener: RecordCipher?
+    isResumed: Bool, sealer: RecordCipher?, opener: RecordCipher?
   ) {
     let descriptor = socket.rawValue
     self.descriptor = descriptor
     self.socket = socket
-    (self.buffer, self.peer, self.sealer) = (buffer, peer, sealer)
+    (self.buffer, self.peer, self.isResumed, self.sealer) = (buffer, peer, isResumed, sealer)
     records = opener.map { RecordReader(descriptor: descriptor, cipher: $0) }
     sendMode = sealer == nil ? .kernel : .userSpace
     receiveMode = opener == nil ? .kernel : .userSpace

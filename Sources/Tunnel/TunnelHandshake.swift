@@ -9,8 +9,61 @@ import SystemPackage
 final class HandshakeState {
   let verification: PeerVerification
   let secrets = TrafficSecrets()
+  let identity: TunnelIdentity
+  private let identities: TunnelIdentities
+  private let expected: RunnerIdentifier?
+  /// Those that OpenSSL got, which know nothing of how long these are kept.
+  private var keys: [PreSharedKey] = []
 
-  init(_ verification: PeerVerification) { self.verification = verification }
+  /// How many names of keys of a client's are looked up; it has one, and OpenSSL may ask for it twice.
+  private static let mostKeys = 4
+
+  init(_ identities: TunnelIdentities, expected: RunnerIdentifier?) {
+    identity = identities.current
+    (self.identities, self.expected) = (identities, expected)
+    verification = PeerVerification(
+      cluster: identity.certificate.runner.cluster, expected: expected, identities: identities)
+  }
+
+  /// The key that a client offers to the runner that it wants.
+  func keyToOffer() -> PreSharedKey? {
+    guard let expected, let key = identities.key(to: expected, as: identity) else { return nil }
+    keys.append(key)
+    return key
+  }
+
+  /// Offers it no more: the handshake with it has failed.
+  func forgetOffered() {
+    guard expected != nil else { return }
+    for key in keys { identities.forget(key) }
+  }
+
+  /// The key of that name, which a client offers to this runner.
+  func key(named name: UnsafeRawBufferPointer) -> PreSharedKey? {
+    guard expected == nil, keys.count < Self.mostKeys,
+      let key = identities.key(named: name, as: identity)
+    else { return nil }
+    keys.append(key)
+    return key
+  }
+
+  /// Who the peer of a handshake is that has ended, and whether it was known by a key; nil where it is not to be
+  /// admitted.
+  func peer(of connection: OpaquePointer) -> (certificate: PeerCertificate, isKnown: Bool)? {
+    guard SSL_session_reused(connection) == 1 else {
+      return verification.peer.map { ($0, false) }
+    }
+    guard let key = PreSharedKey.used(in: connection), keys.contains(where: { $0 === key }),
+      expected == nil || key.peer.runner == expected, !identities.isDenied(key.peer.serial)
+    else { return nil }
+    return (key.peer, true)
+  }
+
+  /// Keeps the key of a handshake in which `peer` has shown its certificate, for further ones.
+  func keepKey(of connection: OpaquePointer, peer: PeerCertificate) {
+    guard let key = PreSharedKey(of: connection, peer: peer) else { return }
+    identities.keep(key, accepted: expected == nil, as: identity)
+  }
 
   /// The state of `connection`'s handshake; nil when that has ended.
   static func of(_ connection: OpaquePointer) -> HandshakeState? {
@@ -59,18 +112,15 @@ package final class TunnelHandshake {
     _ role: Role, on socket: consuming OwnedDescriptor, peer: String,
     identities: TunnelIdentities, allowsKernel: Bool
   ) throws {
-    let identity = identities.current
     let expected: RunnerIdentifier? =
       if case .client(let expected) = role { expected } else { nil }
     descriptor = socket.rawValue
-    state = HandshakeState(
-      PeerVerification(
-        cluster: identity.certificate.runner.cluster, expected: expected, identities: identities))
+    state = HandshakeState(identities, expected: expected)
     buffer = SendBuffer(descriptor: descriptor)
     (self.role, self.peer, self.allowsKernel) = (role, peer, allowsKernel)
     self.socket = consume socket
     ERR_clear_error()
-    guard let connection = SSL_new(identity.context) else {
+    guard let connection = SSL_new(state.identity.context) else {
       throw TunnelError(.handshake, peer: peer, OpenSSLErrors.take("OpenSSL has no memory"))
     }
     self.connection = connection
@@ -140,6 +190,7 @@ package final class TunnelHandshake {
   }
 
   private func fail(_ kind: TunnelError.Kind, _ cause: String) -> Progress {
+    if kind == .handshake { state.forgetOffered() }
     abandonConnection()
     return .failed(TunnelError(kind, peer: peer, cause))
   }
@@ -150,12 +201,13 @@ package final class TunnelHandshake {
       // since a handshake that is complete completes again.
       return buffer.failure.map { fail(.system($0), "cannot send: \($0)") } ?? .waiting
     }
-    guard let certificate = state.verification.peer, let socket = socket.take() else {
-      return fail(.handshake, "it showed no certificate")
+    guard let peer = state.peer(of: connection), let socket = socket.take() else {
+      return fail(.handshake, "it showed no certificate, or one that was revoked meanwhile")
     }
     // Bytes that OpenSSL has taken already could not be given back; no runner sends any so early.
-    guard SSL_has_pending(connection) == 0, let channel = channel(connection, socket, certificate)
+    guard SSL_has_pending(connection) == 0, let channel = channel(connection, socket, peer)
     else { return fail(.handshake, "what followed the handshake cannot be read") }
+    if !peer.isKnown { state.keepKey(of: connection, peer: peer.certificate) }
     abandonConnection()
     return .done(channel)
   }
@@ -164,7 +216,7 @@ package final class TunnelHandshake {
   /// is not known, or there is no memory.
   private func channel(
     _ connection: OpaquePointer, _ socket: consuming OwnedDescriptor,
-    _ certificate: PeerCertificate
+    _ peer: (certificate: PeerCertificate, isKnown: Bool)
   ) -> TunnelChannel? {
     let secrets = state.secrets
     defer { secrets.erase() }
@@ -187,6 +239,7 @@ package final class TunnelHandshake {
     let (send, receive) = (direction(isSending: true), direction(isSending: false))
     guard send.isReady, receive.isReady else { return nil }
     return TunnelChannel(
-      socket, buffer: buffer, peer: certificate, sealer: send.cipher, opener: receive.cipher)
+      socket, buffer: buffer, peer: peer.certificate, isResumed: peer.isKnown,
+      sealer: send.cipher, opener: receive.cipher)
   }
 }

@@ -48,6 +48,7 @@ public final class TunnelIdentity: Sendable {
       SSL_CTX_set_num_tickets(context, 0) == 1
     else { throw refused("OpenSSL lacks TLS 1.3 with AES-GCM") }
     openssl_no_sessions(context)
+    guard PreSharedKey.allow(in: context) else { throw refused("OpenSSL has no memory") }
     SSL_CTX_set_verify(
       context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, PeerVerification.callback)
     SSL_CTX_set_keylog_callback(context, TrafficSecrets.callback)

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Synchronization
 
@@ -23,6 +24,8 @@ struct Client {
     case .roundTrip(let seconds, let bytes): try roundTrip(seconds, bytes)
     case .connect(let seconds): try connections(seconds)
     case .connectTime(let seconds): try connectTimes(seconds)
+    case .stay(let count): try accumulate(count)
+    case .burst(let count): try burst(count)
     }
   }
 
@@ -180,5 +183,65 @@ struct Client {
     return Measurement(
       name: "connect", value: Double(count) / Double(now - start) * 1e9, unit: "1/s",
       count: count, nanoseconds: now - start)
+  }
+
+  /// Connections a second, each with a byte there and one back, that stay open until the last is there.
+  private func accumulate(_ count: Int) throws(CallFailed) -> Measurement {
+    let buffer = Self.buffer(1)
+    defer { buffer.deallocate() }
+    var open: [Int32] = []
+    defer { for descriptor in open { close(descriptor) } }
+    let start = nanoseconds()
+    for _ in 0..<count {
+      let socket = try connected(for: .hold)
+      guard try socket.receiveAll(buffer) else { throw CallFailed(call: "await one byte") }
+      open.append(socket.release())
+    }
+    return rate("stay", count, nanoseconds() - start)
+  }
+
+  private func rate(_ name: String, _ count: Int, _ elapsed: UInt64) -> Measurement {
+    Measurement(
+      name: name, value: Double(count) / Double(elapsed) * 1e9, unit: "1/s", count: count,
+      nanoseconds: elapsed)
+  }
+
+  /// The same, begun all at once.
+  private func burst(_ count: Int) throws(CallFailed) -> Measurement {
+    let poller = linux_epoll_create()
+    guard poller >= 0 else { throw CallFailed(call: "epoll_create1") }
+    var open: [Int32] = [poller]
+    defer { for descriptor in open { close(descriptor) } }
+    let start = nanoseconds()
+    for _ in 0..<count {
+      let descriptor = try StreamSocket().release()
+      open.append(descriptor)
+      _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+      guard endpoint.call({ connect(descriptor, $0, $1) }) == 0 || errno == EINPROGRESS,
+        linux_epoll_watch(poller, descriptor, UInt64(descriptor), 0) == 0
+      else { throw CallFailed(call: "connect") }
+    }
+    var (asked, answered) = (Set<Int32>(), 0)
+    var events = [linux_event](repeating: linux_event(), count: 256)
+    while answered < count {
+      let ready = linux_epoll_wait(poller, &events, Int32(events.count), 60_000)
+      guard ready > 0 else { throw CallFailed(call: "await connections for 60 s") }
+      for event in events.prefix(Int(ready)) {
+        let descriptor = Int32(event.token)
+        var byte = Service.hold.rawValue
+        // A socket that is not connected yet reports an end as well.
+        if event.events & (linux_epoll_out | linux_epoll_hangup) == linux_epoll_out,
+          asked.insert(descriptor).inserted
+        {
+          guard send(descriptor, &byte, 1, Int32(MSG_NOSIGNAL)) == 1 else {
+            throw CallFailed(call: "connect and send")
+          }
+        }
+        if event.events & linux_epoll_in != 0, asked.contains(descriptor) {
+          if recv(descriptor, &byte, 1, 0) == 1 { answered += 1 }
+        }
+      }
+    }
+    return rate("burst", count, nanoseconds() - start)
   }
 }

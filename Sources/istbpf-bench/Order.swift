@@ -8,10 +8,21 @@ enum Order {
   case connect(seconds: Double)
   /// The same, but only how long connect() takes.
   case connectTime(seconds: Double)
+  /// So many connections, one after the other, all of which stay open until the last one is there.
+  case stay(connections: Int)
+  /// The same, all at once.
+  case burst(connections: Int)
 
   /// Parses a line; nil where it is none.
   init?(_ line: String) {
     let words = line.split(separator: " ")
+    if words.count == 2, let connections = Int(words[1]), (1...8192).contains(connections) {
+      switch words[0] {
+      case "stay": self = .stay(connections: connections); return
+      case "burst": self = .burst(connections: connections); return
+      default: break
+      }
+    }
     guard words.count >= 2, let seconds = Double(words[1]), seconds > 0 else { return nil }
     let numbers = words.dropFirst(2).compactMap { Int($0) }.filter { $0 > 0 }
     guard numbers.count == words.count - 2 else { return nil }
@@ -34,6 +45,8 @@ enum Service: UInt8 {
   case echo = 0x65
   /// Sends a byte and closes.
   case greet = 0x67
+  /// Sends a byte, and closes when the client does.
+  case hold = 0x68
 }
 
 /// What was measured.

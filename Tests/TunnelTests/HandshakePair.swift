@@ -17,9 +17,11 @@ struct HandshakePair {
     var channel: TunnelChannel? { if case .done(let channel) = self { channel } else { nil } }
   }
 
-  /// What became of the client `client`, which expects `expected`, and the server `server`.
+  /// What became of the client `client`, which expects `expected`, and the server `server`. `midway` is called when the
+  /// server has answered the client's first message.
   static func run(
-    client: TunnelIdentities, server: TunnelIdentities, expected: String = "server"
+    client: TunnelIdentities, server: TunnelIdentities, expected: String = "server",
+    midway: () -> Void = {}
   ) throws -> (client: Outcome, server: Outcome) {
     let (listener, port) = try TestSocket.listener()
     let near = nonBlocking(try TestSocket.connect(port))
@@ -34,7 +36,8 @@ struct HandshakePair {
         allowsKernel: true),
     ]
     var outcomes = [Outcome.waiting, .waiting]
-    for _ in 0..<200 {
+    for round in 0..<200 {
+      if round == 1 { midway() }
       for index in 0...1 {
         guard case .waiting = outcomes[index] else { continue }
         switch ends[index].advance() {

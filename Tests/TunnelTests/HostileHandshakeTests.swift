@@ -25,6 +25,7 @@ struct HostileHandshakeTests {
     // Not who they say. The port closes at the first message that is wrong, so that the next ones of
     // the client may meet an RST before it has read the alert.
     "no_certificate": ["alert certificate_required", "closed", "reset"],
+    "pre_shared_key_nobody_knows": ["alert certificate_required", "closed", "reset"],
     // One of the same name, so that it is found, but with another key.
     "unknown_authority": ["alert decrypt_error", "closed", "reset"],
     "key_of_another_certificate": ["alert decrypt_error", "closed", "reset"],
@@ -85,6 +86,7 @@ struct HostileHandshakeTests {
   /// What the log says about those who are not who they say.
   private static let causes = [
     "no_certificate": "peer did not return a certificate",
+    "pre_shared_key_nobody_knows": "peer did not return a certificate",
     "unknown_authority": "certificate signature failure",
     "key_of_another_certificate": "bad signature",
   ]

@@ -812,6 +812,12 @@ package nonisolated struct Istbpf_Relay_V1_Statistics: @unchecked Sendable {
     set {_uniqueStorage()._pairsLive = newValue}
   }
 
+  /// Of the handshakes: those that began with a key of an earlier tunnel.
+  package var handshakesResumed: UInt64 {
+    get {_storage._handshakesResumed}
+    set {_uniqueStorage()._handshakesResumed = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2186,7 +2192,7 @@ nonisolated extension Istbpf_Relay_V1_Denied: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Istbpf_Relay_V1_Statistics: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Statistics"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}streams_opened\0\u{3}streams_accepted\0\u{3}streams_refused\0\u{3}streams_truncated\0\u{3}streams_moved\0\u{3}streams_live\0\u{3}bytes_sent\0\u{3}bytes_received\0\u{1}handshakes\0\u{3}handshakes_failed\0\u{3}handshakes_evicted\0\u{3}tunnels_reused\0\u{3}tunnels_live\0\u{3}tunnels_kernel\0\u{1}accepted\0\u{1}refused\0\u{3}certificate_end\0\u{3}kernel_tls_problem\0\u{3}outside_live\0\u{3}outside_total\0\u{1}outside\0\u{3}pairs_live\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}streams_opened\0\u{3}streams_accepted\0\u{3}streams_refused\0\u{3}streams_truncated\0\u{3}streams_moved\0\u{3}streams_live\0\u{3}bytes_sent\0\u{3}bytes_received\0\u{1}handshakes\0\u{3}handshakes_failed\0\u{3}handshakes_evicted\0\u{3}tunnels_reused\0\u{3}tunnels_live\0\u{3}tunnels_kernel\0\u{1}accepted\0\u{1}refused\0\u{3}certificate_end\0\u{3}kernel_tls_problem\0\u{3}outside_live\0\u{3}outside_total\0\u{1}outside\0\u{3}pairs_live\0\u{3}handshakes_resumed\0")
 
   fileprivate class _StorageClass {
     var _streamsOpened: UInt64 = 0
@@ -2211,6 +2217,7 @@ nonisolated extension Istbpf_Relay_V1_Statistics: SwiftProtobuf.Message, SwiftPr
     var _outsideTotal: UInt64 = 0
     var _outside: [Istbpf_Relay_V1_OutsideConnections] = []
     var _pairsLive: UInt64 = 0
+    var _handshakesResumed: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2243,6 +2250,7 @@ nonisolated extension Istbpf_Relay_V1_Statistics: SwiftProtobuf.Message, SwiftPr
       _outsideTotal = source._outsideTotal
       _outside = source._outside
       _pairsLive = source._pairsLive
+      _handshakesResumed = source._handshakesResumed
     }
   }
 
@@ -2283,6 +2291,7 @@ nonisolated extension Istbpf_Relay_V1_Statistics: SwiftProtobuf.Message, SwiftPr
         case 20: try { try decoder.decodeSingularUInt64Field(value: &_storage._outsideTotal) }()
         case 21: try { try decoder.decodeRepeatedMessageField(value: &_storage._outside) }()
         case 22: try { try decoder.decodeSingularUInt64Field(value: &_storage._pairsLive) }()
+        case 23: try { try decoder.decodeSingularUInt64Field(value: &_storage._handshakesResumed) }()
         default: break
         }
       }
@@ -2361,6 +2370,9 @@ nonisolated extension Istbpf_Relay_V1_Statistics: SwiftProtobuf.Message, SwiftPr
       if _storage._pairsLive != 0 {
         try visitor.visitSingularUInt64Field(value: _storage._pairsLive, fieldNumber: 22)
       }
+      if _storage._handshakesResumed != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._handshakesResumed, fieldNumber: 23)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2392,6 +2404,7 @@ nonisolated extension Istbpf_Relay_V1_Statistics: SwiftProtobuf.Message, SwiftPr
         if _storage._outsideTotal != rhs_storage._outsideTotal {return false}
         if _storage._outside != rhs_storage._outside {return false}
         if _storage._pairsLive != rhs_storage._pairsLive {return false}
+        if _storage._handshakesResumed != rhs_storage._handshakesResumed {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -186,6 +186,11 @@ def no_certificate():
 
 
 @case
+def pre_shared_key_nobody_knows():
+    return tunnel(certificate=None, pskConfigs=[(b"0123456789abcdef", b"k" * 32, "sha256")])
+
+
+@case
 def unknown_authority():
     return tunnel(certificate="other")
 

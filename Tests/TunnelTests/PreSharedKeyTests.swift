@@ -1,0 +1,206 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import Model
+import Testing
+import TunnelTestSupport
+
+@testable import Tunnel
+
+/// Further tunnels of runners that know each other from an earlier one.
+@Suite("Handshakes with pre-shared keys", .timeLimit(.minutes(5)))
+struct PreSharedKeyTests {
+  private let authority: TestAuthority
+  private let server: TunnelIdentities
+  private let client: TunnelIdentities
+
+  init() throws {
+    authority = try TestAuthority()
+    server = TunnelIdentities(try authority.identity("server", serial: 0x51))
+    client = TunnelIdentities(try authority.identity("client", serial: 0xc1))
+  }
+
+  /// Whether the handshake was made with a key; fails where there was none, or the ends do not agree.
+  private func isResumed(
+    client: TunnelIdentities? = nil, server: TunnelIdentities? = nil
+  ) throws -> Bool {
+    let (near, far) = try HandshakePair.run(
+      client: client ?? self.client, server: server ?? self.server)
+    let (a, b) = (
+      try #require(near.channel, "\(near), \(far)"), try #require(far.channel, "\(near), \(far)")
+    )
+    #expect(a.peer.runner.name == "server" && b.peer.runner.name == "client")
+    #expect(a.isResumed == b.isResumed)
+    #expect(a.append([1, 2, 3]) && a.flush() == .done)
+    var (bytes, count) = ([UInt8](repeating: 0, count: 4), 0)
+    for _ in 0..<100 where count == 0 {
+      if case .bytes(let received) = b.receive(into: &bytes, 4) { count = received }
+    }
+    #expect(bytes.prefix(count) == [1, 2, 3])
+    return a.isResumed
+  }
+
+  @Test("The first tunnel is made with certificates, further ones without")
+  func further() throws {
+    #expect(try !isResumed())
+    #expect(client.knows(try runner("server")))
+    for _ in 0..<3 { #expect(try isResumed()) }
+    // In the other direction they have not met.
+    #expect(!server.knows(try runner("client")))
+    let (near, far) = try HandshakePair.run(client: server, server: client, expected: "client")
+    #expect(near.channel?.isResumed == false && far.channel?.isResumed == false)
+  }
+
+  private func runner(_ name: String) throws -> RunnerIdentifier {
+    try #require(RunnerIdentifier(cluster: "test", name: name))
+  }
+
+  @Test("A runner that is revoked is not admitted by a key either, at either end")
+  func revoked() throws {
+    for (end, serial, isServer) in [(server, "C1", true), (client, "51", false)] {
+      #expect(try !isResumed())
+      #expect(try isResumed())
+      end.deny([try #require(CertificateSerial(serial))])
+      let (near, far) = try HandshakePair.run(client: client, server: server)
+      #expect((isServer ? far : near).error?.kind == .revoked)
+      #expect(near.channel == nil || isServer)
+      end.deny([])
+    }
+  }
+
+  @Test("One that is revoked while a handshake with a key is under way is not admitted")
+  func revokedMidway() throws {
+    #expect(try !isResumed())
+    let serial = try #require(CertificateSerial("C1"))
+    let far = try HandshakePair.run(client: client, server: server) { server.deny([serial]) }.server
+    #expect(far.error != nil)
+    server.deny([])
+    #expect(try !isResumed())
+    let other = try #require(CertificateSerial("51"))
+    // The client has sent its first message, and not read the answer.
+    let near = try HandshakePair.run(client: client, server: server) { client.deny([other]) }.client
+    #expect(near.error != nil)
+  }
+
+  @Test("After a rotation of either end's identity certificates are shown again")
+  func rotated() throws {
+    #expect(try !isResumed())
+    client.rotate(to: try authority.identity("client", serial: 0xc2))
+    #expect(try !isResumed())
+    #expect(try isResumed())
+    server.rotate(to: try authority.identity("server", serial: 0x52))
+    #expect(try !isResumed())
+    #expect(try isResumed())
+  }
+
+  @Test("A runner that has begun anew has certificates shown, and so has one of an earlier version")
+  func forgotten() throws {
+    #expect(try !isResumed())
+    let anew = TunnelIdentities(server.current)
+    #expect(try !isResumed(server: anew))
+    #expect(try isResumed(server: anew))
+    let earlier = (
+      client: TunnelIdentities(client.current, usesPreSharedKeys: false),
+      server: TunnelIdentities(server.current, usesPreSharedKeys: false)
+    )
+    for _ in 0..<2 {
+      #expect(try !isResumed(client: earlier.client))
+      #expect(try !isResumed(server: earlier.server))
+    }
+  }
+
+  @Test("A key is good for as long as the certificates are, and for an hour")
+  func ends() throws {
+    let brief = TunnelIdentities(try authority.identity("client", to: 4))
+    #expect(try !isResumed(client: brief))
+    #expect(try isResumed(client: brief))
+    let key = try #require(brief.key(to: runner("server"), as: brief.current))
+    #expect(key.isValid())
+    #expect(!key.isValid(at: .now + .seconds(3601)))
+    // By a clock that went back to before the certificate was made.
+    #expect(!key.isValid(at: .now, Int64(time(nil)) - 86_400 * 2))
+    sleep(5)
+    let far = try HandshakePair.run(client: brief, server: server).server
+    #expect(far.error?.kind == .untrusted)
+    #expect(far.error?.description.contains("certificate has expired") == true)
+  }
+
+  @Test("A server keeps the newest eight keys of a runner")
+  func bounded() throws {
+    #expect(try !isResumed())
+    let name = Array(try #require(client.key(to: runner("server"), as: client.current)).name)
+    func isThere() -> Bool {
+      name.withUnsafeBytes { server.key(named: $0, as: server.current) != nil }
+    }
+    #expect(isThere())
+    for _ in 0..<7 { #expect(try !isResumed(client: TunnelIdentities(client.current))) }
+    #expect(isThere())
+    #expect(try !isResumed(client: TunnelIdentities(client.current)))
+    #expect(!isThere())
+    #expect(try !isResumed())
+  }
+
+  @Test("A runner that the client's own message is sent back to does not take it for another")
+  func reflected() throws {
+    #expect(try !isResumed())
+    let near = try HandshakePair.run(client: client, server: client).client
+    #expect(near.error?.kind == .wrongName)
+  }
+
+  @Test(
+    "Who has heard a key's name gets nowhere with it: not by saying the same, nor by another proof")
+  func heard() throws {
+    #expect(try !isResumed())
+    let (listener, port) = try TestSocket.listener()
+    let socket = try TestSocket.connect(port)
+    let descriptor = socket.duplicate()
+    _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+    let honest = try TunnelHandshake(
+      .client(expected: runner("server")), on: OwnedDescriptor(owning: descriptor), peer: "server",
+      identities: client, allowsKernel: false)
+    let begun = honest.advance()
+    guard case .waiting = begun else {
+      Issue.record("\(begun)")
+      return
+    }
+    let impostor = try listener.accept()
+    let hello = try impostor.receive()
+    // The proof is the last field of the message.
+    var changed = hello
+    changed[changed.count - 1] ^= 1
+    for message in [hello, changed] {
+      let near = try TestSocket.connect(port)
+      let far = try listener.accept().duplicate()
+      _ = fcntl(far, F_SETFL, O_NONBLOCK)
+      let handshake = try TunnelHandshake(
+        .server, on: OwnedDescriptor(owning: far), peer: "client", identities: server,
+        allowsKernel: false)
+      try near.send(message)
+      var progress = handshake.advance()
+      if message == hello {
+        guard case .waiting = progress else {
+          Issue.record("\(progress)")
+          continue
+        }
+        // What it would have to seal with keys that it does not have.
+        try near.send([23, 3, 3, 0, 53] + [UInt8](repeating: 7, count: 53))
+        progress = handshake.advance()
+      }
+      guard case .failed = progress else {
+        Issue.record("\(progress)")
+        continue
+      }
+    }
+    // It is good for the one whose it is all the same, who offers it no more once a handshake with it has failed.
+    #expect(try isResumed())
+    let handshakeFailure: [UInt8] = [21, 3, 3, 0, 2, 2, 40]
+    try impostor.send(handshakeFailure)
+    guard case .failed = honest.advance() else {
+      Issue.record("it was not refused")
+      return
+    }
+    #expect(try !client.knows(runner("server")))
+    #expect(try !isResumed())
+    #expect(try isResumed())
+  }
+}
