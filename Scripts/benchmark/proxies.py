@@ -93,4 +93,4 @@ def spiped(n, listen, onward, directory):
         return f"[{host}]:{port}"
 
     return ["spiped", "-F", "-d" if n == 2 else "-e", "-s", socket(listen), "-t", socket(onward),
-            "-k", f"{directory}/spiped.key"]
+            "-k", f"{directory}/spiped.key", "-n", "4096"]

@@ -238,7 +238,11 @@ struct Client {
           }
         }
         if event.events & linux_epoll_in != 0, asked.contains(descriptor) {
-          if recv(descriptor, &byte, 1, 0) == 1 { answered += 1 }
+          let count = recv(descriptor, &byte, 1, 0)
+          guard count == 1 || (count < 0 && errno == EAGAIN) else {
+            throw CallFailed(call: "await one byte")
+          }
+          answered += max(0, count)
         }
       }
     }
