@@ -65,6 +65,9 @@ public final class Relay: Sendable {
 
   deinit { shutdown(grace: .zero) }
 
+  /// Whether it has no stream and no pair, and is asked for none.
+  public var isIdle: Bool { loops.allSatisfy { $0.load == 0 } }
+
   /// Accepts tunnels on `listener`, which is taken over: a TCP socket that listens, non-blocking.
   public func listen(on listener: consuming OwnedDescriptor) {
     let handoff = DescriptorHandoff(listener)

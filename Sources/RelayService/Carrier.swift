@@ -164,6 +164,20 @@ final class Carrier: Sendable {
     state.withLock { $0.following = following }
   }
 
+  /// Whether it carries nothing, nor is asked to; then it decides on no connect any more, for whoever stops it now. Blocks
+  /// for a moment. Throws `DataplaneError` where it carries something, and cannot go on to decide.
+  func restIfIdle() throws -> Bool {
+    guard isIdle else { return false }
+    ports.stopListening()
+    // For what an event loop is deciding on just now.
+    usleep(20_000)
+    if isIdle { return true }
+    try ports.resumeListening(pinnedIn: pins)
+    return false
+  }
+
+  private var isIdle: Bool { relay.isIdle && outside.counts.live == 0 }
+
   /// Ends all connections. Blocks for a second at most.
   func stop() {
     state.withLock { $0.following }?.cancel()

@@ -115,9 +115,13 @@ final class CommandHandler: Sendable {
     case .listener(let listener):
       if let socket = received.descriptor?.take() { listeners.keep(listener.name, socket) }
       try channel.send(Istbpf_Relay_V1_Report.done(number))
-    case .stop:
+    case .stop(let stop):
+      if stop.ifIdle, try state.withLock({ $0.carrier })?.restIfIdle() == false {
+        let refusal = StreamRefusal(errno: EBUSY, cause: "it carries connections")
+        return try channel.send(Istbpf_Relay_V1_Report.refusing(number, refusal))
+      }
       try channel.send(Istbpf_Relay_V1_Report.done(number))
-      stop()
+      self.stop()
     default:
       let answer: Istbpf_Relay_V1_Report
       do {

@@ -58,6 +58,16 @@ final class FabricPorts: Sendable {
       return state.ports.values
     }
     let earlier = try flows.all()
+    try listen(on: relay, pinnedIn: directory) { drained in
+      for flow in earlier.subtracting(drained) { forget(flow) }
+      for port in ports { port.begin(on: relay) }
+    }
+  }
+
+  /// Takes held SYNs from now on. `begin` is told which were held before; they are decided after it.
+  private func listen(
+    on relay: Relay, pinnedIn directory: String, begin: ([Flow]) -> Void = { _ in }
+  ) throws {
     let waiting = Mutex<[(Flow, [UInt8])]?>([])
     let held = try HeldConnects(pinnedIn: directory) { [weak self] flow, bytes in
       let waits = waiting.withLock { waiting in
@@ -68,16 +78,20 @@ final class FabricPorts: Sendable {
     }
     held.drain()
     let drained = waiting.withLock { $0.take() } ?? []
-    for flow in earlier.subtracting(drained.map(\.0)) { forget(flow) }
-    for port in ports { port.begin(on: relay) }
+    begin(drained.map(\.0))
     for (flow, bytes) in drained { self.held(flow, bytes) }
     let watched = relay.watch(
       held.descriptor, setPolled: { held.setPolled($0) }, { held.drain() })
     state.withLock { $0.held = watched }
   }
 
-  /// Takes no held SYNs any more.
+  /// Takes no held SYNs any more: they wait for the next relay, or for `resumeListening`.
   func stopListening() { state.withLock { $0.held = nil } }
+
+  /// Takes them again. Throws `DataplaneError`.
+  func resumeListening(pinnedIn directory: String) throws {
+    if let relay { try listen(on: relay, pinnedIn: directory) }
+  }
 
   /// Lets everything go.
   func stop() { state.withLock { $0 = State() } }

@@ -71,11 +71,12 @@ extension RelayLink {
         state.connection.map { ($0, state.greeting?.pid ?? 0) }
       }), isOfOtherProgram(process), isIdle(connection)
     else { return }
-    logger.notice(
-      "istbpf-relay (pid \(process)) is of another version and carries nothing: ending it")
     state.withLock { $0.replaced = connection }
-    // The answer may be its end.
-    _ = try? ask(connection, .stop(.init()))
+    // One of an earlier version does not look again whether it carries anything. The answer may be its end.
+    let answer = try? ask(connection, .stop(.with { $0.ifIdle = true }))
+    if case .refused? = answer?.report { return state.withLock { $0.replaced = nil } }
+    logger.notice(
+      "istbpf-relay (pid \(process)) was of another version and carried nothing: it has been ended")
   }
 
   func isIdle(_ connection: RelayConversation) -> Bool {

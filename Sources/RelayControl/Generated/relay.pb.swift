@@ -548,6 +548,9 @@ package nonisolated struct Istbpf_Relay_V1_Stop: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// It is refused where there is anything open, or being opened.
+  package var ifIdle: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1884,18 +1887,29 @@ nonisolated extension Istbpf_Relay_V1_GetStatistics: SwiftProtobuf.Message, Swif
 
 nonisolated extension Istbpf_Relay_V1_Stop: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Stop"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}if_idle\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    // Load everything into unknown fields
-    while try decoder.nextFieldNumber() != nil {}
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.ifIdle) }()
+      default: break
+      }
+    }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.ifIdle != false {
+      try visitor.visitSingularBoolField(value: self.ifIdle, fieldNumber: 1)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Relay_V1_Stop, rhs: Istbpf_Relay_V1_Stop) -> Bool {
+    if lhs.ifIdle != rhs.ifIdle {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
