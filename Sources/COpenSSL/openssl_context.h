@@ -8,9 +8,12 @@ static inline int openssl_only_tls13(SSL_CTX *context) {
          SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION);
 }
 
-/* OpenSSL keeps no session: what tunnels are begun with besides certificates is PreSharedKey. */
+/* OpenSSL keeps no session and takes no ticket: what tunnels are begun with besides certificates is PreSharedKey, and a
+ * key exchange with it, whatever openssl.cnf says. */
 static inline void openssl_no_sessions(SSL_CTX *context) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  SSL_CTX_clear_options(context, SSL_OP_ALLOW_NO_DHE_KEX);
 }
 
 static inline int openssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {

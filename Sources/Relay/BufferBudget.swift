@@ -14,6 +14,8 @@ final class BufferBudget: Sendable {
   private struct State {
     var taken = 0
     var byDeployment: [DeploymentName: Int] = [:]
+    var lent = 0
+    var lentByDeployment: [DeploymentName: Int] = [:]
   }
 
   /// `total` bytes, of which one deployment has half at most.
@@ -39,6 +41,31 @@ final class BufferBudget: Sendable {
       state.byDeployment[deployment] = own > 0 ? own : nil
     }
   }
+
+  /// Lends `bytes` to a stream of `deployment` that rests: its sender was promised that it may send so much more than what
+  /// is taken for it, and as a rule does not. Half as much again as may be taken; false where that is used up.
+  func lend(_ bytes: Int, to deployment: DeploymentName) -> Bool {
+    state.withLock { state in
+      let own = state.lentByDeployment[deployment, default: 0]
+      guard state.lent + bytes <= total / 2, own + bytes <= share / 2 else { return false }
+      state.lent += bytes
+      state.lentByDeployment[deployment] = own + bytes
+      return true
+    }
+  }
+
+  /// Gives back what was lent.
+  func giveLentBack(_ bytes: Int, of deployment: DeploymentName) {
+    guard bytes > 0 else { return }
+    state.withLock { state in
+      state.lent -= bytes
+      let own = state.lentByDeployment[deployment, default: 0] - bytes
+      state.lentByDeployment[deployment] = own > 0 ? own : nil
+    }
+  }
+
+  /// What is lent now, in bytes.
+  var lent: Int { state.withLock { $0.lent } }
 
   /// What is taken now, in bytes.
   var taken: Int { state.withLock { $0.taken } }

@@ -55,9 +55,12 @@ extension EventLoop {
     shared.observe(.tunnelsKilled(meant.count))
   }
 
-  var hasRoomForTunnel: Bool {
-    tunnels.count < max(1, shared.configuration.maximumTunnels / siblings.count)
-  }
+  var hasRoomForTunnel: Bool { tunnels.count < mostTunnels }
+
+  /// Whether there is room for tunnels that nobody waits for.
+  var hasAmpleRoomForTunnels: Bool { tunnels.count < max(1, mostTunnels / 2) }
+
+  private var mostTunnels: Int { max(1, shared.configuration.maximumTunnels / siblings.count) }
 
   /// Takes over a tunnel whose handshake has ended, and whose socket `source` watched.
   @discardableResult

@@ -120,11 +120,9 @@ final class LocalSocket: EventSource {
     (isReadable, hasEnd) = (true, true)
   }
 
-  /// Has the program send up to `window` bytes that are not read.
-  func limitUnread(_ window: Int32) { unread.set(window, on: descriptor) }
+  func raiseUnread(to size: Int32) { unread.raise(to: size, on: descriptor) }
 
-  /// Keeps no more than that, also of what the program was told before that it may send.
-  func cutUnread() { unread.cut(on: descriptor) }
+  func cutUnread(to size: Int32) { unread.cut(to: size, on: descriptor) }
 
   /// Takes up to half of `window` beyond what the program has room for.
   func limitUnsent(_ window: Int32) {
@@ -167,3 +165,5 @@ final class LocalSocket: EventSource {
     close()
   }
 }
+
+extension LocalSocket: UnreadSocket {}

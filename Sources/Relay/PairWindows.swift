@@ -17,7 +17,7 @@ struct PairWindows {
   private var inbound = StreamWindow()
   /// Whether the host outside is far away: the kernel finds out then how much is under way from it.
   private let isFar: Bool
-  private var isLimited = false
+  private var (isLimited, isCut) = (false, false)
 
   init(
     _ near: LocalSocket, _ far: LocalSocket, of deployment: DeploymentName, in loop: EventLoop
@@ -37,16 +37,16 @@ struct PairWindows {
     let window = isOutbound ? outbound : inbound
     let from = isOutbound ? near : far
     var noted = window
-    let grows = noted.note(count, now: loop.now, unread: from.unread)
+    let grows = noted.note(count, now: loop.now)
     replace(isOutbound, noted)
     guard grows else { return false }
-    let size = window.larger(from.unread)
+    let size = window.larger(from)
     let cost = BufferLimits.cost(size)
     guard loop.shared.budget.take(cost - window.cost, for: deployment) else {
-      from.cutUnread()
       noted.wait(now: loop.now)
       replace(isOutbound, noted)
-      return false
+      // What the kernel makes of the buffer by itself is to be looked at all the same.
+      return isFar
     }
     set(isOutbound, size, cost: cost)
     return true
@@ -67,22 +67,23 @@ struct PairWindows {
       set(isOutbound, size / 2, cost: cost)
     }
     return outbound.size > BufferLimits.initial || inbound.size > BufferLimits.initial
-      || inbound.grown > 0
+      || inbound.grown > 0 || isLimited && !isCut
   }
 
   /// Counts what the kernel has made of the buffer for what comes from far away; where the budget has no room for it,
   /// it grows no more.
   private mutating func countGrown() {
-    guard isFar, !isLimited else { return }
+    guard isFar, !isCut else { return }
     let size = Int(linux_receive_buffer(far.descriptor))
     let grown = max(0, size - 2 * Int(inbound.size))
     let more = grown - inbound.grown
     if more <= 0 {
       loop.shared.budget.give(-more, for: deployment)
     } else if !loop.shared.budget.take(more, for: deployment) {
-      isLimited = true
-      linux_limit_receive_buffer(
-        far.descriptor, Int32(clamping: (size - more) / 2), Int32(clamping: size / 2))
+      // First what the host is told, and once it has used up what it was told before, the buffer.
+      let window = Int32(clamping: (size - more) / 2)
+      linux_limit_receive_buffer(far.descriptor, window, isLimited ? window : Int32(size / 2))
+      (isCut, isLimited) = (isLimited, true)
       return
     }
     inbound.grown = grown
@@ -91,15 +92,17 @@ struct PairWindows {
   /// Gives everything back.
   mutating func end() {
     loop.shared.budget.give(outbound.cost + inbound.cost + inbound.grown, for: deployment)
+    outbound.giveLentBack(loop.shared.budget, of: deployment)
+    inbound.giveLentBack(loop.shared.budget, of: deployment)
     (outbound, inbound) = (StreamWindow(), StreamWindow())
   }
 
   private mutating func set(_ isOutbound: Bool, _ size: Int32, cost: Int) {
     var window = isOutbound ? outbound : inbound
     window.set(size, cost: cost, now: loop.now)
-    replace(isOutbound, window)
     let (from, to) = isOutbound ? (near, far) : (far, near)
-    if isOutbound || !isFar { from.limitUnread(size) }
+    if isOutbound || !isFar { window.apply(to: from, loop.shared.budget, for: deployment) }
+    replace(isOutbound, window)
     to.limitUnsent(size)
   }
 

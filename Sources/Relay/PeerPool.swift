@@ -36,7 +36,7 @@ final class PeerPool {
   }
 
   /// The most tunnels that are kept ready.
-  private static let mostReady = 16
+  static let mostReady = 16
 
   /// An idle one, best one of which the peer has acknowledged all. Behind bytes that it has not, a request cannot be
   /// taken back: where the wire is cut, the kernel would send both once it is mended, and the far program would get
@@ -51,7 +51,8 @@ final class PeerPool {
 
   /// Has some ready for the next streams, which then need no handshake: three round trips in one.
   private func keepReady() {
-    while dials + idle.count < waiting.count + ready, dial() {}
+    // None of these is to keep another peer's out.
+    while dials + idle.count < waiting.count + ready, loop.hasAmpleRoomForTunnels, dial() {}
   }
 
   /// Gives `open` the next tunnel that becomes free or is made.
@@ -75,8 +76,17 @@ final class PeerPool {
     expireLater()
   }
 
-  /// An idle tunnel has ended.
-  func remove(_ tunnel: TunnelConnection) { idle.remove(tunnel) }
+  /// An idle tunnel has been ended by the peer: it does not want so many.
+  func remove(_ tunnel: TunnelConnection) {
+    idle.remove(tunnel)
+    ready = 1
+  }
+
+  /// The peer has refused a tunnel, which in TLS 1.3 it may say after this side's handshake has ended.
+  func refused() {
+    ready = 1
+    loop.shared.identities?.forgetKey(of: peer.runner)
+  }
 
   /// `begunAt` is when it was begun, in nanoseconds.
   func dialSucceeded(_ tunnel: TunnelConnection, begunAt: UInt64) {

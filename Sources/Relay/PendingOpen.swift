@@ -32,12 +32,21 @@ final class PendingOpen {
   weak var tunnel: TunnelConnection?
   /// Whether that tunnel is older than this, so that the peer may have ended it.
   var isReuse = false
+  /// How often it has been asked on a tunnel, and on how many of these the peer refused this runner's certificate.
+  private var (tries, refusals) = (0, 0)
   /// Whether a tunnel that was made for it has failed already.
   var hasFailedOnce = false
   private(set) var isOver = false
 
   init(_ purpose: Purpose, to peer: TunnelPeer, patience: Patience) {
     (self.purpose, self.peer, self.patience) = (purpose, peer, patience)
+  }
+
+  /// Whether another tunnel may be tried where this one has ended. Not without end: the peer may end each, whether it says
+  /// why or not. That it refused a certificate is no reason to give up at once: this runner may have had another one.
+  func mayTryAgain(afterRefusal isRefusal: Bool) -> Bool {
+    if isRefusal { refusals += 1 }
+    return isReuse && refusals < 3 && tries < 2 * PeerPool.mostReady
   }
 
   /// It begins to wait for a tunnel of `pool`. That others are before it is no reason to give up as long as
@@ -59,6 +68,7 @@ final class PendingOpen {
   func awaitAnswer(on tunnel: TunnelConnection, in loop: EventLoop) {
     since = loop.now
     self.tunnel = tunnel
+    tries += 1
     awaitAnswer(in: loop)
   }
 

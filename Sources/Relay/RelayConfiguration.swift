@@ -29,8 +29,8 @@ public struct RelayConfiguration: Sendable {
   /// streams are given up; it is noticed at most half of that later. A peer that acknowledges but
   /// takes no bytes is waited for without end, as TCP has it.
   public var peerTimeout = Duration.seconds(30)
-  /// What the kernel may keep of all streams, in bytes, half of it for those of one deployment. Streams beyond that
-  /// make do with 32 KiB windows, some 160 KiB each.
+  /// What the kernel may keep of all streams, in bytes, half of it for those of one deployment; half as much again of what
+  /// was promised to those that rest. Streams beyond that make do with the least (`BufferLimits.scarce`).
   public var bufferBudget = BufferBudget.standard
   /// How much one key may seal.
   public var keyUsage = KeyUsageLimit.standard

@@ -62,7 +62,7 @@ final class SocketPair: SocketOwner {
       guard near.watch() else { return far.reset() }
       let pair = SocketPair(near, far, in: loop)
       for socket in [near, far] {
-        socket.limitUnread(BufferLimits.most)
+        socket.raiseUnread(to: BufferLimits.most)
         socket.limitUnsent(BufferLimits.most)
       }
       pair.run()

@@ -17,23 +17,24 @@ extension Stream {
 
   /// `count` bytes of the direction were moved.
   func noteMoved(_ direction: StreamDirection, _ count: Int) {
-    let unread = unread(direction)
-    if windows[direction].note(count, now: loop.now, unread: unread) { grow(direction, unread) }
+    if windows[direction].note(count, now: loop.now) { grow(direction) }
   }
 
-  /// What the kernel keeps of the direction in the socket that it is read from.
-  private func unread(_ direction: StreamDirection) -> UnreadLimit? {
-    direction == .sending ? local?.unread : incoming.unread
+  /// The socket that the direction is read from.
+  private func source(_ direction: StreamDirection) -> (any UnreadSocket)? {
+    direction == .sending ? local : incoming
   }
 
-  private func grow(_ direction: StreamDirection, _ unread: UnreadLimit?) {
-    let size = windows[direction].larger(unread)
+  private func grow(_ direction: StreamDirection) {
+    let size = windows[direction].larger(source(direction))
     let cost = BufferLimits.cost(size)
-    guard budget.take(cost - windows[direction].cost, for: deployment) else {
-      if direction == .sending { local?.cutUnread() } else { incoming.cutUnread() }
-      return windows[direction].wait(now: loop.now)
+    if budget.take(cost - windows[direction].cost, for: deployment) {
+      set(direction, size, cost: cost)
+    } else {
+      windows[direction].wait(now: loop.now)
+      // What the kernel makes of the buffer by itself is to be looked at all the same.
+      guard incoming.isFar else { return }
     }
-    set(direction, size, cost: cost)
     loop.widened[ObjectIdentifier(self)] = self
     loop.watchWindows()
   }
@@ -46,14 +47,10 @@ extension Stream {
   /// Has the sockets of the direction keep to its window.
   func apply(_ direction: StreamDirection) {
     let size = windows[direction].size
-    switch direction {
-    case .sending:
-      local?.limitUnread(size)
-      out.limitUnsent(size)
-    case .receiving:
-      incoming.limitUnread(size)
-      local?.limitUnsent(size)
+    if let source = source(direction) {
+      windows[direction].apply(to: source, budget, for: deployment)
     }
+    if direction == .sending { out.limitUnsent(size) } else { local?.limitUnsent(size) }
   }
 
   /// Looks at what it has beyond its first windows; whether there is still some.
@@ -69,20 +66,20 @@ extension Stream {
     }
     return windows.sending.size > BufferLimits.initial
       || windows.receiving.size > BufferLimits.initial || windows.receiving.grown > 0
+      || incoming.isLimited && !incoming.isCut
   }
 
   /// Counts what the kernel has made of the buffer of a tunnel from a far runner: it finds out what is under way in a
   /// round trip. Where the budget has no room for it, it grows no more.
   private func countGrown() {
-    guard incoming.isFar, !incoming.isLimited else { return }
+    guard incoming.isFar, !incoming.isCut else { return }
     let size = Int(linux_receive_buffer(incoming.channel.descriptor))
     let grown = max(0, size - 2 * Int(windows.receiving.size))
     let more = grown - windows.receiving.grown
     if more <= 0 {
       budget.give(-more, for: deployment)
     } else if !budget.take(more, for: deployment) {
-      return incoming.limit(
-        Int32(clamping: (size - more) / 2), promised: Int32(clamping: size / 2))
+      return incoming.limit(Int32(clamping: (size - more) / 2))
     }
     windows.receiving.grown = grown
   }
@@ -102,6 +99,9 @@ extension Stream {
   func endWindows() {
     budget.give(
       windows.sending.cost + windows.receiving.cost + windows.receiving.grown, for: deployment)
+    for direction in [StreamDirection.sending, .receiving] {
+      windows[direction].giveLentBack(budget, of: deployment)
+    }
     windows = Windows()
     loop.widened[ObjectIdentifier(self)] = nil
   }

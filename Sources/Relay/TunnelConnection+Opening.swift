@@ -39,8 +39,14 @@ extension TunnelConnection {
   private func broken(_ open: PendingOpen, _ error: TunnelError) {
     close()
     // As a rule the other side did not take this one's certificate, which in TLS 1.3 it says late.
-    if error.kind == .handshake { loop.shared.observe(.handshakeFailed(error, incoming: false)) }
-    if open.isReuse, let pool, !open.isOver, open.patience.isWanted() { return pool.request(open) }
+    let isRefusal = error.kind == .handshake
+    if isRefusal {
+      loop.shared.observe(.handshakeFailed(error, incoming: false))
+      pool?.refused()
+    }
+    if open.mayTryAgain(afterRefusal: isRefusal), let pool, !open.isOver, open.patience.isWanted() {
+      return pool.request(open)
+    }
     open.fail(error, in: loop)
   }
 

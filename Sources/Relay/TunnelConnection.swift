@@ -43,6 +43,8 @@ final class TunnelConnection: EventSource {
   let isFar: Bool
   /// Whether it is not to find out more.
   private(set) var isLimited = false
+  /// Whether its buffer is no larger than that either.
+  private(set) var isCut = false
   /// What the kernel keeps of what comes, unless its runner is far.
   private(set) var unread = UnreadLimit()
   private var unsent: Int32 = 0
@@ -118,13 +120,13 @@ final class TunnelConnection: EventSource {
 
   // MARK: - What the kernel keeps
 
-  /// Has the peer send up to `window` bytes that are not read, unless its runner is far.
-  func limitUnread(_ window: Int32) {
-    if !isFar { unread.set(window, on: channel.descriptor) }
+  func raiseUnread(to size: Int32) {
+    if !isFar { unread.raise(to: size, on: channel.descriptor) }
   }
 
-  /// Keeps no more than that, also of what the peer was told before that it may send.
-  func cutUnread() { unread.cut(on: channel.descriptor) }
+  func cutUnread(to size: Int32) {
+    if !isFar { unread.cut(to: size, on: channel.descriptor) }
+  }
 
   /// Takes up to half of `window` beyond what its peer has room for.
   func limitUnsent(_ window: Int32) {
@@ -132,17 +134,20 @@ final class TunnelConnection: EventSource {
     unsent = window
   }
 
-  /// Where its runner is far, has the peer send up to `window` bytes that are not read until `unlimit`; the buffer has
-  /// room for `promised`, which the peer was told before.
-  func limit(_ window: Int32, promised: Int32) {
-    isLimited = true
-    linux_limit_receive_buffer(channel.descriptor, window, promised)
+  /// Where its runner is far, tells the peer from now on that it may send up to `window` bytes, and has the buffer stay as
+  /// it is, for what it was told before; called again, once that has been used up, the buffer is of that size too. Until
+  /// `unlimit`.
+  func limit(_ window: Int32) {
+    linux_limit_receive_buffer(
+      channel.descriptor, window,
+      isLimited ? window : linux_receive_buffer(channel.descriptor) / 2)
+    (isCut, isLimited) = (isLimited, true)
   }
 
   /// The kernel finds out again.
   func unlimit() {
     if isLimited { _ = linux_unlimit_receive_buffer(channel.descriptor) }
-    isLimited = false
+    (isLimited, isCut) = (false, false)
   }
 
   // MARK: - Between streams
@@ -228,3 +233,5 @@ final class TunnelConnection: EventSource {
     close()
   }
 }
+
+extension TunnelConnection: UnreadSocket {}

@@ -1,47 +1,52 @@
 import CLinux
 
-/// How much of what comes the kernel keeps in one of the relay's sockets until it is read, in bytes.
+/// How much the kernel keeps in one of the relay's sockets until it is read, in bytes.
 ///
-/// TCP takes nothing back: what the sender was told that it may send stays promised when the window is made smaller.
-/// Where the buffer shrinks too, the kernel drops what comes of that, and it comes again after 200 ms and more. So the
-/// buffer stays as large as what was promised, until `cut`.
+/// TCP takes nothing back: what the sender was told that it may send stays promised. Where the buffer is smaller by then,
+/// the kernel drops what comes of it, and it comes again after 200 ms and more. So the buffer only grows, until `cut`.
 struct UnreadLimit {
-  /// What the sender is told, beyond what it knows already; 0 before `set`.
+  /// What the sender may have been told; 0 before the first `raise` or `cut`.
   private(set) var window: Int32 = 0
-  /// The most that it may have been told.
-  private(set) var promised: Int32 = 0
-  /// What the kernel began with.
-  private var first: Int32 = 0
   /// The largest segments that the sender makes.
   private var segment: Int32 = 0
 
-  /// Whether the sender may send much more than the window has.
-  var isBeyond: Bool { promised > max(window, BufferLimits.initial) }
-
-  /// Has the window of `descriptor` be `size`, or what TCP needs.
-  mutating func set(_ size: Int32, on descriptor: Int32) {
-    if first == 0 {
-      first = max(linux_receive_buffer(descriptor) / 2, 1)
-      promised = first
-      segment = linux_tcp_largest_received(descriptor)
-    }
-    // A sender waits for less than a segment, or half of the largest window that it has seen, until a timer of 200 ms
-    // (tcp_snd_wnd_test, tcp_bound_to_half_wnd). Two of these keep it going.
-    let window = max(size, min(2 * segment, promised))
-    guard window != self.window else { return }
-    self.window = window
-    promised = max(promised, window)
-    apply(descriptor)
+  /// Has the window of `descriptor` be `size` at least.
+  mutating func raise(to size: Int32, on descriptor: Int32) {
+    begin(descriptor)
+    if size > window { set(size, descriptor) }
   }
 
-  /// Has the kernel keep no more than the window: what was promised beyond it and comes is dropped.
-  mutating func cut(on descriptor: Int32) {
-    guard isBeyond else { return }
-    promised = window
-    apply(descriptor)
+  /// Has it be `size`, or what TCP needs: what was promised beyond that and comes is dropped.
+  mutating func cut(to size: Int32, on descriptor: Int32) {
+    begin(descriptor)
+    let size = least(size)
+    if size < window { set(size, descriptor) }
   }
 
-  private func apply(_ descriptor: Int32) {
-    linux_limit_receive_buffer(descriptor, window, max(promised, first))
+  /// What it can be cut to instead of `size`. A sender that has less room than a segment, or than half of the largest
+  /// window that it has seen, waits for a timer of 200 ms (tcp_snd_wnd_test, tcp_bound_to_half_wnd). Two of these keep it
+  /// going.
+  func least(_ size: Int32) -> Int32 { max(size, min(2 * segment, window)) }
+
+  /// From now on the kernel does not find out by itself.
+  private mutating func begin(_ descriptor: Int32) {
+    guard window == 0 else { return }
+    segment = linux_tcp_largest_received(descriptor)
+    set(BufferLimits.initial, descriptor)
   }
+
+  private mutating func set(_ size: Int32, _ descriptor: Int32) {
+    window = size
+    linux_limit_receive_buffer(descriptor, size, size)
+  }
+}
+
+/// A socket of the relay that is read from.
+protocol UnreadSocket: AnyObject {
+  /// How much the kernel keeps of what comes; untouched where it finds that out by itself.
+  var unread: UnreadLimit { get }
+  /// Has `unread` be so many bytes at least.
+  func raiseUnread(to size: Int32)
+  /// Has `unread` be so many bytes, and what was promised beyond be dropped.
+  func cutUnread(to size: Int32)
 }

@@ -166,7 +166,7 @@ extension Runner {
       ("handshakes", "Handshakes that ended well.", figures.handshakes),
       (
         "handshakes_resumed",
-        "Of these, those that needed no certificates, since an earlier one had them.",
+        "Handshakes that ended well without certificates, which an earlier one had.",
         figures.handshakesResumed
       ),
       ("handshakes_failed", "Handshakes that failed.", figures.handshakesFailed),

@@ -21,7 +21,7 @@ final class PreSharedKey: Sendable {
   private let suite: [UInt8]
   private static let nameLength = 16
   private static let idContext = Array("istbpf".utf8)
-  /// Where a session has its key. Of OpenSSL, which copies only what has a number.
+  /// Where a session has its key. As OpenSSL copies a session it copies only what has a number of OpenSSL's.
   private static let sessionIndex = CRYPTO_get_ex_new_index(
     CRYPTO_EX_INDEX_SSL_SESSION, 0, nil, nil, nil, nil)
 
@@ -36,8 +36,11 @@ final class PreSharedKey: Sendable {
     let number = SSL_CIPHER_get_protocol_id(cipher)
     suite = [UInt8(number >> 8), UInt8(number & 0xff)]
     (self.peer, self.validity, madeAt) = (peer, validity, .now)
-    guard Self.export(connection, "EXPORTER-istbpf-psk-name", into: .init(rebasing: memory[..<16])),
-      Self.export(connection, "EXPORTER-istbpf-psk", into: .init(rebasing: memory[16...]))
+    guard
+      Self.export(
+        connection, "EXPORTER-istbpf-psk-name", into: .init(rebasing: memory[..<Self.nameLength])),
+      Self.export(
+        connection, "EXPORTER-istbpf-psk", into: .init(rebasing: memory[Self.nameLength...]))
     else { return nil }
   }
 

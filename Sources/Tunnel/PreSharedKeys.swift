@@ -2,15 +2,16 @@ import Model
 
 /// The pre-shared keys of a runner, by the role that it has in handshakes with them.
 struct PreSharedKeys {
-  /// As a client: the newest for each runner.
+  /// As a client: one for each runner.
   private var outgoing: [RunnerIdentifier: PreSharedKey] = [:]
   /// As a server, by name.
   private var incoming: [[UInt8]: PreSharedKey] = [:]
   /// The names of each runner's, oldest first.
   private var names: [RunnerIdentifier: [[UInt8]]] = [:]
 
-  /// How many keys of one runner a server knows. The runner uses its newest, and several handshakes may end at a time.
-  private static let most = 8
+  /// How many keys of one runner a server knows. The runner uses one, from whichever of the handshakes that it began at a
+  /// time.
+  private static let most = 64
 
   /// The one for `runner` to offer.
   func outgoing(to runner: RunnerIdentifier) -> PreSharedKey? { outgoing[runner] }
@@ -18,19 +19,17 @@ struct PreSharedKeys {
   /// The one of that name, of whichever runner.
   func incoming(named name: UnsafeRawBufferPointer) -> PreSharedKey? { incoming[Array(name)] }
 
-  /// Adds one from a handshake that was accepted, or begun, by this runner.
-  mutating func add(_ key: PreSharedKey, accepted: Bool) {
-    guard accepted else {
-      outgoing[key.peer.runner] = key
-      return
-    }
+  /// Adds one from a handshake that this runner began, in place of the one before.
+  mutating func addBegun(_ key: PreSharedKey) { outgoing[key.peer.runner] = key }
+
+  /// Adds one from a handshake that this runner accepted. The runner's oldest go, and those that are over.
+  mutating func addAccepted(_ key: PreSharedKey) {
     let name = Array(key.name)
     incoming[name] = key
-    names[key.peer.runner, default: []].append(name)
-    if let old = names[key.peer.runner], old.count > Self.most {
-      incoming[old[0]] = nil
-      names[key.peer.runner]?.removeFirst()
-    }
+    let all = names[key.peer.runner, default: []] + [name]
+    let kept = all.suffix(Self.most).filter { incoming[$0]?.isValid() == true }
+    for name in Set(all).subtracting(kept) { incoming[name] = nil }
+    names[key.peer.runner] = kept
   }
 
   /// Forgets one that was to be offered.

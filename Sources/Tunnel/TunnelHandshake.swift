@@ -12,7 +12,7 @@ final class HandshakeState {
   let identity: TunnelIdentity
   private let identities: TunnelIdentities
   private let expected: RunnerIdentifier?
-  /// Those that OpenSSL got, which know nothing of how long these are kept.
+  /// Those that OpenSSL got. Its sessions have pointers to them, which keep nothing.
   private var keys: [PreSharedKey] = []
 
   /// How many names of keys of a client's are looked up; it has one, and OpenSSL may ask for it twice.
@@ -62,7 +62,11 @@ final class HandshakeState {
   /// Keeps the key of a handshake in which `peer` has shown its certificate, for further ones.
   func keepKey(of connection: OpaquePointer, peer: PeerCertificate) {
     guard let key = PreSharedKey(of: connection, peer: peer) else { return }
-    identities.keep(key, accepted: expected == nil, as: identity)
+    if expected == nil {
+      identities.keepAccepted(key, as: identity)
+    } else {
+      identities.keepBegun(key, offered: keys.last, as: identity)
+    }
   }
 
   /// The state of `connection`'s handshake; nil when that has ended.
@@ -202,7 +206,8 @@ package final class TunnelHandshake {
       return buffer.failure.map { fail(.system($0), "cannot send: \($0)") } ?? .waiting
     }
     guard let peer = state.peer(of: connection), let socket = socket.take() else {
-      return fail(.handshake, "it showed no certificate, or one that was revoked meanwhile")
+      return fail(
+        .handshake, "it showed no certificate, or it, or its key, was refused meanwhile")
     }
     // Bytes that OpenSSL has taken already could not be given back; no runner sends any so early.
     guard SSL_has_pending(connection) == 0, let channel = channel(connection, socket, peer)

@@ -82,13 +82,36 @@ public final class TunnelIdentities: Sendable {
   /// Offers `key` no more.
   func forget(_ key: PreSharedKey) { state.withLock { $0.keys.removeOutgoing(key) } }
 
-  /// Keeps a key of a handshake with `identity`, unless that is used no more, or the peer was denied meanwhile.
-  func keep(_ key: PreSharedKey, accepted: Bool, as identity: TunnelIdentity) {
+  /// Offers `runner` no key before there is another one.
+  package func forgetKey(of runner: RunnerIdentifier) {
+    state.withLock { state in
+      if let key = state.keys.outgoing(to: runner) { state.keys.removeOutgoing(key) }
+    }
+  }
+
+  /// Keeps a key of a handshake with `identity` that this runner accepted, unless that is used no more, or the peer was
+  /// denied meanwhile.
+  func keepAccepted(_ key: PreSharedKey, as identity: TunnelIdentity) {
+    keep(key, as: identity) { $0.addAccepted(key) }
+  }
+
+  /// The same of one that this runner began, and `offered` another key in, which was not taken. Else the one that there is
+  /// stays: of many handshakes at a time each yields one, and the peer keeps only some.
+  func keepBegun(_ key: PreSharedKey, offered: PreSharedKey?, as identity: TunnelIdentity) {
+    keep(key, as: identity) { keys in
+      let current = keys.outgoing(to: key.peer.runner)
+      if current == nil || current === offered || current?.isValid() == false { keys.addBegun(key) }
+    }
+  }
+
+  private func keep(
+    _ key: PreSharedKey, as identity: TunnelIdentity, _ add: (inout PreSharedKeys) -> Void
+  ) {
     state.withLock { state in
       guard usesPreSharedKeys, state.current === identity,
         !state.denied.contains(key.peer.serial)
       else { return }
-      state.keys.add(key, accepted: accepted)
+      add(&state.keys)
     }
   }
 }

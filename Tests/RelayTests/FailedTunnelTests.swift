@@ -55,6 +55,33 @@ struct FailedTunnelTests {
     }
   }
 
+  @Test(
+    "A runner that refuses the certificate after this side's handshake is not asked without end")
+  func refused() throws {
+    let laboratory = try RelayLaboratory(a: configuration(kernel: true, loops: 1))
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    defer { _ = listener }
+    laboratory.identities.b.deny([try #require(CertificateSerial("64"))])
+    // Many at once, so that tunnels are made ahead of demand.
+    let outcomes = (0..<40).map { _ in Outcome() }
+    for outcome in outcomes {
+      laboratory.a.open(try RelayLaboratory.request(port), to: laboratory.peer) { outcome.set($0) }
+    }
+    for outcome in outcomes {
+      guard case .failure(let refusal) = outcome.wait() else {
+        Issue.record("it was accepted")
+        continue
+      }
+      #expect(refusal.errno == EHOSTUNREACH)
+    }
+    usleep(200_000)
+    let handshakes = laboratory.b.counters.handshakesFailed
+    #expect(handshakes >= 1 && handshakes < 4 * outcomes.count)
+    sleep(1)
+    #expect(laboratory.b.counters.handshakesFailed == handshakes)
+  }
+
   @Test("A handshake that the peer has no time for is no sign that the service cannot be reached")
   func tooBusy() throws {
     var brief = configuration(kernel: true, loops: 1)

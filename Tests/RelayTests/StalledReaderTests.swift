@@ -1,6 +1,7 @@
 import CLinux
+import Dispatch
 import Glibc
-import Model
+import Synchronization
 import Testing
 import TunnelTestSupport
 
@@ -81,35 +82,67 @@ struct StalledReaderTests {
     #expect(little < 8 * 1_000_000)
   }
 
-  @Test("One that was fast and rested keeps no more than others when the budget is gone since")
-  func goneSince() throws {
-    let laboratory = try RelayLaboratory()
+  /// What the windows of a relay's streams have the kernel keep at most, in bytes.
+  private func kept(by relay: Relay) -> Int {
+    let sum = Mutex(0)
+    let done = DispatchGroup()
+    for loop in relay.loops {
+      done.enter()
+      loop.post { loop in
+        for stream in loop.streams.values {
+          for window in [stream.local?.unread.window ?? 0, stream.incoming.unread.window] {
+            sum.withLock { $0 += BufferLimits.cost(window) }
+          }
+        }
+        done.leave()
+      }
+    }
+    done.wait()
+    return sum.withLock { $0 }
+  }
+
+  @Test("What is lent to streams that rest is bounded, and so is what comes when all go on at once")
+  func lent() throws {
+    var configuration = RelayConfiguration()
+    configuration.bufferBudget = 16 << 20
+    let laboratory = try RelayLaboratory(a: configuration, b: configuration)
     defer { laboratory.stop() }
     let (listener, port) = try TestSocket.listener()
-    limit(listener, SO_RCVBUF, 65_536)
     let budgets = [laboratory.a.shared.budget, laboratory.b.shared.budget]
-    let others = try DeploymentName("other")
-    var kept = [Int]()
-    for isGone in [false, true] {
+    let (count, moved) = (10, 16 << 20)
+    var ends = [(program: TestSocket, service: TestSocket)]()
+    for _ in 0..<count {
       let program = try laboratory.connect(port)
-      limit(program, SO_SNDBUF, 65_536)
       let service = try listener.accept()
-      let moved = 32 << 20
+      ends.append((program, service))
       try concurrently(
         { try program.send([UInt8](repeating: 1, count: moved)) },
         {
           let count = try service.receiveExactly(moved).count
           #expect(count == moved)
         })
-      let first = BufferLimits.cost(BufferLimits.initial) * 2
-      #expect(eventually(10) { budgets.allSatisfy { $0.taken == first } })
-      if isGone { for budget in budgets { budget.exhaust(for: others) } }
-      kept.append(fill(program))
+    }
+    let first = BufferLimits.cost(BufferLimits.initial) * 2 * count
+    // Those for which there was nothing left as they began have taken nothing.
+    #expect(eventually(20) { budgets.allSatisfy { $0.taken <= first } })
+    for budget in budgets {
+      #expect(budget.lent > 1 << 20)
+      #expect(budget.lent <= configuration.bufferBudget / 4, "of which one deployment has half")
+    }
+    for (program, _) in ends { _ = fill(program) }
+    for relay in [laboratory.a, laboratory.b] {
+      let budget = relay.shared.budget
+      // Each window may be two segments of 64 KiB instead.
+      let most = budget.taken + budget.lent + 2 * count * BufferLimits.cost(BufferLimits.initial)
+      #expect(kept(by: relay) <= most)
+      #expect(budget.taken + budget.lent <= configuration.bufferBudget * 3 / 4)
+    }
+    for (program, service) in ends {
       program.resetOnClose()
       service.resetOnClose()
     }
-    #expect(kept[0] > 1_500_000, "with a budget it is to have room")
-    #expect(kept[1] < 1_000_000)
+    ends = []
+    #expect(eventually(10) { budgets.allSatisfy { $0.taken == 0 && $0.lent == 0 } })
   }
 
   @Test("What a stream had of the budget comes back when it rests, and when it ends")
@@ -137,15 +170,5 @@ struct StalledReaderTests {
       #expect(try program.receiveAll().isEmpty)
     }
     #expect(eventually { budget.taken == 0 && laboratory.a.shared.budget.taken == 0 })
-  }
-}
-
-extension BufferBudget {
-  /// Takes all that a deployment may have, and another one likewise.
-  fileprivate func exhaust(for deployment: DeploymentName) {
-    for name in [deployment, try? DeploymentName("another")].compactMap({ $0 }) {
-      var bytes = 1 << 40
-      while bytes > 0 { if !take(bytes, for: name) { bytes /= 2 } }
-    }
   }
 }
