@@ -78,10 +78,10 @@ int linux_tcp_limit_unsent(int fd, int bytes) {
   return set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
 }
 
-int linux_limit_receive_buffer(int fd, int window, int bytes) {
+int linux_limit_receive_buffer(int fd, int bytes) {
   if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes) && set(fd, SOL_SOCKET, SO_RCVBUF, bytes)) return -1;
   /* The window does not follow the buffer of a socket that is connected. */
-  return set(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, window);
+  return set(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, bytes);
 }
 
 int linux_unlimit_receive_buffer(int fd) { return set(fd, SOL_SOCKET, SO_BUF_LOCK, 0); }

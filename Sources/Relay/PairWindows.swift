@@ -17,7 +17,7 @@ struct PairWindows {
   private var inbound = StreamWindow()
   /// Whether the host outside is far away: the kernel finds out then how much is under way from it.
   private let isFar: Bool
-  private var (isLimited, isCut) = (false, false)
+  private var isLimited = false
 
   init(
     _ near: LocalSocket, _ far: LocalSocket, of deployment: DeploymentName, in loop: EventLoop
@@ -45,8 +45,7 @@ struct PairWindows {
     guard loop.shared.budget.take(cost - window.cost, for: deployment) else {
       noted.wait(now: loop.now)
       replace(isOutbound, noted)
-      // What the kernel makes of the buffer by itself is to be looked at all the same.
-      return isFar
+      return false
     }
     set(isOutbound, size, cost: cost)
     return true
@@ -67,23 +66,21 @@ struct PairWindows {
       set(isOutbound, size / 2, cost: cost)
     }
     return outbound.size > BufferLimits.initial || inbound.size > BufferLimits.initial
-      || inbound.grown > 0 || isLimited && !isCut
+      || inbound.grown > 0
   }
 
   /// Counts what the kernel has made of the buffer for what comes from far away; where the budget has no room for it,
   /// it grows no more.
   private mutating func countGrown() {
-    guard isFar, !isCut else { return }
+    guard isFar, !isLimited else { return }
     let size = Int(linux_receive_buffer(far.descriptor))
     let grown = max(0, size - 2 * Int(inbound.size))
     let more = grown - inbound.grown
     if more <= 0 {
       loop.shared.budget.give(-more, for: deployment)
     } else if !loop.shared.budget.take(more, for: deployment) {
-      // First what the host is told, and once it has used up what it was told before, the buffer.
-      let window = Int32(clamping: (size - more) / 2)
-      linux_limit_receive_buffer(far.descriptor, window, isLimited ? window : Int32(size / 2))
-      (isCut, isLimited) = (isLimited, true)
+      isLimited = true
+      linux_limit_receive_buffer(far.descriptor, Int32(clamping: (size - more) / 2))
       return
     }
     inbound.grown = grown

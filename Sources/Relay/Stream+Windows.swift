@@ -28,13 +28,10 @@ extension Stream {
   private func grow(_ direction: StreamDirection) {
     let size = windows[direction].larger(source(direction))
     let cost = BufferLimits.cost(size)
-    if budget.take(cost - windows[direction].cost, for: deployment) {
-      set(direction, size, cost: cost)
-    } else {
-      windows[direction].wait(now: loop.now)
-      // What the kernel makes of the buffer by itself is to be looked at all the same.
-      guard incoming.isFar else { return }
+    guard budget.take(cost - windows[direction].cost, for: deployment) else {
+      return windows[direction].wait(now: loop.now)
     }
+    set(direction, size, cost: cost)
     loop.widened[ObjectIdentifier(self)] = self
     loop.watchWindows()
   }
@@ -66,13 +63,12 @@ extension Stream {
     }
     return windows.sending.size > BufferLimits.initial
       || windows.receiving.size > BufferLimits.initial || windows.receiving.grown > 0
-      || incoming.isLimited && !incoming.isCut
   }
 
   /// Counts what the kernel has made of the buffer of a tunnel from a far runner: it finds out what is under way in a
   /// round trip. Where the budget has no room for it, it grows no more.
   private func countGrown() {
-    guard incoming.isFar, !incoming.isCut else { return }
+    guard incoming.isFar, !incoming.isLimited else { return }
     let size = Int(linux_receive_buffer(incoming.channel.descriptor))
     let grown = max(0, size - 2 * Int(windows.receiving.size))
     let more = grown - windows.receiving.grown

@@ -42,9 +42,9 @@ final class TunnelConnection: EventSource {
   /// Whether its runner is so far that the kernel finds out how much there is under way.
   let isFar: Bool
   /// Whether it is not to find out more.
-  private(set) var isLimited = false
-  /// Whether its buffer is no larger than that either.
-  private(set) var isCut = false
+  var isLimited: Bool { unlimited != nil }
+  /// What it had found out then, in bytes.
+  private var unlimited: Int32?
   /// What the kernel keeps of what comes, unless its runner is far.
   private(set) var unread = UnreadLimit()
   private var unsent: Int32 = 0
@@ -103,6 +103,10 @@ final class TunnelConnection: EventSource {
       case .blocked where !reader.isInside && !isSpent:
         isReadable = false
         return
+      case .ended(let error, _) where error.kind == .handshake:
+        pool?.remove(self)
+        pool?.refused()
+        return close()
       case .frame, .message, .blocked, .ended:
         pool?.remove(self)
         return close()
@@ -134,20 +138,18 @@ final class TunnelConnection: EventSource {
     unsent = window
   }
 
-  /// Where its runner is far, tells the peer from now on that it may send up to `window` bytes, and has the buffer stay as
-  /// it is, for what it was told before; called again, once that has been used up, the buffer is of that size too. Until
-  /// `unlimit`.
+  /// Where its runner is far, keeps up to `window` bytes of what comes until `unlimit`.
   func limit(_ window: Int32) {
-    linux_limit_receive_buffer(
-      channel.descriptor, window,
-      isLimited ? window : linux_receive_buffer(channel.descriptor) / 2)
-    (isCut, isLimited) = (isLimited, true)
+    unlimited = linux_receive_buffer(channel.descriptor) / 2
+    linux_limit_receive_buffer(channel.descriptor, window)
   }
 
-  /// The kernel finds out again.
+  /// The kernel finds out again, from where it was: by itself it would not come back to it.
   func unlimit() {
-    if isLimited { _ = linux_unlimit_receive_buffer(channel.descriptor) }
-    (isLimited, isCut) = (false, false)
+    guard let unlimited else { return }
+    linux_limit_receive_buffer(channel.descriptor, unlimited)
+    _ = linux_unlimit_receive_buffer(channel.descriptor)
+    self.unlimited = nil
   }
 
   // MARK: - Between streams

@@ -32,12 +32,14 @@ struct UnreadLimit {
   private mutating func begin(_ descriptor: Int32) {
     guard window == 0 else { return }
     segment = linux_tcp_largest_received(descriptor)
-    set(BufferLimits.initial, descriptor)
+    // Not less than its sender may have been told, as where another loop has had it before.
+    let buffer = linux_receive_buffer(descriptor) / 2
+    set(min(max(BufferLimits.initial, buffer), BufferLimits.most), descriptor)
   }
 
   private mutating func set(_ size: Int32, _ descriptor: Int32) {
     window = size
-    linux_limit_receive_buffer(descriptor, size, size)
+    linux_limit_receive_buffer(descriptor, size)
   }
 }
 

@@ -11,7 +11,7 @@ struct PreSharedKeys {
 
   /// How many keys of one runner a server knows. The runner uses one, from whichever of the handshakes that it began at a
   /// time.
-  private static let most = 64
+  static let most = 1024
 
   /// The one for `runner` to offer.
   func outgoing(to runner: RunnerIdentifier) -> PreSharedKey? { outgoing[runner] }

@@ -59,10 +59,9 @@ int linux_urgent_inline(int fd);
 int linux_tcp_limit_unsent(int fd, int bytes);
 
 /* Has a TCP socket keep up to `bytes` of what is not read, for which the kernel reckons with twice as much memory, instead
- * of as much as it thinks (SO_RCVBUFFORCE, tcp_rmem), and never tell its peer of more than `window` at a time
- * (TCP_WINDOW_CLAMP), which alone bounds nothing; without CAP_NET_ADMIN no more than net.core.rmem_max allows. What comes
- * beyond `bytes` is dropped, also where the peer had been told before that there is room. */
-int linux_limit_receive_buffer(int fd, int window, int bytes);
+ * of as much as it thinks (SO_RCVBUFFORCE, TCP_WINDOW_CLAMP, tcp_rmem); without CAP_NET_ADMIN no more than
+ * net.core.rmem_max allows. What comes beyond is dropped, also where the peer had been told before that there is room. */
+int linux_limit_receive_buffer(int fd, int bytes);
 
 /* Leaves that to the kernel again, from what it is now on (SO_BUF_LOCK, Linux 5.14). */
 int linux_unlimit_receive_buffer(int fd);
