@@ -125,11 +125,10 @@ struct BrokenConnectionTests {
         usleep(20_000)
       }
     }
-    ends[0].resetOnClose()
-    ends = []
+    ends[0].reset()
     var poll = pollfd(fd: stalled.descriptor, events: 0, revents: 0)
     guard Glibc.poll(&poll, 1, 20_000) == 1 else {
-      // Seen once: what the kernel had, and what the relays made of it.
+      // What the kernel had, and what the relays made of it.
       let sockets = try run("ss", "--tcp", "--all", "--numeric", "--info", "--options").output
       Issue.record("no RST: \(laboratory.a.counters), \(laboratory.b.counters), \(sockets)")
       return

@@ -148,4 +148,11 @@ public final class TestSocket: Sendable {
 
   /// Closes with an RST, when this object and all others of the descriptor end.
   public func resetOnClose() { linux_reset_on_close(descriptor) }
+
+  /// Breaks the connection off with an RST, now. A close might do so later: a child that another test has just forked has
+  /// this process's descriptors until it executes its program.
+  public func reset() {
+    var nowhere = sockaddr(sa_family: sa_family_t(AF_UNSPEC), sa_data: sockaddr().sa_data)
+    _ = Glibc.connect(descriptor, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
+  }
 }
