@@ -7,7 +7,7 @@ import Testing
 import TunnelTestSupport
 
 /// What a program sees of the other end's RST: as over TCP, the bytes that came before it, then the error.
-@Suite("Connections that are broken off", .timeLimit(.minutes(3)))
+@Suite("Connections that are broken off", .timeLimit(.minutes(10)))
 struct BrokenConnectionTests {
   private func connect(
     _ pair: (a: Bool, b: Bool),

@@ -6,7 +6,7 @@ import Testing
 import Tunnel
 import TunnelTestSupport
 
-@Suite("Tunnels that break", .timeLimit(.minutes(3)))
+@Suite("Tunnels that break", .timeLimit(.minutes(10)))
 struct BrokenTunnelTests {
   /// Whether the connection of `socket` has been reset, as a program sees it that does not read.
   private func isReset(_ socket: TestSocket) -> Bool {

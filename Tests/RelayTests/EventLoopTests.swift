@@ -7,7 +7,7 @@ import TunnelTestSupport
 
 @testable import Relay
 
-@Suite("What a busy event loop does besides", .timeLimit(.minutes(5)))
+@Suite("What a busy event loop does besides", .timeLimit(.minutes(10)))
 struct EventLoopTests {
   @Test(
     "What need not tell is looked at while a loop is busy, and once more when it is not any more")

@@ -4,7 +4,7 @@ import Testing
 import Tunnel
 import TunnelTestSupport
 
-@Suite("Tunnels that cannot be made", .timeLimit(.minutes(2)))
+@Suite("Tunnels that cannot be made", .timeLimit(.minutes(10)))
 struct FailedTunnelTests {
   private func openTwo(_ laboratory: RelayLaboratory) throws -> [Result<RelayStream, StreamRefusal>]
   {

@@ -7,7 +7,7 @@ import Testing
 import Tunnel
 import TunnelTestSupport
 
-@Suite("Peers that do not behave", .timeLimit(.minutes(2)))
+@Suite("Peers that do not behave", .timeLimit(.minutes(10)))
 struct HostilePeerTests {
   /// `b` with short limits.
   private func laboratory(_ change: (inout RelayConfiguration) -> Void = { _ in }) throws

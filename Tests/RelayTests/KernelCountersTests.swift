@@ -5,7 +5,7 @@ import Tunnel
 import TunnelTestSupport
 
 /// Not what the relay says of itself, but what the kernel does, in a namespace that nobody else uses.
-@Suite("The kernel's account of tunnels", .timeLimit(.minutes(5)))
+@Suite("The kernel's account of tunnels", .timeLimit(.minutes(10)))
 struct KernelCountersTests {
   @Test(
     "/proc/net/tls_stat shows that the kernel encrypts and decrypts both directions where it has TLS, and neither where it may not",

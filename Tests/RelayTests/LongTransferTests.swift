@@ -3,7 +3,7 @@ import Testing
 import Tunnel
 import TunnelTestSupport
 
-@Suite("Long transfers", .timeLimit(.minutes(5)))
+@Suite("Long transfers", .timeLimit(.minutes(10)))
 struct LongTransferTests {
   @Test(
     "Both ways at once, ten times, with half-closes and pauses, byte by byte as sent",

@@ -4,7 +4,7 @@ import Testing
 import Tunnel
 import TunnelTestSupport
 
-@Suite("Streams that go on in a fresh tunnel", .timeLimit(.minutes(3)))
+@Suite("Streams that go on in a fresh tunnel", .timeLimit(.minutes(10)))
 struct MoveTests {
   @Test(
     "While one direction is blocked the other moves from key to key, and neither loses a byte",

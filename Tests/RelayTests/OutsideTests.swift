@@ -11,7 +11,7 @@ import TunnelTestSupport
 @testable import Relay
 
 /// Connections that a relay makes to outside, and joins with programs' sockets.
-@Suite("Connections to outside", .timeLimit(.minutes(2)))
+@Suite("Connections to outside", .timeLimit(.minutes(10)))
 struct OutsideTests {
   /// A relay without tunnels, which connects to a listener on loopback.
   fileprivate final class Stage {

@@ -10,7 +10,7 @@ import TunnelTestSupport
 
 /// Two runners in namespaces of their own, joined by a veth that can be cut. No FIN or RST comes
 /// through then, as from a machine without power.
-@Suite("Peers that vanish", .timeLimit(.minutes(3)))
+@Suite("Peers that vanish", .timeLimit(.minutes(10)))
 struct PeerLossTests {
   private struct Runners: Sendable {
     let relays: RelayLaboratory

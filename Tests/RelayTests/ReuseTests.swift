@@ -7,7 +7,7 @@ import Testing
 import Tunnel
 import TunnelTestSupport
 
-@Suite("Tunnels from one stream to the next", .timeLimit(.minutes(3)))
+@Suite("Tunnels from one stream to the next", .timeLimit(.minutes(10)))
 struct ReuseTests {
   private func exchange(_ laboratory: RelayLaboratory, _ listener: TestSocket, _ port: UInt16)
     throws

@@ -8,7 +8,7 @@ import TunnelTestSupport
 @testable import Relay
 
 /// What the way between two programs takes in for one that does not read.
-@Suite("Readers that do not read", .timeLimit(.minutes(3)))
+@Suite("Readers that do not read", .timeLimit(.minutes(10)))
 struct StalledReaderTests {
   /// Writes until there has been no room for half a second; how much went in.
   private func fill(_ socket: TestSocket) -> Int {

@@ -18,7 +18,7 @@ func configuration(kernel: Bool, loops: Int = 2) -> RelayConfiguration {
   return configuration
 }
 
-@Suite("Streams", .timeLimit(.minutes(5)))
+@Suite("Streams", .timeLimit(.minutes(10)))
 struct StreamTests {
   private func laboratory(_ pair: (a: Bool, b: Bool) = (true, true)) throws -> RelayLaboratory {
     try RelayLaboratory(a: configuration(kernel: pair.a), b: configuration(kernel: pair.b))

@@ -7,7 +7,7 @@ import TunnelTestSupport
 @testable import Relay
 
 /// What a kernel does not offer, BBR or CUBIC, is not tried there.
-@Suite("The congestion control of tunnels", .timeLimit(.minutes(5)))
+@Suite("The congestion control of tunnels", .timeLimit(.minutes(10)))
 struct TunnelCongestionTests {
   private func name(_ descriptor: Int32) throws -> String {
     var name = [CChar](repeating: 0, count: Int(linux_congestion_name_size))

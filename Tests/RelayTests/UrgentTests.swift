@@ -6,7 +6,7 @@ import Relay
 import Testing
 import TunnelTestSupport
 
-@Suite("Urgent bytes", .timeLimit(.minutes(2)))
+@Suite("Urgent bytes", .timeLimit(.minutes(10)))
 struct UrgentTests {
   private func sendUrgent(_ text: String, to socket: TestSocket) {
     #expect(send(socket.descriptor, text, text.utf8.count, Int32(MSG_OOB)) == text.utf8.count)

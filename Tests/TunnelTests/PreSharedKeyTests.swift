@@ -8,7 +8,7 @@ import TunnelTestSupport
 @testable import Tunnel
 
 /// Further tunnels of runners that know each other from an earlier one.
-@Suite("Handshakes with pre-shared keys", .timeLimit(.minutes(5)))
+@Suite("Handshakes with pre-shared keys", .timeLimit(.minutes(10)))
 struct PreSharedKeyTests {
   private let authority: TestAuthority
   private let server: TunnelIdentities
