@@ -8,67 +8,59 @@ import Synchronization
 /// What is beyond is not refused, but goes without more than the least: `BufferLimits.scarce`.
 final class BufferBudget: Sendable {
   private let total: Int
-  private let share: Int
-  private let state = Mutex(State())
+  private let state = Mutex((taken: Account(), lent: Account()))
 
-  private struct State {
-    var taken = 0
+  /// Bytes of all streams together, and of those of each deployment.
+  private struct Account {
+    var all = 0
     var byDeployment: [DeploymentName: Int] = [:]
-    var lent = 0
-    var lentByDeployment: [DeploymentName: Int] = [:]
+
+    /// Adds `bytes`, unless there were more than `most` then, or more than half of that of one deployment.
+    mutating func add(_ bytes: Int, for deployment: DeploymentName, most: Int) -> Bool {
+      let own = byDeployment[deployment, default: 0] + bytes
+      guard all + bytes <= most, own <= most / 2 else { return false }
+      all += bytes
+      byDeployment[deployment] = own
+      return true
+    }
+
+    mutating func remove(_ bytes: Int, for deployment: DeploymentName) {
+      guard bytes > 0 else { return }
+      all -= bytes
+      let own = byDeployment[deployment, default: 0] - bytes
+      byDeployment[deployment] = own > 0 ? own : nil
+    }
   }
 
   /// `total` bytes, of which one deployment has half at most.
-  init(total: Int) { (self.total, share) = (total, total / 2) }
+  init(total: Int) { self.total = total }
 
   /// Takes `bytes` for a stream of `deployment`; false where there are not so many left.
   func take(_ bytes: Int, for deployment: DeploymentName) -> Bool {
-    state.withLock { state in
-      let own = state.byDeployment[deployment, default: 0]
-      guard state.taken + bytes <= total, own + bytes <= share else { return false }
-      state.taken += bytes
-      state.byDeployment[deployment] = own + bytes
-      return true
-    }
+    state.withLock { $0.taken.add(bytes, for: deployment, most: total) }
   }
 
   /// Gives back what was taken.
   func give(_ bytes: Int, for deployment: DeploymentName) {
-    guard bytes > 0 else { return }
-    state.withLock { state in
-      state.taken -= bytes
-      let own = state.byDeployment[deployment, default: 0] - bytes
-      state.byDeployment[deployment] = own > 0 ? own : nil
-    }
+    state.withLock { $0.taken.remove(bytes, for: deployment) }
   }
 
   /// Lends `bytes` to a stream of `deployment` that rests: its sender was promised that it may send so much more than what
   /// is taken for it, and as a rule does not. Half as much again as may be taken; false where that is used up.
   func lend(_ bytes: Int, to deployment: DeploymentName) -> Bool {
-    state.withLock { state in
-      let own = state.lentByDeployment[deployment, default: 0]
-      guard state.lent + bytes <= total / 2, own + bytes <= share / 2 else { return false }
-      state.lent += bytes
-      state.lentByDeployment[deployment] = own + bytes
-      return true
-    }
+    state.withLock { $0.lent.add(bytes, for: deployment, most: total / 2) }
   }
 
   /// Gives back what was lent.
   func giveLentBack(_ bytes: Int, of deployment: DeploymentName) {
-    guard bytes > 0 else { return }
-    state.withLock { state in
-      state.lent -= bytes
-      let own = state.lentByDeployment[deployment, default: 0] - bytes
-      state.lentByDeployment[deployment] = own > 0 ? own : nil
-    }
+    state.withLock { $0.lent.remove(bytes, for: deployment) }
   }
 
   /// What is lent now, in bytes.
-  var lent: Int { state.withLock { $0.lent } }
+  var lent: Int { state.withLock { $0.lent.all } }
 
   /// What is taken now, in bytes.
-  var taken: Int { state.withLock { $0.taken } }
+  var taken: Int { state.withLock { $0.taken.all } }
 
   /// A quarter of what all TCP of this host may have before the kernel begins to save (tcp_mem), in bytes.
   static let standard: Int = {

@@ -29,14 +29,7 @@ struct PeerLossTests {
   ) throws {
     try NamespaceLaboratory.with { laboratory in
       let (a, b) = (try laboratory.namespace(), try laboratory.namespace())
-      try run(
-        "ip", "link", "add", "wire", "netns", a.name, "type", "veth", "peer", "name", "wire",
-        "netns", b.name)
-      for (name, host) in [(a.name, 1), (b.name, 2)] {
-        try run("ip", "-n", name, "address", "add", "10.79.0.\(host)/24", "dev", "wire")
-        try run("ip", "-n", name, "link", "set", "wire", "up")
-        try run("ip", "-n", name, "link", "set", "lo", "up")
-      }
+      try laboratory.join(a.name, b.name)
       let relays = try RelayLaboratory(
         a: configuration, b: configuration, namespaces: (a.namespace, b.namespace),
         host: "10.79.0.2")

@@ -46,15 +46,10 @@ struct WindowTests {
     try NamespaceLaboratory.with { laboratory in
       let a = try laboratory.namespace()
       let b = apart ? try laboratory.namespace() : a
-      for (name, _) in [a, b] { try run("ip", "-n", name, "link", "set", "lo", "up") }
       if apart {
-        try run(
-          "ip", "link", "add", "wire", "netns", a.name, "type", "veth", "peer", "name", "wire",
-          "netns", b.name)
-        for (name, host) in [(a.name, 1), (b.name, 2)] {
-          try run("ip", "-n", name, "address", "add", "10.79.0.\(host)/24", "dev", "wire")
-          try run("ip", "-n", name, "link", "set", "wire", "up")
-        }
+        try laboratory.join(a.name, b.name)
+      } else {
+        try laboratory.run(in: a.name, "ip", "link", "set", "lo", "up")
       }
       let relays = try RelayLaboratory(
         a: configuration, b: configuration, namespaces: (a.namespace, b.namespace),
