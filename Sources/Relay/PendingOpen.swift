@@ -32,8 +32,10 @@ final class PendingOpen {
   weak var tunnel: TunnelConnection?
   /// Whether that tunnel is older than this, so that the peer may have ended it.
   var isReuse = false
-  /// How often it has been asked on a tunnel, and on how many of these the peer refused this runner's certificate.
-  private var (tries, refusals) = (0, 0)
+  /// How often it has been asked on a tunnel.
+  private var tries = 0
+  /// On how many of these the peer refused this runner's certificate.
+  var refusals = 0
   /// Whether a tunnel that was made for it has failed already.
   var hasFailedOnce = false
   private(set) var isOver = false
@@ -44,9 +46,8 @@ final class PendingOpen {
 
   /// Whether another tunnel may be tried where this one has ended. Not without end: the peer may end each, whether it says
   /// why or not. That it refused a certificate is no reason to give up at once: this runner may have had another one.
-  func mayTryAgain(afterRefusal isRefusal: Bool) -> Bool {
-    if isRefusal { refusals += 1 }
-    return isReuse && refusals < 3 && tries < 2 * PeerPool.mostReady
+  var mayTryAgain: Bool {
+    isReuse && !isOver && refusals < 3 && tries < 2 * PeerPool.mostReady && patience.isWanted()
   }
 
   /// It begins to wait for a tunnel of `pool`. That others are before it is no reason to give up as long as

@@ -39,14 +39,12 @@ extension TunnelConnection {
   private func broken(_ open: PendingOpen, _ error: TunnelError) {
     close()
     // As a rule the other side did not take this one's certificate, which in TLS 1.3 it says late.
-    let isRefusal = error.kind == .handshake
-    if isRefusal {
+    if error.kind == .handshake {
       loop.shared.observe(.handshakeFailed(error, incoming: false))
       pool?.refused()
+      open.refusals += 1
     }
-    if open.mayTryAgain(afterRefusal: isRefusal), let pool, !open.isOver, open.patience.isWanted() {
-      return pool.request(open)
-    }
+    if let pool, open.mayTryAgain { return pool.request(open) }
     open.fail(error, in: loop)
   }
 

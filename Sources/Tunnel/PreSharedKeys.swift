@@ -26,10 +26,12 @@ struct PreSharedKeys {
   mutating func addAccepted(_ key: PreSharedKey) {
     let name = Array(key.name)
     incoming[name] = key
-    let all = names[key.peer.runner, default: []] + [name]
-    let kept = all.suffix(Self.most).filter { incoming[$0]?.isValid() == true }
-    for name in Set(all).subtracting(kept) { incoming[name] = nil }
-    names[key.peer.runner] = kept
+    var names = names[key.peer.runner, default: []] + [name]
+    while names.count > Self.most || incoming[names[0]]?.isValid() != true {
+      incoming[names.removeFirst()] = nil
+      if names.isEmpty { break }
+    }
+    self.names[key.peer.runner] = names
   }
 
   /// Forgets one that was to be offered.
