@@ -86,11 +86,22 @@ let package = Package(
       name: "NameResolution", dependencies: ["CCares", "CLinux", "LinuxSystem", "Model"],
       swiftSettings: strict),
 
+    // What a relay says to the one that takes its place.
+    .target(
+      name: "HandOver",
+      dependencies: [
+        "CLinux", "LinuxSystem",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      exclude: ["handover.proto"],
+      swiftSettings: strict),
+
     // Between runners: the encrypted connections, and the loop that moves bytes through them.
     .target(
       name: "Tunnel",
       dependencies: [
-        "CBoringSSL", "CLinux", "COpenSSL", "LinuxSystem", "Model",
+        "CBoringSSL", "CLinux", "COpenSSL", "HandOver", "LinuxSystem", "Model",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -99,7 +110,7 @@ let package = Package(
     .target(
       name: "Relay",
       dependencies: [
-        "CLinux", "LinuxSystem", "Model", "Tunnel",
+        "CLinux", "HandOver", "LinuxSystem", "Model", "Tunnel",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: strict),
@@ -162,8 +173,8 @@ let package = Package(
     .target(
       name: "RelayService",
       dependencies: [
-        "CLinux", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem", "Model", "NameResolution",
-        "Relay", "RelayControl", "ServiceLog", "Tunnel",
+        "CLinux", "Dataplane", "Fabric", "FrontDoor", "HandOver", "LinuxSystem", "Model",
+        "NameResolution", "Relay", "RelayControl", "ServiceLog", "Tunnel",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -185,8 +196,8 @@ let package = Package(
     .target(
       name: "Runner",
       dependencies: [
-        "CLinux", "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "LinuxSystem", "Model",
-        "NameResolution",
+        "CLinux", "ControlAPI", "Dataplane", "Fabric", "FrontDoor", "HandOver", "LinuxSystem",
+        "Model", "NameResolution",
         "Registry", "RegistryEtcd", "RegistrySQLite", "Relay", "RelayControl", "ServiceLog",
         "Tunnel",
         .product(name: "Configuration", package: "swift-configuration"),
@@ -317,7 +328,8 @@ let package = Package(
     .testTarget(
       name: "RelayTests",
       dependencies: [
-        "CLinux", "LinuxSystem", "Model", "Relay", "TestSupport", "Tunnel", "TunnelTestSupport",
+        "CLinux", "HandOver", "LinuxSystem", "Model", "Relay", "TestSupport", "Tunnel",
+        "TunnelTestSupport",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: strict),
@@ -328,8 +340,9 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "CLinux", "Fabric", "LinuxSystem", "Model", "OCIRuntime", "Relay", "RelayControl",
-        "Tunnel", "TunnelTestSupport", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        "CLinux", "Fabric", "HandOver", "LinuxSystem", "Model", "OCIRuntime", "Relay",
+        "RelayControl", "Tunnel", "TunnelTestSupport",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       path: "Tests/FuzzTargets", swiftSettings: strict),
@@ -360,8 +373,9 @@ let package = Package(
     .testTarget(
       name: "ScenarioTests",
       dependencies: [
-        "CDataplaneABI", "CLibbpf", "CLinux", "ControlAPI", "Dataplane", "Fabric", "LinuxSystem",
-        "Model", "Registry", "Relay", "RelayControl", "RelayService", "Runner", "ServiceLog",
+        "CDataplaneABI", "CLibbpf", "CLinux", "ControlAPI", "Dataplane", "Fabric", "HandOver",
+        "LinuxSystem", "Model", "Registry", "Relay", "RelayControl", "RelayService", "Runner",
+        "ServiceLog",
         "TestSupport", "Tunnel", "TunnelTestSupport",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
       ],

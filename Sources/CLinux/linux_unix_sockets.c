@@ -112,25 +112,38 @@ int linux_unix_peer_credentials(int fd, pid_t *process, uid_t *user)
 
 union control {
 	struct cmsghdr header;
-	char space[CMSG_SPACE(sizeof(int))];
+	char space[CMSG_SPACE(sizeof(int) * linux_unix_most_descriptors)];
 };
 
-ssize_t linux_unix_send_descriptor(int fd, const void *bytes, size_t size, int descriptor)
+ssize_t linux_unix_send_descriptors(int fd, const void *bytes, size_t size, const int *descriptors,
+				    size_t count)
 {
-	union control control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
-					      .cmsg_level = SOL_SOCKET,
-					      .cmsg_type = SCM_RIGHTS } };
+	union control control;
 	struct iovec part = { .iov_base = (void *)bytes, .iov_len = size };
-	struct msghdr message = { .msg_iov = &part,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 
-	memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
+	if (count > linux_unix_most_descriptors) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (count) {
+		memset(&control, 0, sizeof(control));
+		control.header.cmsg_len = CMSG_LEN(sizeof(int) * count);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		memcpy(CMSG_DATA(&control.header), descriptors, sizeof(int) * count);
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+	}
 	return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
-ssize_t linux_unix_receive_descriptor(int fd, void *bytes, size_t size, int *descriptor)
+ssize_t linux_unix_send_descriptor(int fd, const void *bytes, size_t size, int descriptor)
+{
+	return linux_unix_send_descriptors(fd, bytes, size, &descriptor, 1);
+}
+
+ssize_t linux_unix_receive_descriptors(int fd, void *bytes, size_t size, int *descriptors, size_t *count)
 {
 	union control control;
 	struct iovec part = { .iov_base = bytes, .iov_len = size };
@@ -141,10 +154,24 @@ ssize_t linux_unix_receive_descriptor(int fd, void *bytes, size_t size, int *des
 	ssize_t received = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	struct cmsghdr *header = received < 0 ? NULL : CMSG_FIRSTHDR(&message);
 
-	*descriptor = -1;
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(descriptor, CMSG_DATA(header), sizeof(int));
+	*count = 0;
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+		*count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(descriptors, CMSG_DATA(header), sizeof(int) * *count);
+	}
+	return received;
+}
+
+ssize_t linux_unix_receive_descriptor(int fd, void *bytes, size_t size, int *descriptor)
+{
+	int descriptors[linux_unix_most_descriptors];
+	size_t count, index;
+	ssize_t received = linux_unix_receive_descriptors(fd, bytes, size, descriptors, &count);
+
+	/* Of several, which nobody sends, the first. */
+	*descriptor = count ? descriptors[0] : -1;
+	for (index = 1; index < count; index++)
+		close(descriptors[index]);
 	return received;
 }
 

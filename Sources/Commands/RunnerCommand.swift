@@ -7,7 +7,9 @@ struct RunnerCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "runner",
     abstract: "List the runners of the cluster, empty one, and settle what is lost.",
-    subcommands: [List.self, Drain.self, Undrain.self, Forget.self, ConfirmLoss.self])
+    subcommands: [
+      List.self, Drain.self, Undrain.self, Forget.self, ConfirmLoss.self, RestartRelay.self,
+    ])
 
   /// There are no other runners.
   private struct Alone: Error, CustomStringConvertible {

@@ -186,6 +186,11 @@ extension ConfigurationKeys {
       "How many connections outside one instance without an interface of its own may have, 1 to 65536."
     ),
     ConfigurationKey(
+      "relay.drainSeconds", .number, "0", unit: "seconds, 0 to 604800", example: "3600",
+      isReported: true,
+      "How long an istbpf-relay goes on with connections that the next one cannot take over; 0 for as long as they last."
+    ),
+    ConfigurationKey(
       "oci.runtime", .text, example: "/usr/bin/crun", effect: .container, isReported: true,
       "The runtime behind `istbpf-oci`; without it the first of runc and crun that there is."),
     ConfigurationKey(

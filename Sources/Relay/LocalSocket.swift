@@ -146,6 +146,15 @@ final class LocalSocket: EventSource {
     owner = nil
   }
 
+  /// Another process goes on with it, and has a descriptor of its own.
+  func letGo() {
+    guard descriptor >= 0 else { return }
+    loop.forget(self, living: descriptor)
+    socket = nil
+    descriptor = -1
+    owner = nil
+  }
+
   /// Closes it so that the program gets an RST.
   func reset() { close() }
 

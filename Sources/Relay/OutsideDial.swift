@@ -104,11 +104,12 @@ extension Relay {
   }
 
   /// Moves bytes between `local` and `connection` until both directions have ended, for a program of `deployment`.
-  /// Takes over `local`, a connected TCP socket; it is reset where the connection is gone already. `ended` is called
-  /// once, when both are closed, on an event loop's thread.
+  /// Takes over `local`, a connected TCP socket; it is reset where the connection is gone already. `holder` is the
+  /// instance, as a number of the caller's, by which another process that goes on with it knows it. `ended` is called
+  /// once, when both are closed or another process goes on with them, on an event loop's thread.
   public func join(
     _ local: consuming OwnedDescriptor, to connection: RelayConnection,
-    of deployment: DeploymentName, ended: @escaping @Sendable () -> Void
+    of deployment: DeploymentName, holder: UInt64, ended: @escaping @Sendable () -> Void
   ) {
     let handoff = DescriptorHandoff(local)
     guard connection.take() else {
@@ -121,7 +122,9 @@ extension Relay {
         handoff.reset()
         return ended()
       }
-      SocketPair.join(handoff, to: far, of: deployment, in: loop, ended: ended)
+      SocketPair.join(
+        handoff, to: far,
+        for: SocketPair.Outside(deployment: deployment, holder: holder, ended: ended), in: loop)
     }
   }
 

@@ -18,6 +18,15 @@ final class Pipe {
     writeEnd = OwnedDescriptor(owning: write)
   }
 
+  /// One of another process, with `count` bytes inside.
+  init(
+    input: consuming OwnedDescriptor, output: consuming OwnedDescriptor, count: Int
+  ) {
+    writeEnd = input
+    readEnd = output
+    self.count = count
+  }
+
   var input: Int32 { writeEnd.rawValue }
   var output: Int32 { readEnd.rawValue }
 }

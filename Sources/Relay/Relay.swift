@@ -76,6 +76,14 @@ public final class Relay: Sendable {
     }
   }
 
+  /// Accepts no tunnels any more, until `listen`: those that come wait for whoever listens on the socket next.
+  public func stopListening() {
+    loops[0].post { loop in
+      for listener in loop.listeners { listener.close() }
+      loop.listeners = []
+    }
+  }
+
   /// Asks `peer` for a connection: on a tunnel that is ready, else on a new one.
   ///
   /// `completion` is called once, on an event loop's thread: with an accepted stream to `join`, or with the

@@ -8,10 +8,10 @@ import SystemPackage
 /// the other receives. The bytes stay in the kernel, in a pipe for each direction while some wait.
 final class SocketPair: SocketOwner {
   private unowned let loop: EventLoop
-  private let near: LocalSocket
-  private let far: LocalSocket
-  private var outbound = Direction()
-  private var inbound = Direction()
+  let near: LocalSocket
+  let far: LocalSocket
+  var outbound = Direction()
+  var inbound = Direction()
   private(set) var isOver = false
   /// Whether it goes on by itself in the loop's next turn.
   private var goesOn = false
@@ -21,11 +21,23 @@ final class SocketPair: SocketOwner {
   /// How much the kernel keeps of both directions, and who pays; nil where that is fixed.
   var windows: PairWindows?
   /// Whether urgent bytes stay urgent: both ends are TCP.
-  private let carriesUrgent: Bool
-  private let ended: @Sendable () -> Void
+  let carriesUrgent: Bool
+  /// Of one that leads outside: for whom, and what is done when it has ended.
+  let outside: Outside?
+  /// Whether another process was asked to go on with it, and did not want to.
+  var stays = false
+
+  /// What a pair that leads outside is for.
+  struct Outside {
+    let deployment: DeploymentName
+    /// The instance, as a number that another process understands as well.
+    let holder: UInt64
+    /// Called once, when both sockets are closed, or another process goes on with them.
+    let ended: @Sendable () -> Void
+  }
 
   /// One way through the pair.
-  private struct Direction {
+  struct Direction {
     /// What has been read and not been written.
     var pipe: Pipe?
     /// An urgent byte that follows what is in the pipe.
@@ -60,29 +72,23 @@ final class SocketPair: SocketOwner {
       guard let socket = local.take() else { return far.reset() }
       let near = LocalSocket(socket, in: loop)
       guard near.watch() else { return far.reset() }
-      let pair = SocketPair(near, far, in: loop)
-      for socket in [near, far] {
-        socket.raiseUnread(to: BufferLimits.most)
-        socket.limitUnsent(BufferLimits.most)
-      }
-      pair.run()
+      SocketPair(near, far, in: loop).begin()
     }
   }
 
   /// Makes a pair of a program's socket and of one that is connected to outside; see `Relay.join`.
   static func join(
-    _ local: DescriptorHandoff, to far: LocalSocket, of deployment: DeploymentName,
-    in loop: EventLoop, ended: @escaping @Sendable () -> Void
+    _ local: DescriptorHandoff, to far: LocalSocket, for outside: Outside, in loop: EventLoop
   ) {
     guard let socket = local.take() else {
       far.reset()
-      return ended()
+      return outside.ended()
     }
     let near = LocalSocket(socket, in: loop)
     guard near.watch() else {
       near.reset()
       far.reset()
-      return ended()
+      return outside.ended()
     }
     // A program that has closed its socket is gone after a while, whatever the other end does; and so is a host
     // outside that nobody hears of any more.
@@ -90,21 +96,32 @@ final class SocketPair: SocketOwner {
       linux_tcp_keep_alive(
         socket.descriptor, keepAlive.idle, keepAlive.interval, keepAlive.probes)
     }
-    let pair = SocketPair(near, far, in: loop, carriesUrgent: true, ended: ended)
-    pair.windows = PairWindows(near, far, of: deployment, in: loop)
-    pair.run()
+    SocketPair(near, far, in: loop, carriesUrgent: true, outside: outside).begin()
+  }
+
+  /// Begins to move bytes between its sockets, which are watched.
+  func begin() {
+    if let outside {
+      windows = PairWindows(near, far, of: outside.deployment, in: loop)
+    } else {
+      for socket in [near, far] {
+        socket.raiseUnread(to: BufferLimits.most)
+        socket.limitUnsent(BufferLimits.most)
+      }
+    }
+    run()
   }
 
   /// Of connections to outside: seconds without a byte until the other end is asked for a sign of life, between
   /// further ones, and how many of these go unanswered before it is given up.
   private static let keepAlive = (idle: Int32(60), interval: Int32(15), probes: Int32(8))
 
-  private init(
+  init(
     _ near: LocalSocket, _ far: LocalSocket, in loop: EventLoop, carriesUrgent: Bool = false,
-    ended: @escaping @Sendable () -> Void = {}
+    outside: Outside? = nil
   ) {
     (self.near, self.far, self.loop) = (near, far, loop)
-    (self.carriesUrgent, self.ended) = (carriesUrgent, ended)
+    (self.carriesUrgent, self.outside) = (carriesUrgent, outside)
     beganAt = loop.now
     (near.owner, far.owner) = (self, self)
     loop.pairs[ObjectIdentifier(self)] = self
@@ -136,17 +153,36 @@ final class SocketPair: SocketOwner {
   /// Resets both sockets where the connection has not ended both ways.
   func close() {
     guard !isOver else { return }
+    let isWhole = outbound.isDone && inbound.isDone
+    for socket in [near, far] { if isWhole { socket.finish() } else { socket.reset() } }
+    leave()
+  }
+
+  /// It is over for this loop.
+  private func leave() {
     isOver = true
     for pipe in [outbound.pipe.take(), inbound.pipe.take()] {
       if let pipe { loop.pipes.put(pipe) }
     }
-    let isWhole = outbound.isDone && inbound.isDone
-    for socket in [near, far] { if isWhole { socket.finish() } else { socket.reset() } }
     windows?.end()
     loop.widened[ObjectIdentifier(self)] = nil
     loop.pairs[ObjectIdentifier(self)] = nil
     loop.counters.pairsLive.add(-1)
-    ended()
+    outside?.ended()
+  }
+
+  // MARK: - In another process
+
+  /// Whether another process could go on with it just now: nothing has broken it off.
+  var isAtRest: Bool {
+    !isOver && resetting == nil && near.failure == nil && far.failure == nil
+  }
+
+  /// Another process goes on with it, and has its descriptors.
+  func letGo() {
+    near.letGo()
+    far.letGo()
+    leave()
   }
 
   // MARK: - Broken off

@@ -120,7 +120,8 @@ final class Stream: SocketOwner {
     run()
   }
 
-  private var isLocalGone = false
+  /// Whether the program's part is over, and the tunnel's is not.
+  private(set) var isLocalGone = false
 
   /// Whether what comes is thrown away, the program being gone.
   var discards: Bool { local == nil || local?.failure != nil }
@@ -332,10 +333,15 @@ final class Stream: SocketOwner {
   }
 
   private func end() {
+    local?.finishLater()
+    leave()
+  }
+
+  /// It is over for this loop.
+  private func leave() {
     isOver = true
     loop.cancel(overtaking)
     loop.cancel(resetCheck)
-    local?.finishLater()
     local = nil
     held.clear()
     // A pipe with bytes in it is not put back.
@@ -345,5 +351,35 @@ final class Stream: SocketOwner {
     endWindows()
     loop.counters.streamsLive.add(-1)
     if !isOpener { loop.accepted[token] = nil }
+  }
+
+  // MARK: - In another process
+
+  /// Whether another process was asked to go on with it, and did not want to.
+  var stays = false
+
+  /// Whether another process could go on with it just now: it has begun, nothing has broken it off, and no part of it is
+  /// on the way to another tunnel.
+  var isAtRest: Bool {
+    let isBroken =
+      local?.failure != nil || resetDue != nil || isResetDue || overtaking != nil
+      || resetCheck != nil
+    let isMoving = unread != nil || moveOut.isUnderWay || moveIn.isUnderWay
+    return !isOver && (local != nil || isLocalGone) && !isBroken && !isMoving
+      && reachability.isReachable && incoming.reader.beginning != nil
+  }
+
+  /// Another process goes on with it, and has its descriptors.
+  func letGo() {
+    local?.letGo()
+    leave()
+    out.letGo()
+    if incoming !== out { incoming.letGo() }
+  }
+
+  /// Goes on where another process was, in which the program's part was over.
+  func goOnWithoutLocal() {
+    isLocalGone = true
+    run()
   }
 }

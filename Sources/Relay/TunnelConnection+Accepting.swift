@@ -167,9 +167,7 @@ extension TunnelConnection {
     if token.loop == loop.index { return resumeHere(token, direction) }
     // The stream is another loop's, and so becomes this tunnel, with the peer it belongs to.
     let handoff = LoopHandoff(value: channel)
-    use = .closed
-    loop.forget(self, living: channel.descriptor)
-    loop.drop(self)
+    letGo()
     loop.siblings[token.loop].post { loop in
       let tunnel = TunnelConnection(handoff.value, in: loop, pool: nil)
       guard loop.watch(tunnel, handoff.value.descriptor) else { return }

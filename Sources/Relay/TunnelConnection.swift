@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import HandOver
 import SystemPackage
 import Tunnel
 
@@ -187,6 +188,50 @@ final class TunnelConnection: EventSource {
     shutdown(channel.descriptor, Int32(SHUT_RDWR))
     leftBy?.hasBeenRead(self)
   }
+
+  // MARK: - In another loop or process
+
+  /// Whether another process was asked to go on with it, and did not want to.
+  var stays = false
+
+  /// Whether it carries nothing, and another process could go on with it just now.
+  var isAtRest: Bool {
+    switch use {
+    case .idle, .awaiting:
+      !hasHungUp && deadline == nil && channel.isFlushed && !reader.isInside
+    default: false
+    }
+  }
+
+  /// Others go on with it, and have a descriptor of it.
+  func letGo() {
+    if case .idle = use { pool?.remove(self) }
+    use = .closed
+    loop.cancel(deadline)
+    loop.forget(self, living: channel.descriptor)
+    loop.drop(self)
+  }
+
+  /// Says what it is, for another process; see `TunnelChannel.describe`.
+  func describe(keys: HandOverKeys) -> Istbpf_Handover_V1_Tunnel {
+    .with { message in
+      channel.describe(in: &message, keys: keys)
+      if let pool { message.address = "\(pool.peer.address)" }
+      if let beginning = reader.beginning {
+        (message.header, message.headerCount) = (beginning.header, UInt32(beginning.count))
+      }
+      (message.spent, message.unread, message.unlimited) = (isSpent, isUnread, unlimited ?? 0)
+    }
+  }
+
+  /// Goes on with what another process says so of, having read `reader` of a frame.
+  func goOn(with message: Istbpf_Handover_V1_Tunnel, _ reader: FrameReader) {
+    self.reader = reader
+    (isSpent, isUnread) = (message.spent, message.unread)
+    unlimited = message.unlimited > 0 ? message.unlimited : nil
+  }
+
+  // MARK: - Broken off
 
   /// Ends it and whatever is on it.
   func kill(_ reason: TunnelError) {

@@ -1,6 +1,7 @@
 import Dataplane
 import Fabric
 import Glibc
+import HandOver
 import LinuxSystem
 import Logging
 import Model
@@ -33,7 +34,9 @@ final class Carrier: Sendable {
     let identity: RunnerIdentity
     let remote: RemoteConnects
     let kernelTLS: KernelTLS
-    /// Where tunnels are taken, until `start`.
+    /// What the socket on which tunnels are taken is kept as.
+    let listenerName: String
+    /// That socket, until `start`.
     let tunnels: DescriptorHandoff
   }
 
@@ -114,7 +117,8 @@ final class Carrier: Sendable {
     let kernelTLS =
       cluster.usesKernelTls
       ? KernelTLS.probe() : .unavailable("the configuration says so (tunnel.kernelTLS)")
-    let listener = try listeners.take("tunnels \(cluster.address)") {
+    let listenerName = "tunnels \(cluster.address)"
+    let listener = try listeners.take(listenerName) {
       guard let address = TunnelAddress(cluster.address) else {
         throw ConfigurationProblem(
           key: "tunnel.address", problem: "\(cluster.address) is no IP address with a port")
@@ -128,7 +132,7 @@ final class Carrier: Sendable {
         "istbpf-relay encrypts tunnels, in user space, since the kernel does not: \(reason)")
     }
     return Member(
-      identity: identity, remote: remote, kernelTLS: kernelTLS,
+      identity: identity, remote: remote, kernelTLS: kernelTLS, listenerName: listenerName,
       tunnels: DescriptorHandoff(listener))
   }
 
@@ -176,7 +180,57 @@ final class Carrier: Sendable {
     return false
   }
 
-  private var isIdle: Bool { relay.isIdle && outside.counts.live == 0 }
+  /// Whether it carries no connection, and none is being made.
+  var isIdle: Bool { relay.isIdle && outside.counts.live == 0 }
+
+  // MARK: Another relay
+
+  /// How long connects may take, in milliseconds, that were begun before another relay takes all that come.
+  private static let decidedWithin = 300
+
+  /// Takes nothing any more: another relay does. What there is goes on. Blocks for less than a second.
+  func leave() {
+    ports.leave(within: Self.decidedWithin)
+    relay.stopListening()
+    services?.leave()
+  }
+
+  /// Takes everything again, since no other relay does, with the front door's requests for `message`. Throws what keeps
+  /// it from that.
+  func takeAgain(_ message: Istbpf_Relay_V1_PublicServices) throws {
+    try ports.start(on: relay, pinnedIn: pins)
+    if let member {
+      relay.listen(
+        on: try listeners.take(member.listenerName) {
+          throw SystemError(.noSuchFileOrDirectory, "take again", member.listenerName)
+        })
+    }
+    try services?.open(message.services.map(PublicRoute.init))
+  }
+
+  /// Whether a request of the front door looks for an instance.
+  var isServing: Bool { services?.isServing ?? false }
+
+  /// Passes on all that it carries to another relay; see `Relay.handOver`.
+  func handOver(on channel: HandOverChannel, while goesOn: (_ left: Int) -> Bool) throws {
+    try relay.handOver(on: channel, as: Self.hello, while: goesOn)
+  }
+
+  /// Goes on with what another relay passes on; see `Relay.takeOver`. Returns how many connections and idle tunnels that
+  /// were.
+  func takeOver(on channel: HandOverChannel) throws -> Int {
+    var count = 0
+    try relay.takeOver(
+      on: channel, as: Self.hello, began: { outside.inherited($0, hasEnded: false) },
+      ended: { [outside] in outside.inherited($0, hasEnded: true) }, took: { count += $0 })
+    return count
+  }
+
+  private static let hello = Istbpf_Handover_V1_Hello.with {
+    ($0.version, $0.program) = (handOverVersion, istbpfVersion)
+  }
+
+  // MARK: The end
 
   /// Ends all connections. Blocks for a second at most.
   func stop() {

@@ -13,8 +13,10 @@ final class CommandHandler: Sendable {
   private struct State {
     /// Nil before there were settings.
     var carrier: Carrier?
-    /// Whether it takes connections.
+    /// Whether it takes connections, or did so before it passed them on.
     var isStarted = false
+    /// Whether another relay takes its place.
+    var isLeaving = false
     /// The deployments that istbpfd has named since its greeting.
     var named: Set<UInt32> = []
     /// Whether istbpfd has said where runners are since then.
@@ -26,20 +28,25 @@ final class CommandHandler: Sendable {
   private let state = Mutex(State())
   private let listeners = ListenerStore()
   private let files: StateFiles
+  let place: RelayPlace
   private let questions = OpenQuestions()
   private let daemon = Mutex<DescriptorChannel?>(nil)
   private let telling = DispatchQueue(label: "istbpf.relay.telling")
   private let untold = Atomic(0)
+  /// How many relays pass something on to this one.
+  let takingOver = Atomic(0)
   private let startedAt: Int64
-  private let logger: Logger
-  private let stop: @Sendable () -> Void
+  let logger: Logger
+  let stop: @Sendable () -> Void
 
   /// Denials that wait to be told at most.
   private static let mostUntold = 1024
 
   /// Keeps what it is told in `files`; `stop` is called when the process is to end.
-  init(files: StateFiles, logger: Logger, stop: @escaping @Sendable () -> Void) {
-    (self.files, self.logger, self.stop) = (files, logger, stop)
+  init(
+    files: StateFiles, place: RelayPlace, logger: Logger, stop: @escaping @Sendable () -> Void
+  ) {
+    (self.files, self.place, self.logger, self.stop) = (files, place, logger, stop)
     startedAt = Int64(time(nil))
   }
 
@@ -106,6 +113,11 @@ final class CommandHandler: Sendable {
         let refusal = StreamRefusal(errno: EHOSTUNREACH, cause: "it does not answer")
         answer(isReached ? .done(number) : .refusing(number, refusal), on: channel)
       }
+    case .handOver(let order):
+      try answer(number, on: channel) {
+        try handOver(order, received.descriptor)
+      }
+    case .takeOver: try answer(number, on: channel) { try takeOver(received.descriptor) }
     case .decided(let decided): questions.decide(decided)
     case .getStatistics:
       let figures = state.withLock { $0.carrier?.statistics } ?? .init()
@@ -122,16 +134,22 @@ final class CommandHandler: Sendable {
       }
       try channel.send(Istbpf_Relay_V1_Report.done(number))
       self.stop()
-    default:
-      let answer: Istbpf_Relay_V1_Report
-      do {
-        try perform(command)
-        answer = .done(number)
-      } catch {
-        answer = .refusing(number, error)
-      }
-      try channel.send(answer)
+    default: try answer(number, on: channel) { try perform(command) }
     }
+  }
+
+  /// Does something, and says whether it is done, or what is against it.
+  private func answer(
+    _ number: UInt64, on channel: DescriptorChannel, _ action: () throws -> Void
+  ) throws {
+    let answer: Istbpf_Relay_V1_Report
+    do {
+      try action()
+      answer = .done(number)
+    } catch {
+      answer = .refusing(number, error)
+    }
+    try channel.send(answer)
   }
 
   /// Answers from an event loop's thread, which an istbpfd that does not read must not hold up.
@@ -193,6 +211,7 @@ final class CommandHandler: Sendable {
   /// Kept once it is done, and before istbpfd is told so: what it relies on outlives both processes.
   private func perform(_ command: Istbpf_Relay_V1_Command.OneOf_Command) throws {
     try state.withLock { state in
+      guard !state.isLeaving else { return try performLeaving(command, state.carrier) }
       if case .settings(let settings) = command { return try take(settings, &state) }
       guard let carrier = state.carrier else {
         throw ImpossibleMessage("something before the settings")
@@ -231,6 +250,19 @@ final class CommandHandler: Sendable {
     }
   }
 
+  /// Another relay is told as well, and keeps what there is in the files. This one needs it for those that ask for a
+  /// connection on a tunnel that it has still.
+  private func performLeaving(
+    _ command: Istbpf_Relay_V1_Command.OneOf_Command, _ carrier: Carrier?
+  ) throws {
+    switch command {
+    case .runners(let runners): carrier?.take(runners)
+    case .deployment(let deployment): try carrier?.take(deployment)
+    case .withdrawn(let withdrawn): carrier?.withdraw(UInt16(clamping: withdrawn.id))
+    default: break
+    }
+  }
+
   private func take(_ settings: Istbpf_Relay_V1_Settings, _ state: inout State) throws {
     if let carrier = state.carrier {
       try carrier.take(settings)
@@ -247,6 +279,39 @@ final class CommandHandler: Sendable {
 
   private func keep(_ write: () throws -> Void) {
     do { try write() } catch { logger.error("what istbpfd said is not kept: \(error)") }
+  }
+
+  // MARK: Another relay
+
+  /// Takes nothing any more, and leaves its place; what it carries it has still. Throws where it has no place.
+  func leave() throws -> Carrier {
+    try state.withLock { state in
+      guard let carrier = state.carrier, state.isStarted, !state.isLeaving else {
+        throw ImpossibleMessage("a hand-over by a relay that carries nothing yet, or no more")
+      }
+      state.isLeaving = true
+      carrier.leave()
+      place.leave()
+      return carrier
+    }
+  }
+
+  /// Takes everything again, having its place again. Throws what keeps it from that.
+  func goOnAlone() throws {
+    try state.withLock { state in
+      state.isLeaving = false
+      try state.carrier?.takeAgain(.with { $0.services = Array(state.services.values) })
+    }
+  }
+
+  /// What takes connections. Throws where nothing does yet.
+  func startedCarrier() throws -> Carrier {
+    try state.withLock { state in
+      guard let carrier = state.carrier, state.isStarted, !state.isLeaving else {
+        throw ImpossibleMessage("a hand-over to a relay that takes no connections")
+      }
+      return carrier
+    }
   }
 
   // MARK: Telling and asking

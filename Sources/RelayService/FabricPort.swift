@@ -50,6 +50,9 @@ final class FabricPort: Sendable {
     self.watched.withLock { $0 = watched }
   }
 
+  /// Takes none any more, until `begin`.
+  func end() { watched.withLock { $0 = nil } }
+
   /// Takes a connection that waits; false where none does.
   @discardableResult
   func acceptOne() -> Bool {

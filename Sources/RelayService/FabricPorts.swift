@@ -15,6 +15,8 @@ protocol HeldConnectDecider: Sendable {
   func held(_ flow: Flow, _ frame: HeldFrame)
   /// A connection that the switch gave the relay, since its flow was accepted; called on an event loop's thread.
   func accepted(_ socket: consuming OwnedDescriptor, _ flow: Flow)
+  /// Whether a SYN is being decided on, or a connection awaited.
+  var isDeciding: Bool { get }
 }
 
 /// The relay's places in the fabrics, and the SYNs that the switches hold: each goes to who decides on it.
@@ -34,6 +36,8 @@ final class FabricPorts: Sendable {
     var inside: (any HeldConnectDecider)?
     /// Who decides on the others.
     var outside: (any HeldConnectDecider)?
+    /// Whether what is held and accepted is another relay's.
+    var isAnothers = false
   }
 
   init(flows: FlowTable, plan: AddressPlan, listeners: ListenerStore, logger: Logger) {
@@ -54,7 +58,7 @@ final class FabricPorts: Sendable {
   /// would be taken for pending for ever: it is forgotten, and decided anew when its caller's kernel sends the SYN again.
   func start(on relay: Relay, pinnedIn directory: String) throws {
     let ports = state.withLock { state in
-      state.relay = relay
+      (state.relay, state.isAnothers) = (relay, false)
       return state.ports.values
     }
     let earlier = try flows.all()
@@ -93,10 +97,29 @@ final class FabricPorts: Sendable {
     if let relay { try listen(on: relay, pinnedIn: directory) }
   }
 
+  /// Takes nothing any more, and leaves it to another relay, until `start`. Blocks for so many milliseconds at most, for
+  /// what is being decided; the SYNs of what is not by then are sent again by their callers' kernels.
+  func leave(within milliseconds: Int) {
+    stopListening()
+    let deciders = state.withLock { [$0.inside, $0.outside] }
+    for _ in 0..<milliseconds where deciders.contains(where: { $0?.isDeciding == true }) {
+      usleep(1000)
+    }
+    let ports = state.withLock { state in
+      state.isAnothers = true
+      return state.ports.values
+    }
+    for port in ports { port.end() }
+  }
+
+  /// Whether what is held and accepted is another relay's.
+  var isAnothers: Bool { state.withLock(\.isAnothers) }
+
   /// Lets everything go.
   func stop() { state.withLock { $0 = State() } }
 
-  /// Takes up a deployment's fabric, once, or anew where it is another namespace than before. Throws `SystemError`.
+  /// Takes up a deployment's fabric, once, or anew where it is another namespace than before; not one that another relay
+  /// has taken up. Throws `SystemError`.
   func serve(_ deployment: Deployment, fabric: FabricNamespace, inode: UInt64) throws {
     if let port = state.withLock({ $0.ports[deployment.id] }), port.inode == inode,
       port.name == deployment.name
@@ -104,6 +127,7 @@ final class FabricPorts: Sendable {
       return
     }
     withdraw(deployment.id)
+    guard !isAnothers else { return }
     let port = try FabricPort(
       of: deployment, fabric: fabric, inode: inode, listeners: listeners
     ) { [weak self] socket, flow in self?.accepted(socket, flow) }
@@ -152,6 +176,7 @@ final class FabricPorts: Sendable {
 
   /// Has connect() fail with ECONNREFUSED, ENETUNREACH, or, for any other errno, with EHOSTUNREACH.
   func refuse(_ flow: Flow, _ frame: HeldFrame, _ errno: Int32) {
+    guard !isAnothers else { return }
     forget(flow)
     let port = port(of: flow.deployment)
     do {
@@ -167,11 +192,13 @@ final class FabricPorts: Sendable {
 
   /// Leaves the SYN without an answer; when the caller's kernel sends it again it is held and decided on anew.
   func forget(_ flow: Flow) {
+    guard !isAnothers else { return }
     do { try flows.forget(flow) } catch { logger.error("\(error)") }
   }
 
   /// Whether the caller still waits; so it seems where that cannot be told.
   func isAwaited(_ flow: Flow) -> Bool {
+    guard !isAnothers else { return false }
     do { return try flows.isAwaited(flow) } catch {
       logger.error("\(error)")
       return true
@@ -210,6 +237,8 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
   /// Lets the held SYN through, so that the caller connects; `take` gives what it is to be joined with. What is never
   /// taken is let go.
   func complete(_ flow: Flow, _ frame: HeldFrame, with connection: Connection) {
+    // Of another relay by now, which asks again.
+    guard !ports.isAnothers else { return }
     state.withLock { state in
       state.count += 1
       state.pending[flow] = Pending(connection: connection, number: state.count)
@@ -228,6 +257,9 @@ final class AcceptedConnects<Connection: Sendable>: Sendable {
     }
     forgetOverdue()
   }
+
+  /// Whether a caller is to connect still.
+  var isAwaiting: Bool { state.withLock { !$0.pending.isEmpty } }
 
   /// What a caller that connects is to be joined with; nil where nobody decided on it.
   func take(_ flow: Flow) -> Connection? {

@@ -175,7 +175,17 @@ final class OutsideConnects: HeldConnectDecider {
       let deployment = ports.port(of: flow.deployment)?.name
     else { return }
     let place = outside.place
-    relay.join(socket, to: outside.connection, of: deployment) { place.leave() }
+    relay.join(
+      socket, to: outside.connection, of: deployment, holder: place.instance.number
+    ) { place.leave() }
+  }
+
+  /// See `HeldConnectDecider`.
+  var isDeciding: Bool { state.withLock { $0.all.undecided > 0 } || connects.isAwaiting }
+
+  /// A connection that another relay has passed on begins here, or has ended; `number` is its instance's.
+  func inherited(_ number: UInt64, hasEnded: Bool) {
+    change(Identity(number: number), undecided: 0, connections: hasEnded ? -1 : 1)
   }
 
   private func isAllowed(_ flow: Flow, _ port: PortNumber) -> Bool {
@@ -252,7 +262,7 @@ final class OutsideConnects: HeldConnectDecider {
   private final class Place: Sendable {
     private enum Stage { case undecided, connected, left }
 
-    private let instance: Identity
+    let instance: Identity
     private let owner: OutsideConnects
     private let stage = Mutex(Stage.undecided)
 
@@ -284,5 +294,16 @@ final class OutsideConnects: HeldConnectDecider {
   private struct Outside: Sendable {
     let connection: RelayConnection
     let place: Place
+  }
+}
+
+extension Identity {
+  /// It as a number, for another relay of this runner.
+  fileprivate var number: UInt64 { UInt64(deployment) << 32 | UInt64(address.rawValue) }
+
+  fileprivate init(number: UInt64) {
+    self.init(
+      deployment: UInt16(truncatingIfNeeded: number >> 32),
+      address: IPv4Address(UInt32(truncatingIfNeeded: number)))
   }
 }

@@ -22,6 +22,7 @@ final class PublicRequest: Sendable {
   private let dialing: DispatchQueue
   private let deadline = ContinuousClock.now + patience
   private let rounds = Mutex(0)
+  private let ended: @Sendable () -> Void
 
   /// Instances that are tried in one round.
   private static let attempts = 4
@@ -32,14 +33,17 @@ final class PublicRequest: Sendable {
   /// The pause after the first round, in milliseconds; it doubles, up to the longest.
   private static let (firstPause, longestPause) = (50, 400)
 
-  /// A request whose connection is `socket`.
+  /// A request whose connection is `socket`; `ended` is called when that is an instance's, or was answered.
   init(
     _ socket: consuming OwnedDescriptor, _ door: PublicDoor, relay: Relay,
-    fabrics: FabricNames, dialing: DispatchQueue
+    fabrics: FabricNames, dialing: DispatchQueue, ended: @escaping @Sendable () -> Void
   ) {
+    self.ended = ended
     current = Mutex(DescriptorHandoff(socket))
     (self.door, self.relay, self.fabrics, self.dialing) = (door, relay, fabrics, dialing)
   }
+
+  deinit { ended() }
 
   private var handoff: DescriptorHandoff { current.withLock { $0 } }
 

@@ -22,6 +22,11 @@ final class PublicServices: Sendable {
   private let queue = DispatchQueue(label: "istbpf.front-door")
   private let dialing = DispatchQueue(label: "istbpf.front-door.dial", attributes: .concurrent)
   private let doors = Mutex<[String: PublicDoor]>([:])
+  /// How many requests look for an instance.
+  private let serving = Atomic(0)
+
+  /// Whether a request looks for an instance.
+  var isServing: Bool { serving.load(ordering: .relaxed) > 0 }
 
   /// Takes requests in the directory `sockets`, from HAProxy's user alone. Throws `SystemError`, or
   /// `ConfigurationProblem` where there is no such user.
@@ -75,6 +80,15 @@ final class PublicServices: Sendable {
     doors.withLock { $0 = $0.filter { kept.contains($0.key) } }
   }
 
+  /// Takes no requests any more: those that come wait for another relay, or for `open`.
+  func leave() {
+    let left = doors.withLock { doors in
+      defer { doors = [:] }
+      return doors.values
+    }
+    for door in left { door.leave() }
+  }
+
   /// The instances of a deployment are others than before.
   func changed(_ deployment: DeploymentName) {
     for door in doors.withLock({ $0.values }) where door.route.deployment == deployment {
@@ -83,7 +97,10 @@ final class PublicServices: Sendable {
   }
 
   private func accepted(_ socket: consuming OwnedDescriptor, _ door: PublicDoor) {
-    PublicRequest(socket, door, relay: relay, fabrics: fabrics, dialing: dialing).begin()
+    serving.wrappingAdd(1, ordering: .relaxed)
+    PublicRequest(socket, door, relay: relay, fabrics: fabrics, dialing: dialing) { [self] in
+      serving.wrappingSubtract(1, ordering: .relaxed)
+    }.begin()
   }
 }
 
@@ -116,6 +133,8 @@ final class PublicDoor: Sendable {
     /// When it last had an instance, or when it was declared or this process began.
     var lastInstance = ContinuousClock.now
     var waiting = 0
+    /// Whether its socket is another relay's.
+    var isAnothers = false
   }
 
   private let state: Mutex<State>
@@ -155,8 +174,15 @@ final class PublicDoor: Sendable {
 
   deinit {
     source.cancel()
+    guard !state.withLock(\.isAnothers) else { return }
     unlink(path)
     listeners.forget(Self.listenerName(path))
+  }
+
+  /// Takes no requests any more; its socket is another relay's.
+  func leave() {
+    state.withLock { $0.isAnothers = true }
+    source.cancel()
   }
 
   private static func listenerName(_ path: String) -> String { "service \(path)" }

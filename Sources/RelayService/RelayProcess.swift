@@ -33,10 +33,11 @@ public enum RelayProcess {
     // Where standard error has gone, the log is in its file.
     for number in [SIGPIPE, SIGHUP] { signal(number, SIG_IGN) }
     let files = try StateFiles(in: installation.relayDirectory)
-    let lock = try LockFile(path: installation.relayLockPath)
+    let place = RelayPlace(of: installation, logger: logger)
+    try place.lock()
     recent.keep(in: installation.relayLogPath)
     let (ends, end) = AsyncStream.makeStream(of: Void.self)
-    let handler = CommandHandler(files: files, logger: logger) { end.yield() }
+    let handler = CommandHandler(files: files, place: place, logger: logger) { end.yield() }
     let signals = [SIGTERM, SIGINT].map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number)
@@ -44,11 +45,11 @@ public enum RelayProcess {
       source.activate()
       return source
     }
-    let control = try ControlSocket(at: installation.relaySocketPath, handler, logger: logger)
+    try place.listen { [weak handler] in handler?.serve($0) }
     let background = Task {
       if isStartedByDaemon { try await Task.sleep(for: patience) }
       handler.resume()
-      while control.isThere { try await Task.sleep(for: interval) }
+      while place.isThere { try await Task.sleep(for: interval) }
       logger.notice("the installation is not there any more")
       end.yield()
     }
@@ -57,51 +58,7 @@ public enum RelayProcess {
     background.cancel()
     for source in signals { source.cancel() }
     logger.notice("istbpf-relay ends, and its connections with it")
-    control.stop()
+    place.leave()
     handler.end()
-    _ = consume lock
-  }
-}
-
-/// Where istbpfd says what is to be done: a Unix socket that only root may open.
-private final class ControlSocket: Sendable {
-  private let path: String
-  private let inode: UInt64
-  private let queue = DispatchQueue(label: "istbpf.relay.control")
-  /// Unsafe only in name: Dispatch lets any thread cancel a source.
-  private nonisolated(unsafe) let source: any DispatchSourceRead
-
-  init(at path: String, _ handler: CommandHandler, logger: Logger) throws {
-    self.path = path
-    let listener = try UnixSocket.listening(at: path, mode: 0o600, group: 0).release()
-    inode = Self.inode(of: path) ?? 0
-    source = DispatchSource.makeReadSource(fileDescriptor: listener, queue: queue)
-    source.setEventHandler {
-      while let socket = UnixSocket.accept(on: listener) {
-        do {
-          let channel = try DescriptorChannel(socket)
-          guard let peer = channel.peer, peer.user == 0 else {
-            logger.warning("somebody but root has opened \(path)")
-            continue
-          }
-          Thread.detachNewThread { handler.serve(channel) }
-        } catch { logger.error("\(error)") }
-      }
-    }
-    source.setCancelHandler { close(listener) }
-    source.activate()
-  }
-
-  /// Whether the path leads to it still.
-  var isThere: Bool { Self.inode(of: path) == inode }
-
-  func stop() {
-    source.cancel()
-    if isThere { unlink(path) }
-  }
-
-  private static func inode(of path: String) -> UInt64? {
-    var status = stat()
-    return stat(path, &status) == 0 ? UInt64(status.st_ino) : nil
   }
 }

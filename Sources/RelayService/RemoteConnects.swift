@@ -79,6 +79,9 @@ final class RemoteConnects: HeldConnectDecider {
     connects.stop()
   }
 
+  /// See `HeldConnectDecider`.
+  var isDeciding: Bool { state.withLock { !$0.undecided.isEmpty } || connects.isAwaiting }
+
   // MARK: Outgoing
 
   /// See `HeldConnectDecider`.

@@ -1,5 +1,6 @@
 import ControlAPI
 import Dataplane
+import Foundation
 import GRPCCore
 import LinuxSystem
 import Model
@@ -145,6 +146,23 @@ struct ControlService: Istbpf_Control_V1_Control.SimpleServiceProtocol {
     try await answering {
       let count = try await runner.resetConnections()
       return .with { $0.connections = UInt64(count) }
+    }
+  }
+
+  func restartRelay(
+    request: Istbpf_Control_V1_RestartRelayRequest, context: ServerContext
+  ) async throws -> Istbpf_Control_V1_RestartRelayResponse {
+    try await answering {
+      let relay = runner.relay
+      return try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread {
+          continuation.resume(
+            with: Result {
+              let (before, now) = try relay.restart()
+              return .with { ($0.before, $0.now) = (before, now) }
+            })
+        }
+      }
     }
   }
 

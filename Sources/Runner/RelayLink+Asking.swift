@@ -6,9 +6,22 @@ import Synchronization
 
 /// Asking istbpf-relay.
 extension RelayLink {
-  /// What the relay has done and has; nil where there is none, or it does not answer.
+  /// What the relay has done and has, with what those still carry whose place it has taken; nil where there is none, or it
+  /// does not answer.
   func statistics() async -> Istbpf_Relay_V1_Statistics? {
-    guard let connection = state.withLock({ $0.connection }) else { return nil }
+    let (connection, leaving) = state.withLock { state in
+      (state.connection, state.leaving.filter { $0 !== state.connection })
+    }
+    guard let connection, var all = await statistics(of: connection) else { return nil }
+    for connection in leaving {
+      if let more = await statistics(of: connection) { all.addLive(more) }
+    }
+    return all
+  }
+
+  private func statistics(
+    of connection: RelayConversation
+  ) async -> Istbpf_Relay_V1_Statistics? {
     let report = await answer(connection, .getStatistics(.init()), within: Self.statisticsPatience)
     guard case .statistics(let statistics)? = report?.report else { return nil }
     return statistics
@@ -61,6 +74,27 @@ extension RelayLink {
       Task {
         try? await Task.sleep(for: patience)
         finish(nil)
+      }
+    }
+  }
+}
+
+extension Istbpf_Relay_V1_Statistics {
+  /// Adds what another relay has now.
+  mutating func addLive(_ other: Istbpf_Relay_V1_Statistics) {
+    streamsLive += other.streamsLive
+    tunnelsLive += other.tunnelsLive
+    tunnelsKernel += other.tunnelsKernel
+    pairsLive += other.pairsLive
+    outsideLive += other.outsideLive
+    for more in other.outside {
+      let place = outside.firstIndex {
+        $0.deployment == more.deployment && $0.instance == more.instance
+      }
+      if let place {
+        outside[place].connections += more.connections
+      } else {
+        outside.append(more)
       }
     }
   }

@@ -49,8 +49,9 @@ extension RelayLink {
 
   /// Has a relay, for as long as this one is there.
   func keep() {
+    replaceOther()
     while true {
-      if wakeup.wait(timeout: .now() + Self.interval) == .timedOut { replaceWhereIdle() }
+      if wakeup.wait(timeout: .now() + Self.interval) == .timedOut { replaceOther() }
       while true {
         let isDue = state.withLock { !$0.isStopped && $0.isWanted && $0.connection == nil }
         guard isDue else { break }
@@ -64,13 +65,37 @@ extension RelayLink {
     }
   }
 
-  /// Ends a relay of another program, as it is after an upgrade, once it carries nothing: the next one is this one's.
-  func replaceWhereIdle() {
-    guard
-      let (connection, process) = state.withLock({ state in
-        state.connection.map { ($0, state.greeting?.pid ?? 0) }
-      }), isOfOtherProgram(process), isIdle(connection)
-    else { return }
+  /// Has a relay of this program take the place of another program's, as it is after an upgrade: at once where that one
+  /// can pass on what it carries, else once it carries nothing.
+  func replaceOther() {
+    replacing.withLock { _ in
+      guard let (connection, process) = current, isOfOtherProgram(process) else { return }
+      do { try handOver(from: connection) } catch {
+        logger.debug("istbpf-relay (pid \(process)) does not pass on what it carries: \(error)")
+        replaceWhereIdle(connection, process)
+      }
+    }
+  }
+
+  /// The relay that has been told everything, and its process.
+  private var current: (RelayConversation, pid_t)? {
+    state.withLock { state in state.connection.map { ($0, state.greeting?.pid ?? 0) } }
+  }
+
+  /// Has a new relay take the place of the one that runs, of whatever program. Blocks. Returns both process ids. Throws
+  /// where there is none, or it does not pass on what it carries.
+  func restart() throws -> (before: pid_t, now: pid_t) {
+    try replacing.withLock { _ in
+      guard let (connection, process) = current else {
+        throw RunnerError.noRelay("none is needed, or it has ended")
+      }
+      try handOver(from: connection)
+      return (process, current?.1 ?? 0)
+    }
+  }
+
+  func replaceWhereIdle(_ connection: RelayConversation, _ process: pid_t) {
+    guard isIdle(connection) else { return }
     state.withLock { $0.replaced = connection }
     // One of an earlier version does not look again whether it carries anything. The answer may be its end.
     let answer = try? ask(connection, .stop(.with { $0.ifIdle = true }))
@@ -99,6 +124,11 @@ extension RelayLink {
   func keepOne() throws {
     if let connection = try connect(), try introduce(connection) { return }
     try endRelay()
+    try startIntroduced()
+  }
+
+  /// Starts a relay, and tells it everything.
+  func startIntroduced() throws {
     let process = try startRelay()
     do { try introduce(process) } catch {
       // Nobody tells it anything any more.
@@ -141,7 +171,7 @@ extension RelayLink {
     let handle = try ProcessHandle(process)
     state.withLock { state in
       state.starts += 1
-      state.child = handle
+      state.children.append(handle)
     }
     return handle
   }
@@ -233,15 +263,23 @@ extension RelayLink {
     }
     connection.channel.end()
     let isUnexpected = state.withLock { state in
+      state.leaving.removeAll { $0 === connection }
       guard state.connection === connection else { return false }
       (state.connection, state.greeting) = (nil, nil)
       state.problem = "it has ended"
       return !state.isStopped && state.replaced !== connection
     }
     connection.end()
-    _ = state.withLock(\.child)?.awaitEnd(within: 1000)
+    reap(connection)
     if isUnexpected { logger.error("istbpf-relay has ended: starting it again") }
     wakeup.signal()
+  }
+
+  /// Reaps the process at the other end, if it is a child.
+  func reap(_ connection: RelayConversation) {
+    let process = connection.channel.peer?.process
+    _ = state.withLock(\.children).first { $0.processID == process }?.awaitEnd(within: 1000)
+    state.withLock { $0.children.removeAll(where: \.hasEnded) }
   }
 
   func hear(

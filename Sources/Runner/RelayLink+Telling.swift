@@ -37,8 +37,16 @@ extension RelayLink {
     _ change: (inout State) -> Istbpf_Relay_V1_Command.OneOf_Command?
   ) throws {
     let answer = Answer()
+    let earlier = Mutex<[(RelayConversation, Answer)]>([])
     let connection: RelayConversation? = state.withLock { state in
-      guard let command = change(&state), let connection = state.connection else { return nil }
+      guard let command = change(&state) else { return nil }
+      for leaving in state.leaving where leaving !== state.connection {
+        let answer = Answer()
+        if (try? leaving.send(command) { answer.set($0) }) != nil {
+          earlier.withLock { $0.append((leaving, answer)) }
+        }
+      }
+      guard let connection = state.connection else { return nil }
       do {
         try connection.send(command) { answer.set($0) }
         return connection
@@ -48,6 +56,8 @@ extension RelayLink {
         return nil
       }
     }
+    // What they say against it is no news: it is in effect with the one that has taken their place, or they have ended.
+    for (leaving, answer) in earlier.withLock({ $0 }) { _ = try? wait(for: answer, of: leaving) }
     guard let connection else {
       wakeup.signal()
       return awaitFirst()

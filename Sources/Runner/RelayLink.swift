@@ -30,10 +30,12 @@ final class RelayLink: Sendable {
     var greeting: Istbpf_Relay_V1_Greeting?
     /// One that was told to end, so that this program's takes its place.
     var replaced: RelayConversation?
+    /// Those that pass on what they carry, or carry what nobody can go on with, until they end.
+    var leaving: [RelayConversation] = []
     /// Why there is none.
     var problem: String?
-    /// The last one that was started here, which is a child until it is reaped.
-    var child: ProcessHandle?
+    /// Those that were started here, which are children until they are reaped.
+    var children: [ProcessHandle] = []
     /// How often one was started.
     var starts = 0
     var isWanted = false
@@ -56,8 +58,12 @@ final class RelayLink: Sendable {
   let callbacks: Mutex<Callbacks?>
   let logger: Logger
   let logLevel: Logger.Level
+  /// See `RunnerConfiguration.relayDrainSeconds`.
+  let drainSeconds: UInt32
   let state: Mutex<State>
   let listeners = Mutex<[String: DescriptorHandoff]>([:])
+  /// Locked while another relay takes the place of the one that runs.
+  let replacing = Mutex(())
   /// Signalled when there is something to do for the thread that keeps the relay.
   let wakeup = DispatchSemaphore(value: 0)
 
@@ -75,7 +81,7 @@ final class RelayLink: Sendable {
   /// A link that has not been started. Throws `SystemError`.
   init(_ configuration: RunnerConfiguration, logger: Logger) throws {
     installation = configuration.installation
-    logLevel = configuration.logLevel
+    (logLevel, drainSeconds) = (configuration.logLevel, configuration.relayDrainSeconds)
     self.logger = logger
     callbacks = Mutex(nil)
     state = Mutex(State(told: Told(settings: try Istbpf_Relay_V1_Settings(configuration))))
@@ -90,6 +96,8 @@ final class RelayLink: Sendable {
         $0.version = state.greeting?.version ?? ""
         $0.startedAt = state.greeting?.startedAt ?? 0
         $0.problem = state.connection == nil ? state.problem ?? "it has not begun" : ""
+        $0.leaving = state.leaving.filter { $0 !== state.connection }
+          .compactMap { $0.channel.peer?.process }
       }
     }
   }

@@ -92,6 +92,13 @@ extension RunnerConfiguration {
       cluster: try ClusterConfiguration.read(reader, runner: name, installation: installation),
       egress: try EgressConfiguration.read(reader),
       frontDoor: try FrontDoorSettings.read(reader), logLevel: logLevel)
+    if let seconds = reader.int(forKey: "relay.drainSeconds") {
+      guard (0...604_800).contains(seconds) else {
+        throw InvalidConfiguration(
+          key: "relay.drainSeconds", problem: "\(seconds) is not between 0 and 604800")
+      }
+      relayDrainSeconds = UInt32(seconds)
+    }
     values = Dictionary(
       uniqueKeysWithValues: ConfigurationKeys.all.map { key in
         (key.name, options.value(of: key.name) ?? Self.value(of: key, reader) ?? key.standard ?? "")

@@ -27,6 +27,9 @@ public struct RunnerConfiguration: Sendable {
   /// The value of each key, for who asks which ones changed: the standard one where nothing is said.
   var values: [String: String] = [:]
 
+  /// How long a relay may go on with what the next one cannot take over, in seconds; 0 for as long as that lasts.
+  public var relayDrainSeconds: UInt32 = 0
+
   /// A configuration from its parts.
   public init(
     installation: Installation, plan: AddressPlan, runnerName: String,

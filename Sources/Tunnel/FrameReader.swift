@@ -23,6 +23,18 @@ package struct FrameReader {
   /// Whether part of a header or message has come.
   package var isInside: Bool { headerCount > 0 || message != nil }
 
+  /// The beginning of a header that has come, for another process that goes on with it; nil where it is a message that
+  /// has begun.
+  package var beginning: (header: UInt32, count: Int)? {
+    message == nil ? (header, headerCount) : nil
+  }
+
+  /// Goes on with the first `count` bytes of a header, which are `header`; nil where that is no beginning of one.
+  package init?(beginning header: UInt32, count: Int) {
+    guard (0..<Frame.headerSize).contains(count) else { return nil }
+    (self.header, headerCount) = (header, count)
+  }
+
   /// The next header, or the message that `expectMessage` announced.
   package mutating func next(from channel: TunnelChannel) -> Item {
     message != nil ? nextMessage(from: channel) : nextHeader(from: channel)

@@ -10,6 +10,11 @@ public struct PeerCertificate: Hashable, Sendable {
   /// When it ends to be valid, in seconds since 1970; nil where that cannot be read.
   public let end: Int64?
 
+  /// What another process of this runner has read.
+  package init(runner: RunnerIdentifier, serial: CertificateSerial, end: Int64?) {
+    (self.runner, self.serial, self.end) = (runner, serial, end)
+  }
+
   /// Reads the `X509`; throws what is wrong with its name, as a cause for people.
   init(reading certificate: OpaquePointer, cluster: String) throws(NameFault) {
     var text = [CChar](repeating: 0, count: 600)

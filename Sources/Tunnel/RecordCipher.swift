@@ -25,24 +25,30 @@ package final class RecordCipher {
   private static let ivSize = Int(boringssl_aead_nonce_size)
 
   private let aead: OpaquePointer
-  /// The iv, and behind it the nonce that is made of it and a record's number.
-  private let iv = UnsafeMutableRawPointer.allocate(byteCount: 2 * ivSize, alignment: 8)
-  private var number: UInt64 = 0
+  /// The keys, for another process that goes on with them.
+  let keys = UnsafeMutablePointer<linux_tls_keys>.allocate(capacity: 1)
+  /// The nonce that is made of the iv and a record's number.
+  private let nonce = UnsafeMutableRawPointer.allocate(byteCount: ivSize, alignment: 8)
+  private let iv: UnsafeRawPointer
+  /// The number of the next record.
+  private(set) var number: UInt64
 
-  /// Begins with record 0. Nil where BoringSSL has no memory.
-  package init?(_ keys: UnsafePointer<linux_tls_keys>) {
+  /// Begins with record `number`. Nil where BoringSSL has no memory.
+  package init?(_ keys: UnsafePointer<linux_tls_keys>, number: UInt64 = 0) {
     guard let key = MemoryLayout<linux_tls_keys>.offset(of: \.key),
       let iv = MemoryLayout<linux_tls_keys>.offset(of: \.iv),
       let aead = boringssl_aead_new(UnsafeRawPointer(keys) + key, Int(keys.pointee.key_length))
     else { return nil }
-    self.aead = aead
-    self.iv.copyMemory(from: UnsafeRawPointer(keys) + iv, byteCount: Self.ivSize)
+    (self.aead, self.number) = (aead, number)
+    self.keys.initialize(to: keys.pointee)
+    self.iv = UnsafeRawPointer(self.keys) + iv
   }
 
   deinit {
     boringssl_aead_free(aead)
-    explicit_bzero(iv, 2 * Self.ivSize)
-    iv.deallocate()
+    explicit_bzero(keys, MemoryLayout<linux_tls_keys>.size)
+    keys.deallocate()
+    nonce.deallocate()
   }
 
   /// Seals `count` bytes, at most `maximumContent`, as a record that is made at `record`, where there
@@ -84,11 +90,10 @@ package final class RecordCipher {
 
   /// The nonce of the next record (RFC 8446 5.3).
   private func nextNonce() -> UnsafeRawPointer {
-    let nonce = iv + Self.ivSize
     nonce.copyMemory(from: iv, byteCount: Self.ivSize)
     let low = nonce.loadUnaligned(fromByteOffset: 4, as: UInt64.self) ^ number.bigEndian
     nonce.storeBytes(of: low, toByteOffset: 4, as: UInt64.self)
-    number += 1
+    number &+= 1
     return UnsafeRawPointer(nonce)
   }
 }

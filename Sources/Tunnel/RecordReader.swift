@@ -26,7 +26,7 @@ package final class RecordReader {
   private static let capacity = TunnelChannel.batch + RecordCipher.maximumContent
 
   private let descriptor: Int32
-  private let cipher: RecordCipher
+  let cipher: RecordCipher
   private var storage: UnsafeMutableRawPointer?
   /// What has been read and not opened.
   private var sealed = 0..<0
@@ -45,6 +45,30 @@ package final class RecordReader {
 
   /// Whether nothing waits here to be taken.
   package var isEmpty: Bool { storage == nil }
+
+  // MARK: - In another process
+
+  /// What has been opened and not taken, and what has been read and not opened.
+  var waiting: (opened: UnsafeRawBufferPointer, sealed: UnsafeRawBufferPointer) {
+    let all = UnsafeRawBufferPointer(start: storage, count: sealed.upperBound)
+    guard storage != nil else { return (all, all) }
+    return (.init(rebasing: all[opened]), .init(rebasing: all[sealed]))
+  }
+
+  /// Goes on where another process was; false where there is more than it can have had. For one that has read nothing.
+  func restore(opened: some Collection<UInt8>, sealed: some Collection<UInt8>) -> Bool {
+    let count = opened.count + sealed.count
+    guard count <= Self.capacity else { return false }
+    guard count > 0 else { return true }
+    let storage = UnsafeMutableRawPointer.allocate(byteCount: Self.capacity, alignment: 64)
+    let bytes = UnsafeMutableRawBufferPointer(start: storage, count: count)
+    bytes.copyBytes(from: opened)
+    UnsafeMutableRawBufferPointer(rebasing: bytes[opened.count...]).copyBytes(from: sealed)
+    (self.storage, self.opened, self.sealed) = (storage, 0..<opened.count, opened.count..<count)
+    return true
+  }
+
+  // MARK: - Reading
 
   /// More may have come on the socket.
   package func noteReadable() { isDrained = false }

@@ -26,6 +26,11 @@ final class SendBuffer {
   /// Whether everything has been sent.
   var isEmpty: Bool { start == end }
 
+  /// What waits.
+  var bytes: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: storage.map { $0 + start }, count: end - start)
+  }
+
   /// Takes `count` bytes, all or none; false where they do not fit.
   func append(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
     guard let place = makeRoom(count) else { return false }

@@ -42,6 +42,9 @@ package struct StreamToken: Hashable, Sendable {
     low = UInt64.random(in: 0...UInt64.max)
   }
 
+  /// The token of a stream that another process of this runner has begun.
+  package init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
+
   init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 16 else { return nil }
     high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }

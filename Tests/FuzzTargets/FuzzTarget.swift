@@ -23,6 +23,6 @@ public struct FuzzTarget: Sendable {
   /// All there are.
   public static let all = [
     preface, answer, frameHeader, runnerNames, records, tunnel, heldFrame, containerConfiguration,
-    containerState, declaration, hostsFile, egressRule, relayCommand,
+    containerState, declaration, hostsFile, egressRule, relayCommand, handOver,
   ]
 }

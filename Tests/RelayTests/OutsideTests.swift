@@ -50,7 +50,7 @@ struct OutsideTests {
       let world = try listener.accept()
       let (program, local) = try TestSocket.pair()
       relay.join(
-        OwnedDescriptor(owning: local), to: connection, of: try DeploymentName("shop")
+        OwnedDescriptor(owning: local), to: connection, of: try DeploymentName("shop"), holder: 7
       ) { [ended] in ended.raise() }
       for socket in [program, world] { socket.limit(20) }
       return (program, world)

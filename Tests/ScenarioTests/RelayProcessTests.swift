@@ -64,36 +64,6 @@ struct RelayProcessTests {
     }
   }
 
-  @Test("A relay of another program goes on while it carries something, and then is replaced")
-  func replaced() async throws {
-    try await ClusterLaboratory.with { cluster in
-      let (app, _) = try Self.pair(cluster)
-      cluster[1].killAll()
-      let earlier = "\(cluster.directory)/istbpf-relay"
-      // By a process of its own: what is open for writing cannot be executed (ETXTBSY), and this process's children, of
-      // other tests, may have its descriptors for a moment.
-      try #require(run("cp", Product.istbpfd(), earlier).status == 0)
-      let relay = try cluster[1].startRelay(earlier).processID
-      try cluster[1].startDaemon()
-      #expect(try cluster[1].relay() == relay)
-      #expect(try app.tell("hold", "$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
-      // It is looked every 10 s whether it carries anything.
-      sleep(12)
-      #expect(try cluster[1].relay() == relay)
-      #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
-      #expect(try app.tell("drop", "$WARP_IST_db", 3211) == "closed")
-      let isReplaced = cluster[1].eventually(within: 40) {
-        (try? cluster[1].relay()).map { $0 != relay } ?? false
-      }
-      #expect(isReplaced)
-      #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
-      let log = try #require(cluster[1].daemon).log
-      #expect(
-        log.contains("was of another version and carried nothing: it has been ended"), "\(log)")
-      #expect(!log.contains("istbpf-relay has ended"), "\(log)")
-    }
-  }
-
   @Test(
     "A relay that is to end if it carries nothing goes on as long as it does, and is missed by nobody"
   )

@@ -27,6 +27,16 @@ ssize_t linux_unix_send_descriptor(int fd, const void *bytes, size_t size, int d
  * does. */
 ssize_t linux_unix_receive_descriptor(int fd, void *bytes, size_t size, int *descriptor);
 
+/* The most descriptors that come with one message (SCM_MAX_FD in include/net/scm.h). */
+#define linux_unix_most_descriptors 253
+
+/* As `linux_unix_send_descriptor` for `count` of them, which may be 0. */
+ssize_t linux_unix_send_descriptors(int fd, const void *bytes, size_t size, const int *descriptors, size_t count);
+
+/* As `linux_unix_receive_descriptor` for up to `linux_unix_most_descriptors`, for which there is room; how many came is
+ * in `count`. Those beyond that number are closed by the kernel. */
+ssize_t linux_unix_receive_descriptors(int fd, void *bytes, size_t size, int *descriptors, size_t *count);
+
 /* The file that a Unix socket was bound to, as a descriptor with O_PATH, closed on exec (SIOCUNIXFILE, CAP_NET_ADMIN):
  * of the socket with this inode number that `process` has as `descriptor` (pidfd_getfd(2), PTRACE_MODE_ATTACH). -1:
  * EBADF where that is another one by now, ENOENT where it has no file. */

@@ -162,6 +162,19 @@ package enum Istbpf_Control_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "RestartRelay" metadata.
+        package enum RestartRelay: Sendable {
+            /// Request type for "RestartRelay".
+            package typealias Input = Istbpf_Control_V1_RestartRelayRequest
+            /// Response type for "RestartRelay".
+            package typealias Output = Istbpf_Control_V1_RestartRelayResponse
+            /// Descriptor for "RestartRelay".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "istbpf.control.v1.Control"),
+                method: "RestartRelay",
+                type: .unary
+            )
+        }
         /// Namespace for "GetTraffic" metadata.
         package enum GetTraffic: Sendable {
             /// Request type for "GetTraffic".
@@ -226,6 +239,7 @@ package enum Istbpf_Control_V1_Control: Sendable {
             ConfirmLoss.descriptor,
             SetRunnerDrained.descriptor,
             ResetConnections.descriptor,
+            RestartRelay.descriptor,
             GetTraffic.descriptor,
             GetHistory.descriptor,
             Explain.descriptor,
@@ -442,6 +456,25 @@ extension Istbpf_Control_V1_Control {
             request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_ResetConnectionsRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ResetConnectionsResponse>
+
+        /// Handle the "RestartRelay" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has another istbpf-relay take the place of the one that runs, with its connections. FAILED_PRECONDITION where there is
+        /// > none, or it does not pass them on.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Istbpf_Control_V1_RestartRelayRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Istbpf_Control_V1_RestartRelayResponse` messages.
+        func restartRelay(
+            request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_RestartRelayRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_RestartRelayResponse>
 
         /// Handle the "GetTraffic" method.
         ///
@@ -712,6 +745,25 @@ extension Istbpf_Control_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ResetConnectionsResponse>
 
+        /// Handle the "RestartRelay" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has another istbpf-relay take the place of the one that runs, with its connections. FAILED_PRECONDITION where there is
+        /// > none, or it does not pass them on.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_RestartRelayRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Istbpf_Control_V1_RestartRelayResponse` message.
+        func restartRelay(
+            request: GRPCCore.ServerRequest<Istbpf_Control_V1_RestartRelayRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_RestartRelayResponse>
+
         /// Handle the "GetTraffic" method.
         ///
         /// > Source IDL Documentation:
@@ -981,6 +1033,25 @@ extension Istbpf_Control_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> Istbpf_Control_V1_ResetConnectionsResponse
 
+        /// Handle the "RestartRelay" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has another istbpf-relay take the place of the one that runs, with its connections. FAILED_PRECONDITION where there is
+        /// > none, or it does not pass them on.
+        ///
+        /// - Parameters:
+        ///   - request: A `Istbpf_Control_V1_RestartRelayRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Istbpf_Control_V1_RestartRelayResponse` to respond with.
+        func restartRelay(
+            request: Istbpf_Control_V1_RestartRelayRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Istbpf_Control_V1_RestartRelayResponse
+
         /// Handle the "GetTraffic" method.
         ///
         /// > Source IDL Documentation:
@@ -1172,6 +1243,17 @@ extension Istbpf_Control_V1_Control.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Istbpf_Control_V1_Control.Method.RestartRelay.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_RestartRelayRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_RestartRelayResponse>(),
+            handler: { request, context in
+                try await self.restartRelay(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Istbpf_Control_V1_Control.Method.GetTraffic.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_GetTrafficRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_GetTrafficResponse>(),
@@ -1325,6 +1407,17 @@ extension Istbpf_Control_V1_Control.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_ResetConnectionsResponse> {
         let response = try await self.resetConnections(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func restartRelay(
+        request: GRPCCore.StreamingServerRequest<Istbpf_Control_V1_RestartRelayRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Istbpf_Control_V1_RestartRelayResponse> {
+        let response = try await self.restartRelay(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1510,6 +1603,19 @@ extension Istbpf_Control_V1_Control.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_ResetConnectionsResponse> {
         return GRPCCore.ServerResponse<Istbpf_Control_V1_ResetConnectionsResponse>(
             message: try await self.resetConnections(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func restartRelay(
+        request: GRPCCore.ServerRequest<Istbpf_Control_V1_RestartRelayRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Istbpf_Control_V1_RestartRelayResponse> {
+        return GRPCCore.ServerResponse<Istbpf_Control_V1_RestartRelayResponse>(
+            message: try await self.restartRelay(
                 request: request.message,
                 context: context
             ),
@@ -1818,6 +1924,30 @@ extension Istbpf_Control_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_ResetConnectionsResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_ResetConnectionsResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "RestartRelay" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has another istbpf-relay take the place of the one that runs, with its connections. FAILED_PRECONDITION where there is
+        /// > none, or it does not pass them on.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_RestartRelayRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_RestartRelayRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_RestartRelayResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func restartRelay<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_RestartRelayRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_RestartRelayRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_RestartRelayResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_RestartRelayResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "GetTraffic" method.
@@ -2273,6 +2403,41 @@ extension Istbpf_Control_V1_Control {
             )
         }
 
+        /// Call the "RestartRelay" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Has another istbpf-relay take the place of the one that runs, with its connections. FAILED_PRECONDITION where there is
+        /// > none, or it does not pass them on.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Istbpf_Control_V1_RestartRelayRequest` message.
+        ///   - serializer: A serializer for `Istbpf_Control_V1_RestartRelayRequest` messages.
+        ///   - deserializer: A deserializer for `Istbpf_Control_V1_RestartRelayResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func restartRelay<Result>(
+            request: GRPCCore.ClientRequest<Istbpf_Control_V1_RestartRelayRequest>,
+            serializer: some GRPCCore.MessageSerializer<Istbpf_Control_V1_RestartRelayRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Istbpf_Control_V1_RestartRelayResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_RestartRelayResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Istbpf_Control_V1_Control.Method.RestartRelay.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "GetTraffic" method.
         ///
         /// > Source IDL Documentation:
@@ -2701,6 +2866,36 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_ResetConnectionsRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_ResetConnectionsResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "RestartRelay" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Has another istbpf-relay take the place of the one that runs, with its connections. FAILED_PRECONDITION where there is
+    /// > none, or it does not pass them on.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Istbpf_Control_V1_RestartRelayRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func restartRelay<Result>(
+        request: GRPCCore.ClientRequest<Istbpf_Control_V1_RestartRelayRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_RestartRelayResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.restartRelay(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Istbpf_Control_V1_RestartRelayRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Istbpf_Control_V1_RestartRelayResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -3152,6 +3347,40 @@ extension Istbpf_Control_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.resetConnections(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "RestartRelay" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Has another istbpf-relay take the place of the one that runs, with its connections. FAILED_PRECONDITION where there is
+    /// > none, or it does not pass them on.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func restartRelay<Result>(
+        _ message: Istbpf_Control_V1_RestartRelayRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Istbpf_Control_V1_RestartRelayResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Istbpf_Control_V1_RestartRelayRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.restartRelay(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -125,6 +125,31 @@ package nonisolated struct Istbpf_Control_V1_ConfirmLossResponse: Sendable {
   package init() {}
 }
 
+package nonisolated struct Istbpf_Control_V1_RestartRelayRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Istbpf_Control_V1_RestartRelayResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The processes.
+  package var before: Int32 = 0
+
+  package var now: Int32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct Istbpf_Control_V1_DeployRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -398,6 +423,9 @@ package nonisolated struct Istbpf_Control_V1_RelayStatus: Sendable {
 
   /// What is wrong, for a person; empty where nothing is.
   package var problem: String = String()
+
+  /// The processes whose place it has taken, and which carry still what they have not passed on.
+  package var leaving: [Int32] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1468,6 +1496,60 @@ nonisolated extension Istbpf_Control_V1_ConfirmLossResponse: SwiftProtobuf.Messa
   }
 }
 
+nonisolated extension Istbpf_Control_V1_RestartRelayRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RestartRelayRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_RestartRelayRequest, rhs: Istbpf_Control_V1_RestartRelayRequest) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Control_V1_RestartRelayResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RestartRelayResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}before\0\u{1}now\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt32Field(value: &self.before) }()
+      case 2: try { try decoder.decodeSingularInt32Field(value: &self.now) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.before != 0 {
+      try visitor.visitSingularInt32Field(value: self.before, fieldNumber: 1)
+    }
+    if self.now != 0 {
+      try visitor.visitSingularInt32Field(value: self.now, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Control_V1_RestartRelayResponse, rhs: Istbpf_Control_V1_RestartRelayResponse) -> Bool {
+    if lhs.before != rhs.before {return false}
+    if lhs.now != rhs.now {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Istbpf_Control_V1_DeployRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DeployRequest"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deployment\0\u{1}declarations\0\u{1}replace\0")
@@ -2013,7 +2095,7 @@ nonisolated extension Istbpf_Control_V1_GetStatusResponse: SwiftProtobuf.Message
 
 nonisolated extension Istbpf_Control_V1_RelayStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RelayStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}version\0\u{3}started_at\0\u{1}problem\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}version\0\u{3}started_at\0\u{1}problem\0\u{1}leaving\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2025,6 +2107,7 @@ nonisolated extension Istbpf_Control_V1_RelayStatus: SwiftProtobuf.Message, Swif
       case 2: try { try decoder.decodeSingularStringField(value: &self.version) }()
       case 3: try { try decoder.decodeSingularInt64Field(value: &self.startedAt) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.problem) }()
+      case 5: try { try decoder.decodeRepeatedInt32Field(value: &self.leaving) }()
       default: break
       }
     }
@@ -2043,6 +2126,9 @@ nonisolated extension Istbpf_Control_V1_RelayStatus: SwiftProtobuf.Message, Swif
     if !self.problem.isEmpty {
       try visitor.visitSingularStringField(value: self.problem, fieldNumber: 4)
     }
+    if !self.leaving.isEmpty {
+      try visitor.visitPackedInt32Field(value: self.leaving, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2051,6 +2137,7 @@ nonisolated extension Istbpf_Control_V1_RelayStatus: SwiftProtobuf.Message, Swif
     if lhs.version != rhs.version {return false}
     if lhs.startedAt != rhs.startedAt {return false}
     if lhs.problem != rhs.problem {return false}
+    if lhs.leaving != rhs.leaving {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -143,6 +143,24 @@ package nonisolated struct Istbpf_Relay_V1_Command: Sendable {
     set {command = .probe(newValue)}
   }
 
+  /// A descriptor comes with each: an end of the channel on which one relay passes on what it carries to the other
+  /// (handover.proto).
+  package var handOver: Istbpf_Relay_V1_HandOver {
+    get {
+      if case .handOver(let v)? = command {return v}
+      return Istbpf_Relay_V1_HandOver()
+    }
+    set {command = .handOver(newValue)}
+  }
+
+  package var takeOver: Istbpf_Relay_V1_TakeOver {
+    get {
+      if case .takeOver(let v)? = command {return v}
+      return Istbpf_Relay_V1_TakeOver()
+    }
+    set {command = .takeOver(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Command: Equatable, Sendable {
@@ -161,6 +179,10 @@ package nonisolated struct Istbpf_Relay_V1_Command: Sendable {
     case decided(Istbpf_Relay_V1_QuestionDecided)
     case stop(Istbpf_Relay_V1_Stop)
     case probe(Istbpf_Relay_V1_Probe)
+    /// A descriptor comes with each: an end of the channel on which one relay passes on what it carries to the other
+    /// (handover.proto).
+    case handOver(Istbpf_Relay_V1_HandOver)
+    case takeOver(Istbpf_Relay_V1_TakeOver)
 
   }
 
@@ -556,6 +578,33 @@ package nonisolated struct Istbpf_Relay_V1_Stop: Sendable {
   package init() {}
 }
 
+/// Another relay is to take its place: it takes no connection any more, gives up its lock and its socket, and then answers.
+/// What it carries goes on, is passed on where somebody takes it, and when nothing is left it ends. Where nobody takes its
+/// place it takes it again.
+package nonisolated struct Istbpf_Relay_V1_HandOver: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// How long what cannot be passed on may go on, in seconds; 0 for as long as it does.
+  package var drainSeconds: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// It is to go on with what the other one passes on.
+package nonisolated struct Istbpf_Relay_V1_TakeOver: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 /// A question for the istbpfd of another runner.
 package nonisolated struct Istbpf_Relay_V1_Question: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -870,7 +919,7 @@ fileprivate nonisolated let _protobuf_package = "istbpf.relay.v1"
 
 nonisolated extension Istbpf_Relay_V1_Command: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Command"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}greeting\0\u{1}listener\0\u{1}settings\0\u{1}runners\0\u{1}deployment\0\u{1}withdrawn\0\u{3}public_services\0\u{1}complete\0\u{3}get_statistics\0\u{1}question\0\u{1}decided\0\u{1}stop\0\u{1}probe\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}greeting\0\u{1}listener\0\u{1}settings\0\u{1}runners\0\u{1}deployment\0\u{1}withdrawn\0\u{3}public_services\0\u{1}complete\0\u{3}get_statistics\0\u{1}question\0\u{1}decided\0\u{1}stop\0\u{1}probe\0\u{3}hand_over\0\u{3}take_over\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1048,6 +1097,32 @@ nonisolated extension Istbpf_Relay_V1_Command: SwiftProtobuf.Message, SwiftProto
           self.command = .probe(v)
         }
       }()
+      case 15: try {
+        var v: Istbpf_Relay_V1_HandOver?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .handOver(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .handOver(v)
+        }
+      }()
+      case 16: try {
+        var v: Istbpf_Relay_V1_TakeOver?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .takeOver(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .takeOver(v)
+        }
+      }()
       default: break
       }
     }
@@ -1113,6 +1188,14 @@ nonisolated extension Istbpf_Relay_V1_Command: SwiftProtobuf.Message, SwiftProto
     case .probe?: try {
       guard case .probe(let v)? = self.command else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    }()
+    case .handOver?: try {
+      guard case .handOver(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case .takeOver?: try {
+      guard case .takeOver(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
     }()
     case nil: break
     }
@@ -1910,6 +1993,55 @@ nonisolated extension Istbpf_Relay_V1_Stop: SwiftProtobuf.Message, SwiftProtobuf
 
   package static func ==(lhs: Istbpf_Relay_V1_Stop, rhs: Istbpf_Relay_V1_Stop) -> Bool {
     if lhs.ifIdle != rhs.ifIdle {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Relay_V1_HandOver: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".HandOver"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}drain_seconds\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.drainSeconds) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.drainSeconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.drainSeconds, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Relay_V1_HandOver, rhs: Istbpf_Relay_V1_HandOver) -> Bool {
+    if lhs.drainSeconds != rhs.drainSeconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Istbpf_Relay_V1_TakeOver: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TakeOver"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Istbpf_Relay_V1_TakeOver, rhs: Istbpf_Relay_V1_TakeOver) -> Bool {
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,7 +1,7 @@
 """The program of a test's instance: does what each line of standard input says, a JSON list of a
 function's name and its arguments, and answers with one line: a result, or an errno's name."""
 
-import errno, fcntl, json, os, re, socket, struct, subprocess, sys, threading, time
+import errno, fcntl, hashlib, json, os, re, socket, struct, subprocess, sys, threading, time
 
 ME = f"{os.environ.get('WARP_DEPLOYMENT')}/{os.environ.get('WARP_SERVICE')}"
 listeners, held, background = {}, {}, {}
@@ -316,6 +316,61 @@ def result():
 
 def slowest():
     return background["slowest"]
+
+
+def exchange_always(host, port, count):
+    """Sends on so many connections in the background what comes back on each, 16 KiB each 20 ms, until `exchanged`."""
+    enough, results = threading.Event(), []
+    block = os.urandom(1 << 20)
+
+    def run(number):
+        client = dial(host, port, timeout=30)
+        greeting(client)
+        sent, got, longest = hashlib.sha256(), hashlib.sha256(), 0
+        left, last = 0, time.monotonic()
+        try:
+            step = 0
+            while not enough.is_set():
+                offset = (number * 7919 + step * 16384) % (len(block) - 16384)
+                piece, step = block[offset : offset + 16384], step + 1
+                sent.update(piece)
+                begin = time.monotonic()
+                client.sendall(piece)
+                left += len(piece)
+                while left:
+                    data = client.recv(65536)
+                    if not data:
+                        raise OSError("it has ended")
+                    got.update(data)
+                    left -= len(data)
+                longest = max(longest, time.monotonic() - begin)
+                time.sleep(max(0, 0.02 - (time.monotonic() - begin)))
+            failure = None if sent.digest() == got.digest() else "other bytes came back"
+        except OSError as error:
+            failure = repr(error)
+        client.close()
+        results.append((failure, longest * 1000))
+
+    threads = [threading.Thread(target=run, args=[number], daemon=True) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    background.update(exchanges=threads, enough_exchanged=enough, exchanged=results)
+    return "exchanging"
+
+
+def exchanged():
+    """How many of those connections failed, and how."""
+    background["enough_exchanged"].set()
+    for thread in background["exchanges"]:
+        thread.join()
+    failures = [failure for failure, _ in background["exchanged"] if failure]
+    return f"{len(failures)} of {len(background['exchanged'])} failed {failures[:3]}".removesuffix(" []")
+
+
+def longest_exchange():
+    """How long the longest exchange on each of these connections took: the median, and the most, in milliseconds."""
+    times = sorted(longest for _, longest in background["exchanged"])
+    return f"{times[len(times) // 2]:.0f} in the median, {times[-1]:.0f} at the most"
 
 
 def flood(host, port, times):

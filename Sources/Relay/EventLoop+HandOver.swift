@@ -1,0 +1,164 @@
+import CLinux
+import Glibc
+import HandOver
+import LinuxSystem
+import SystemPackage
+import Tunnel
+
+/// Passing on what a loop carries, and going on with what another process carried.
+extension EventLoop {
+  /// How many are passed on at a time, at most: each stands still until the last of them has been taken over.
+  private static let batch = 16
+
+  /// Passes on up to a batch of what is at rest, and lets that go which the other process has taken over; how many that
+  /// is, and how much is left. It waits for the answer, and meanwhile nothing is moved here. Where that does not come,
+  /// throws `SystemError`, and goes on as if nothing had been.
+  func passOn(on channel: HandOverChannel) throws -> (passed: Int, left: Int) {
+    let keys = HandOverKeys()
+    let parcels = nextParcels(keys)
+    guard !parcels.isEmpty else { return (0, left) }
+    let (answer, error) = ask(
+      Istbpf_Handover_V1_Batch.with { $0.items = parcels.map(\.item) }, keys,
+      parcels.flatMap(\.descriptors), on: channel)
+    if let answer {
+      let refused = Set(answer.refused.map(Int.init))
+      for (index, parcel) in parcels.enumerated() {
+        if refused.contains(index) { parcel.keep() } else { parcel.letGo() }
+      }
+      if error == nil { return (parcels.count - refused.count, left) }
+    }
+    throw error ?? SystemError(.connectionReset, "pass on", "connections")
+  }
+
+  /// The answer, if one came, and why there are no more.
+  private func ask(
+    _ batch: Istbpf_Handover_V1_Batch, _ keys: HandOverKeys, _ descriptors: [Int32],
+    on channel: HandOverChannel
+  ) -> (Istbpf_Handover_V1_Answer?, SystemError?) {
+    do {
+      try channel.send(batch, keys: keys, descriptors: descriptors)
+      return (try channel.receive(Istbpf_Handover_V1_Answer.self)?.message, nil)
+    } catch {
+      // It may have been sent since: then it holds. Afterwards none is.
+      channel.end()
+      return (
+        try? channel.receive(Istbpf_Handover_V1_Answer.self)?.message,
+        error as? SystemError ?? SystemError(.badMessage, "pass on", "connections")
+      )
+    }
+  }
+
+  private func nextParcels(_ keys: HandOverKeys) -> [HandOverParcel] {
+    var parcels: [HandOverParcel] = []
+    for stream in streams.values where !stream.stays && stream.isAtRest {
+      guard parcels.count < Self.batch else { return parcels }
+      parcels.append(stream.parcel(keys: keys))
+    }
+    for pair in pairs.values where !pair.stays && pair.isAtRest {
+      guard parcels.count < Self.batch else { return parcels }
+      parcels.append(pair.parcel())
+    }
+    for tunnel in tunnels.values where !tunnel.stays && tunnel.isAtRest {
+      guard parcels.count < Self.batch else { return parcels }
+      parcels.append(tunnel.parcel(keys: keys))
+    }
+    return parcels
+  }
+
+  /// How many connections there are, and things that may become one.
+  private var left: Int {
+    streams.count + pairs.count + tunnels.count + outside.count + unjoinedOutside.count
+      + dialing.count + asked.load(ordering: .relaxed)
+  }
+
+  // MARK: - Going on
+
+  /// Goes on with it. `ended` is called when a pair that leads outside has ended.
+  func goOn(with item: HandOverItem, ended: @escaping @Sendable (UInt64) -> Void) {
+    switch item {
+    case .stream(let stream): goOn(with: stream)
+    case .pair(let pair): goOn(with: pair, ended: ended)
+    case .tunnel(let inherited):
+      guard let tunnel = goOn(with: inherited) else { return }
+      if let pool = tunnel.pool { pool.put(tunnel) }
+      tunnel.dispatch()
+    }
+  }
+
+  /// Nil where its runner is denied, or the kernel has no memory for it: then both ends get an RST.
+  private func goOn(with inherited: InheritedTunnel) -> TunnelConnection? {
+    let channel = inherited.channel
+    let pool = inherited.address.map {
+      self.pool(TunnelPeer(runner: channel.peer.runner, address: $0))
+    }
+    let tunnel = TunnelConnection(channel, in: self, pool: pool)
+    guard stopsAt == nil, shared.identities?.isDenied(channel.peer.serial) == false,
+      watch(tunnel, channel.descriptor)
+    else {
+      linux_reset_on_close(channel.descriptor)
+      return nil
+    }
+    tunnel.goOn(with: inherited.message, inherited.reader)
+    adopt(tunnel)
+    return tunnel
+  }
+
+  private func goOn(with inherited: InheritedStream) {
+    let tunnels = [inherited.out, inherited.incoming].compactMap { $0 }.map(goOn)
+    guard let out = tunnels.first ?? nil, let incoming = tunnels.last ?? nil else {
+      for tunnel in tunnels { tunnel?.close() }
+      inherited.local?.reset()
+      return
+    }
+    let stream = Stream(inherited, on: out, and: incoming)
+    (out.use, incoming.use) = (.stream(stream), .stream(stream))
+    guard !inherited.message.localGone else { return stream.goOnWithoutLocal() }
+    if let socket = inherited.local?.take() { stream.join(socket) }
+  }
+
+  private func goOn(
+    with inherited: InheritedPair, ended: @escaping @Sendable (UInt64) -> Void
+  ) {
+    guard let first = inherited.near.take(), let second = inherited.far.take() else { return }
+    let holder = inherited.message.holder
+    let outside = inherited.deployment.map { deployment in
+      SocketPair.Outside(deployment: deployment, holder: holder) { ended(holder) }
+    }
+    let (near, far) = (LocalSocket(first, in: self), LocalSocket(second, in: self))
+    guard stopsAt == nil, near.watch(), far.watch() else {
+      near.reset()
+      far.reset()
+      outside?.ended()
+      return
+    }
+    let pair = SocketPair(
+      near, far, in: self, carriesUrgent: inherited.message.carriesUrgent, outside: outside)
+    (pair.outbound, pair.inbound) = (inherited.outbound, inherited.inbound)
+    pair.begin()
+  }
+}
+
+extension Stream {
+  /// One that another process had, which is to be joined next.
+  fileprivate convenience init(
+    _ inherited: InheritedStream, on out: TunnelConnection, and incoming: TunnelConnection
+  ) {
+    let message = inherited.message
+    self.init(
+      token: inherited.token, on: out, isOpener: message.opener, knowsUrgent: message.knowsUrgent,
+      knowsDone: message.knowsDone, deployment: inherited.deployment)
+    self.incoming = incoming
+    (hasSentEnd, hasSentDone) = (message.sentEnd, message.sentDone)
+    (hasSentReset, openerBytes) = (message.sentReset, inherited.openerBytes)
+    (outPipe, isHeaderDue) = (inherited.outPipe, message.headerDue)
+
+    frameLeft = Int(message.frameLeft)
+    (hasReceivedEnd, hasReceivedDone) = (message.receivedEnd, message.receivedDone)
+    (isShutdownDue, urgentDue) = (message.shutdownDue, inherited.urgentDue)
+    message.held.withUnsafeBytes { held.hold($0) }
+    inPipe = inherited.inPipe
+
+    moveOut.hasWished = message.wished
+    (moveOut.isImpossible, moveIn.isImpossible) = (message.cannotMoveOut, message.cannotMoveIn)
+  }
+}

@@ -1,0 +1,115 @@
+import CLinux
+import Dispatch
+import Glibc
+import HandOver
+import LinuxSystem
+import Synchronization
+import SystemPackage
+
+/// Passing on what a relay carries to the process that takes its place, while it moves.
+extension Relay {
+  /// How long the other process may take to begin, in seconds: it may have much to learn before.
+  private static let beginning = 60
+  /// How long it may take to answer, in seconds.
+  private static let patience = 5
+  /// How soon is looked again for what has come to rest, in microseconds: at first, and after a while.
+  private static let (shortPause, longPause): (UInt32, UInt32) = (5000, 320_000)
+
+  /// Passes everything on to the process at the other end of `channel`: what is not at rest, as a connection that is just
+  /// being made, when it is. Blocks until `goesOn`, asked again and again with how much is left, says no. Throws
+  /// `SystemError` where the other process has ended, or does not want what is of this version; what it has not taken over
+  /// goes on here.
+  package func handOver(
+    on channel: HandOverChannel, as hello: Istbpf_Handover_V1_Hello,
+    while goesOn: (_ left: Int) -> Bool
+  ) throws {
+    defer { channel.end() }
+    channel.limit(seconds: Self.beginning)
+    try channel.send(hello)
+    guard let answer = try channel.receive(Istbpf_Handover_V1_Hello.self)?.message,
+      answer.version == hello.version
+    else { throw SystemError(.protocolNotSupported, "pass on", "connections of this version") }
+    channel.limit(seconds: Self.patience)
+    var pause = Self.shortPause
+    while true {
+      var (passed, left) = (0, 0)
+      for loop in loops {
+        let result = try passOn(loop, on: channel)
+        (passed, left) = (passed + result.passed, left + result.left)
+      }
+      guard goesOn(left) else { break }
+      pause = passed > 0 ? Self.shortPause : min(2 * pause, Self.longPause)
+      if passed == 0 { usleep(pause) }
+    }
+  }
+
+  /// On the loop's thread; this one waits for it.
+  private func passOn(
+    _ loop: EventLoop, on channel: HandOverChannel
+  ) throws -> (passed: Int, left: Int) {
+    let outcome = PassedOn()
+    loop.post { loop in outcome.set(Result { try loop.passOn(on: channel) }) }
+    return try outcome.wait()
+  }
+
+  /// Goes on with what the process at the other end of `channel` passes on, until that ends. Blocks until then; `took` is
+  /// told how many were taken over. `began` and `ended` are called for each connection to outside, with the number of its
+  /// instance. Throws `SystemError` where the other process breaks off, or says what cannot be.
+  package func takeOver(
+    on channel: HandOverChannel, as hello: Istbpf_Handover_V1_Hello,
+    began: (UInt64) -> Void, ended: @escaping @Sendable (UInt64) -> Void, took: (Int) -> Void
+  ) throws {
+    channel.limit(seconds: Self.beginning)
+    guard let other = try channel.receive(Istbpf_Handover_V1_Hello.self)?.message else { return }
+    try channel.send(hello)
+    guard other.version == hello.version else { return }
+    // What is not at rest may take its time.
+    channel.limit(seconds: 0)
+    var turn = 0
+    while let batch = try channel.receive(Istbpf_Handover_V1_Batch.self) {
+      let items = try batch.message.items.map { item in
+        guard let inherited = HandOverItem(item, batch.descriptors, batch.keys) else {
+          throw SystemError(.badMessage, "go on with", "what is passed on")
+        }
+        return inherited
+      }
+      // Of a relay that had more loops.
+      let refused = items.indices.filter { (items[$0].loop ?? 0) >= loops.count }
+      // Where this fails, the other process goes on with all of it.
+      try channel.send(Istbpf_Handover_V1_Answer.with { $0.refused = refused.map(UInt32.init) })
+      for (index, item) in items.enumerated() where !refused.contains(index) {
+        turn &+= 1
+        goOn(with: item, in: loops[item.loop ?? turn % loops.count], began, ended)
+      }
+      took(items.count - refused.count)
+    }
+  }
+
+  private func goOn(
+    with item: HandOverItem, in loop: EventLoop, _ began: (UInt64) -> Void,
+    _ ended: @escaping @Sendable (UInt64) -> Void
+  ) {
+    if case .pair(let pair) = item, pair.deployment != nil { began(pair.message.holder) }
+    let handoff = LoopHandoff(value: item)
+    loop.post { $0.goOn(with: handoff.value, ended: ended) }
+  }
+}
+
+/// What a loop's thread has passed on, for the one that waits for it.
+private final class PassedOn: Sendable {
+  private let result = Mutex<Result<(passed: Int, left: Int), any Error>?>(nil)
+  private let done = DispatchSemaphore(value: 0)
+
+  func set(_ result: Result<(passed: Int, left: Int), any Error>) {
+    self.result.withLock { $0 = result }
+    done.signal()
+  }
+
+  /// Throws what the loop's thread threw, or `SystemError` where that does not come to it.
+  func wait() throws -> (passed: Int, left: Int) {
+    guard done.wait(timeout: .now() + 20) == .success, let result = result.withLock({ $0 }) else {
+      throw SystemError(.timedOut, "pass on", "connections")
+    }
+    return try result.get()
+  }
+}

@@ -1,0 +1,71 @@
+import Foundation
+import Glibc
+import HandOver
+import Relay
+import RelayControl
+import Synchronization
+
+/// Leaving a relay's place to another one, and taking another one's.
+extension CommandHandler {
+  /// How long a relay that was to take this one's place may take to end, in milliseconds.
+  private static let retaken = 5000
+  /// How often is looked whether what goes on here has ended, in microseconds.
+  private static let interval: UInt32 = 200_000
+
+  /// Leaves its place; then passes on what it carries on `socket`, and ends. Throws where it cannot leave.
+  func handOver(_ order: Istbpf_Relay_V1_HandOver, _ socket: DescriptorHandoff?) throws {
+    guard let socket = socket?.take() else { throw ImpossibleMessage("no socket for a hand-over") }
+    let channel = try HandOverChannel(socket)
+    let carrier = try leave()
+    logger.notice("another istbpf-relay takes this one's place")
+    let until: ContinuousClock.Instant? =
+      order.drainSeconds > 0 ? .now + .seconds(Int64(order.drainSeconds)) : nil
+    Thread.detachNewThread { [self] in
+      let isInTime = { until.map { ContinuousClock.now < $0 } ?? true }
+      do {
+        try carrier.handOver(on: channel) { left in
+          (left > 0 || carrier.isServing || isTakingOver) && isInTime()
+        }
+      } catch {
+        logger.warning("not everything could be passed on: \(error)")
+        if takeAgain() { return }
+        // It is the other one's place.
+        while !carrier.isIdle || carrier.isServing, isInTime() { usleep(Self.interval) }
+      }
+      stop()
+    }
+  }
+
+  /// Goes on with what comes on `socket`.
+  func takeOver(_ socket: DescriptorHandoff?) throws {
+    guard let socket = socket?.take() else { throw ImpossibleMessage("no socket for a hand-over") }
+    let channel = try HandOverChannel(socket)
+    let carrier = try startedCarrier()
+    takingOver.wrappingAdd(1, ordering: .relaxed)
+    Thread.detachNewThread { [self] in
+      defer { takingOver.wrappingSubtract(1, ordering: .relaxed) }
+      do {
+        let count = try carrier.takeOver(on: channel)
+        logger.notice("took over \(count) connections and idle tunnels of another istbpf-relay")
+      } catch {
+        logger.error("not everything could be taken over: \(error)")
+      }
+    }
+  }
+
+  /// Whether another relay passes something on to this one still.
+  private var isTakingOver: Bool { takingOver.load(ordering: .relaxed) > 0 }
+
+  /// Takes its place again, since nobody else has; false where somebody has.
+  private func takeAgain() -> Bool {
+    do {
+      try place.takeAgain(within: Self.retaken)
+      try goOnAlone()
+      logger.notice("nobody has taken this istbpf-relay's place: it goes on")
+      return true
+    } catch {
+      logger.notice("another istbpf-relay has this one's place: \(error)")
+      return false
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import Foundation
+import Glibc
+import HandOver
+import LinuxSystem
+import RelayControl
+import TestSupport
+import Testing
+
+/// A relay takes another one's place, with its connections; `Scripts/endure` has it done more often.
+@Suite("An istbpf-relay passes its connections on to the next one", .timeLimit(.minutes(30)))
+struct RelayHandOverTests {
+  /// How often: ISTBPF_HAND_OVERS, or else a few times.
+  private static let times =
+    ProcessInfo.processInfo.environment["ISTBPF_HAND_OVERS"].flatMap { Int($0) } ?? 6
+  /// How many connections exchange bytes meanwhile: ISTBPF_HAND_OVER_STREAMS, or else a few.
+  private static let streams =
+    ProcessInfo.processInfo.environment["ISTBPF_HAND_OVER_STREAMS"].flatMap { Int($0) } ?? 12
+
+  @Test("Through hand-overs of either relay no connection breaks, and no new one fails")
+  func underLoad() async throws {
+    try await ClusterLaboratory.with { cluster in
+      let (app, _) = try Self.pair(cluster)
+      #expect(try app.tell("hold", "$WARP_IST_db", 3212) == "shop/db at 198.18.2.2")
+      _ = try app.tell("exchange_always", "$WARP_IST_db", 3211, Self.streams)
+      _ = try app.tell("load", "$WARP_IST_db", 3211, Self.times * 20, 50 * slowness)
+      var processes: Set<Int32> = []
+      for turn in 0..<Self.times {
+        let runner = cluster[1 + turn % 2]
+        let before = try runner.relay()
+        let restarted = try runner.istbpf("runner", "restart-relay")
+        #expect(restarted.status == 0, "\(restarted.errors)")
+        #expect(
+          restarted.output.contains("has taken over from pid \(before)"), "\(restarted.output)")
+        #expect(try runner.relay() != before)
+        processes.insert(before)
+        #expect(try app.tell("echo", "$WARP_IST_db", 3212) == "ping")
+      }
+      #expect(try app.tell("result") == "0 of \(Self.times * 20) failed")
+      #expect(try app.tell("exchanged") == "0 of \(Self.streams) failed")
+      #expect(try app.tell("echo", "$WARP_IST_db", 3212) == "ping")
+      print(
+        """
+        through \(Self.times) hand-overs the longest exchange of \(Self.streams) connections took \
+        \(try app.tell("longest_exchange")) ms, the slowest of \(Self.times * 40) requests \
+        \(try app.tell("slowest")) ms
+        """)
+      // Those that have passed everything on have ended.
+      let areGone = cluster[1].eventually(within: 20) {
+        processes.allSatisfy { kill($0, 0) != 0 }
+      }
+      #expect(areGone)
+      for number in [1, 2] {
+        let status = try cluster[number].istbpf("status")
+        #expect(!status.output.contains("has not passed on"), "\(status.output)")
+      }
+    }
+  }
+
+  @Test("After an upgrade istbpfd has its own relay take over at once, and what it carried goes on")
+  func upgrade() async throws {
+    try await ClusterLaboratory.with { cluster in
+      let (app, _) = try Self.pair(cluster)
+      cluster[1].killAll()
+      let earlier = "\(cluster.directory)/istbpf-relay"
+      // By a process of its own: what is open for writing cannot be executed (ETXTBSY), and this process's children, of
+      // other tests, may have its descriptors for a moment.
+      try #require(run("cp", Product.istbpfd(), earlier).status == 0)
+      let former = try cluster[1].startRelay(earlier)
+      let relay = former.processID
+      let works = try cluster[1].eventually {
+        try app.tell("wait", "$WARP_IST_db", 3211) == "shop/db at 198.18.2.2"
+      }
+      #expect(works)
+      #expect(try app.tell("hold", "$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+      try cluster[1].startDaemon()
+      let isReplaced = cluster[1].eventually(within: 20) {
+        (try? cluster[1].relay()).map { $0 != relay } ?? false
+      }
+      #expect(isReplaced)
+      #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
+      #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+      #expect(cluster[1].eventually(within: 20) { !former.isRunning })
+      #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
+      let log = try #require(cluster[1].daemon).log
+      #expect(log.contains("another istbpf-relay has taken over"), "\(log)")
+      #expect(!log.contains("istbpf-relay has ended"), "\(log)")
+    }
+  }
+
+  @Test("A relay whose place nobody takes goes on as before")
+  func notTaken() async throws {
+    try await ClusterLaboratory.with { cluster in
+      let (app, db) = try Self.pair(cluster)
+      #expect(try app.tell("hold", "$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+      let relay = try cluster[1].relay()
+      guard let socket = UnixSocket.connected(to: cluster[1].installation.relaySocketPath) else {
+        Issue.record("its socket cannot be opened")
+        return
+      }
+      let channel = try DescriptorChannel(socket)
+      let (giving, taking) = try HandOverChannel.pair()
+      try channel.send(
+        Istbpf_Relay_V1_Command.with { ($0.number, $0.handOver) = (1, .init()) },
+        with: giving.descriptor)
+      guard case .done? = try channel.receive(Istbpf_Relay_V1_Report.self)?.message.report else {
+        Issue.record("it does not leave its place")
+        return
+      }
+      #expect(UnixSocket.listener(at: cluster[1].installation.relaySocketPath) == nil)
+      taking.end()
+      let isBack = cluster[1].eventually { (try? cluster[1].relay()) == relay }
+      #expect(isBack)
+      #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
+      #expect(try app.tell("wait", "$WARP_IST_db", 3212) == "shop/db at 198.18.2.2")
+      #expect(try db.tell("wait", "$WARP_IST_app", 3211) == "shop/app at 198.18.1.2")
+    }
+  }
+
+  /// An instance of each service on a runner of its own, both of which listen.
+  private static func pair(_ cluster: ClusterLaboratory) throws -> (TestInstance, TestInstance) {
+    try cluster.deploy("shop", "app", "db")
+    let app = try cluster.instance(of: "shop/app", on: 1)
+    let db = try cluster.instance(of: "shop/db", on: 2)
+    for port in [3211, 3212] { try db.listen(port) }
+    try app.listen(3211)
+    #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+    return (app, db)
+  }
+}
