@@ -5,27 +5,39 @@ import LinuxSystem
 import SystemPackage
 import Tunnel
 
+/// What was passed on at once.
+struct PassedBatch {
+  /// How many connections and tunnels the other process has taken over, and how many are left.
+  var passed = 0
+  var left: Int
+  /// How long they stood still, in nanoseconds.
+  var time: UInt64 = 0
+}
+
 /// Passing on what a loop carries, and going on with what another process carried.
 extension EventLoop {
   /// How many are passed on at a time, at most: each stands still until the last of them has been taken over.
   private static let batch = 16
 
-  /// Passes on up to a batch of what is at rest, and lets that go which the other process has taken over; how many that
-  /// is, and how much is left. It waits for the answer, and meanwhile nothing is moved here. Where that does not come,
+  /// Passes on up to a batch of what is at rest, and lets that go which the other process has taken over. It waits for the answer, and meanwhile nothing is moved here. Where that does not come,
   /// throws `SystemError`, and goes on as if nothing had been.
-  func passOn(on channel: HandOverChannel) throws -> (passed: Int, left: Int) {
+  func passOn(on channel: HandOverChannel) throws -> PassedBatch {
+    let begin = Self.clock()
     let keys = HandOverKeys()
     let parcels = nextParcels(keys)
-    guard !parcels.isEmpty else { return (0, left) }
+    guard !parcels.isEmpty else { return PassedBatch(left: left) }
     let (answer, error) = ask(
       Istbpf_Handover_V1_Batch.with { $0.items = parcels.map(\.item) }, keys,
       parcels.flatMap(\.descriptors), on: channel)
+    let time = Self.clock() - begin
     if let answer {
       let refused = Set(answer.refused.map(Int.init))
       for (index, parcel) in parcels.enumerated() {
         if refused.contains(index) { parcel.keep() } else { parcel.letGo() }
       }
-      if error == nil { return (parcels.count - refused.count, left) }
+      if error == nil {
+        return PassedBatch(passed: parcels.count - refused.count, left: left, time: time)
+      }
     }
     throw error ?? SystemError(.connectionReset, "pass on", "connections")
   }

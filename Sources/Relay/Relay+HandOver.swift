@@ -19,10 +19,11 @@ extension Relay {
   /// being made, when it is. Blocks until `goesOn`, asked again and again with how much is left, says no. Throws
   /// `SystemError` where the other process has ended, or does not want what is of this version; what it has not taken over
   /// goes on here.
+  @discardableResult
   package func handOver(
     on channel: HandOverChannel, as hello: Istbpf_Handover_V1_Hello,
     while goesOn: (_ left: Int) -> Bool
-  ) throws {
+  ) throws -> HandOverSummary {
     defer { channel.end() }
     channel.limit(seconds: Self.beginning)
     try channel.send(hello)
@@ -30,23 +31,24 @@ extension Relay {
       answer.version == hello.version
     else { throw SystemError(.protocolNotSupported, "pass on", "connections of this version") }
     channel.limit(seconds: Self.patience)
+    var summary = HandOverSummary()
     var pause = Self.shortPause
     while true {
       var (passed, left) = (0, 0)
       for loop in loops {
         let result = try passOn(loop, on: channel)
         (passed, left) = (passed + result.passed, left + result.left)
+        summary.add(result)
       }
       guard goesOn(left) else { break }
       pause = passed > 0 ? Self.shortPause : min(2 * pause, Self.longPause)
       if passed == 0 { usleep(pause) }
     }
+    return summary
   }
 
   /// On the loop's thread; this one waits for it.
-  private func passOn(
-    _ loop: EventLoop, on channel: HandOverChannel
-  ) throws -> (passed: Int, left: Int) {
+  private func passOn(_ loop: EventLoop, on channel: HandOverChannel) throws -> PassedBatch {
     let outcome = PassedOn()
     loop.post { loop in outcome.set(Result { try loop.passOn(on: channel) }) }
     return try outcome.wait()
@@ -95,18 +97,38 @@ extension Relay {
   }
 }
 
+/// What a relay has passed on.
+package struct HandOverSummary: Sendable {
+  /// How many connections, and tunnels that carried none.
+  package private(set) var count = 0
+  /// How long each stood still until it was taken over, in nanoseconds, in no order.
+  private var times: [UInt64] = []
+
+  mutating func add(_ batch: PassedBatch) {
+    count += batch.passed
+    times += [UInt64](repeating: batch.time, count: batch.passed)
+  }
+
+  /// How long they stood still in the median, and at the most, in milliseconds.
+  package var pauses: (median: Double, most: Double) {
+    let sorted = times.sorted()
+    guard let most = sorted.last else { return (0, 0) }
+    return (Double(sorted[sorted.count / 2]) / 1e6, Double(most) / 1e6)
+  }
+}
+
 /// What a loop's thread has passed on, for the one that waits for it.
 private final class PassedOn: Sendable {
-  private let result = Mutex<Result<(passed: Int, left: Int), any Error>?>(nil)
+  private let result = Mutex<Result<PassedBatch, any Error>?>(nil)
   private let done = DispatchSemaphore(value: 0)
 
-  func set(_ result: Result<(passed: Int, left: Int), any Error>) {
+  func set(_ result: Result<PassedBatch, any Error>) {
     self.result.withLock { $0 = result }
     done.signal()
   }
 
   /// Throws what the loop's thread threw, or `SystemError` where that does not come to it.
-  func wait() throws -> (passed: Int, left: Int) {
+  func wait() throws -> PassedBatch {
     guard done.wait(timeout: .now() + 20) == .success, let result = result.withLock({ $0 }) else {
       throw SystemError(.timedOut, "pass on", "connections")
     }

@@ -1,4 +1,5 @@
 import CLinux
+import Dispatch
 import Glibc
 import LinuxSystem
 import Model
@@ -74,6 +75,13 @@ public final class Relay: Sendable {
     loops[0].post { loop in
       if let socket = handoff.take() { loop.listen(on: socket) }
     }
+  }
+
+  /// Returns when each loop has done what it was asked for before. Not to be called on an event loop's thread.
+  public func settle() {
+    let done = DispatchSemaphore(value: 0)
+    for loop in loops { loop.post { _ in done.signal() } }
+    for _ in loops { done.wait() }
   }
 
   /// Accepts no tunnels any more, until `listen`: those that come wait for whoever listens on the socket next.

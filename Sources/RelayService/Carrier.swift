@@ -174,7 +174,7 @@ final class Carrier: Sendable {
     guard isIdle else { return false }
     ports.stopListening()
     // For what an event loop is deciding on just now.
-    usleep(20_000)
+    relay.settle()
     if isIdle { return true }
     try ports.resumeListening(pinnedIn: pins)
     return false
@@ -212,7 +212,9 @@ final class Carrier: Sendable {
   var isServing: Bool { services?.isServing ?? false }
 
   /// Passes on all that it carries to another relay; see `Relay.handOver`.
-  func handOver(on channel: HandOverChannel, while goesOn: (_ left: Int) -> Bool) throws {
+  func handOver(
+    on channel: HandOverChannel, while goesOn: (_ left: Int) -> Bool
+  ) throws -> HandOverSummary {
     try relay.handOver(on: channel, as: Self.hello, while: goesOn)
   }
 

@@ -23,9 +23,15 @@ extension CommandHandler {
     Thread.detachNewThread { [self] in
       let isInTime = { until.map { ContinuousClock.now < $0 } ?? true }
       do {
-        try carrier.handOver(on: channel) { left in
+        let summary = try carrier.handOver(on: channel) { left in
           (left > 0 || carrier.isServing || isTakingOver) && isInTime()
         }
+        let (median, most) = summary.pauses
+        logger.notice(
+          """
+          passed on \(summary.count) connections and idle tunnels, each of which stood still for \
+          \(milliseconds(median)) ms in the median, and for \(milliseconds(most)) ms at the most
+          """)
       } catch {
         logger.warning("not everything could be passed on: \(error)")
         if takeAgain() { return }
@@ -35,6 +41,8 @@ extension CommandHandler {
       stop()
     }
   }
+
+  private func milliseconds(_ value: Double) -> String { String(format: "%.1f", value) }
 
   /// Goes on with what comes on `socket`.
   func takeOver(_ socket: DescriptorHandoff?) throws {

@@ -101,6 +101,8 @@ final class FabricPorts: Sendable {
   /// what is being decided; the SYNs of what is not by then are sent again by their callers' kernels.
   func leave(within milliseconds: Int) {
     stopListening()
+    // What a loop was about to hear of is being decided then.
+    relay?.settle()
     let deciders = state.withLock { [$0.inside, $0.outside] }
     for _ in 0..<milliseconds where deciders.contains(where: { $0?.isDeciding == true }) {
       usleep(1000)

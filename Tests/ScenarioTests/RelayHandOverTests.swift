@@ -42,7 +42,7 @@ struct RelayHandOverTests {
         """
         through \(Self.times) hand-overs the longest exchange of \(Self.streams) connections took \
         \(try app.tell("longest_exchange")) ms, the slowest of \(Self.times * 40) requests \
-        \(try app.tell("slowest")) ms
+        \(try app.tell("slowest")) ms; connections stood still for \(try Self.pauses(cluster))
         """)
       // Those that have passed everything on have ended.
       let areGone = cluster[1].eventually(within: 20) {
@@ -114,6 +114,21 @@ struct RelayHandOverTests {
       #expect(try app.tell("wait", "$WARP_IST_db", 3212) == "shop/db at 198.18.2.2")
       #expect(try db.tell("wait", "$WARP_IST_app", 3211) == "shop/app at 198.18.1.2")
     }
+  }
+
+  /// How long connections stood still, by what the relays say.
+  private static func pauses(_ cluster: ClusterLaboratory) throws -> String {
+    let lines = try [1, 2].flatMap { number in
+      try String(contentsOfFile: cluster[number].installation.relayLogPath, encoding: .utf8)
+        .matches(of: #/for ([0-9.]+) ms in the median, and for ([0-9.]+) ms at the most/#)
+        .compactMap { match in
+          Double(match.output.1).flatMap { median in Double(match.output.2).map { (median, $0) } }
+        }
+    }
+    let medians = lines.map(\.0).sorted()
+    let median = try #require(medians.isEmpty ? nil : medians[medians.count / 2])
+    let most = lines.map(\.1).max() ?? 0
+    return "\(median) ms in the median, \(most) ms at the most (\(lines.count) hand-overs)"
   }
 
   /// An instance of each service on a runner of its own, both of which listen.
