@@ -55,8 +55,8 @@ package final class HandOverChannel: @unchecked Sendable {
     }
   }
 
-  /// Sends a message, with `keys`, and copies of `descriptors`, at most `linux_unix_most_descriptors`. Throws
-  /// `SystemError`: then the channel is of no use any more.
+  /// Sends a message, with `keys`, and copies of `descriptors`, at most `linux_unix_most_descriptors`. One of a few
+  /// kilobytes goes whole or not at all. Throws `SystemError`: then the channel is of no use any more.
   package func send(
     _ message: some Message, keys: HandOverKeys? = nil, descriptors: [Int32] = []
   ) throws {
@@ -68,11 +68,11 @@ package final class HandOverChannel: @unchecked Sendable {
       throw SystemError(.messageTooLong, "send", "a message of \(bytes.count) bytes")
     }
     let sizes = [bytes.count, keys?.bytes.count ?? 0]
-    let header = sizes.flatMap { withUnsafeBytes(of: UInt32($0).bigEndian, Array.init) }
+    let all = sizes.flatMap { withUnsafeBytes(of: UInt32($0).bigEndian, Array.init) } + bytes
     let sent = linux_unix_send_descriptors(
-      socket.rawValue, header, header.count, descriptors, descriptors.count)
-    guard sent == header.count else { throw SystemError(.last, "send", "descriptors") }
-    try bytes.withUnsafeBytes(write)
+      socket.rawValue, all, all.count, descriptors, descriptors.count)
+    guard sent > 0 else { throw SystemError(.last, "send", "what is passed on") }
+    try all.withUnsafeBytes { try write(.init(rebasing: $0[sent...])) }
     if let keys { try write(keys.bytes) }
   }
 

@@ -79,8 +79,18 @@ extension EventLoop {
 
   /// How many connections there are, and things that may become one.
   private var left: Int {
-    streams.count + pairs.count + tunnels.count + outside.count + unjoinedOutside.count
-      + dialing.count + asked.load(ordering: .relaxed)
+    streams.count + pairs.count + tunnels.count + halfOpen.count + outside.count
+      + unjoinedOutside.count + dialing.count + farewells + asked.load(ordering: .relaxed)
+  }
+
+  /// Ends the tunnels that carry nothing, and from now on each that comes to carry nothing; or does so no more.
+  func retire(_ isRetired: Bool) {
+    self.isRetired = isRetired
+    guard isRetired else { return }
+    for tunnel in Array(tunnels.values) where tunnel.isAtRest {
+      tunnel.pool?.remove(tunnel)
+      tunnel.close()
+    }
   }
 
   // MARK: - Going on

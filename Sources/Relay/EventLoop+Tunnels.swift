@@ -83,7 +83,7 @@ extension EventLoop {
       .tunnelReady(
         channel.peer, incoming: pool == nil, send: channel.sendMode, receive: channel.receiveMode))
     // What came with the handshake's last bytes raises no event of its own.
-    if pool == nil { tunnel.dispatch() }
+    if pool == nil { isRetired ? tunnel.close() : tunnel.dispatch() }
     return tunnel
   }
 

@@ -45,6 +45,10 @@ final class EventLoop: @unchecked Sendable {
   /// Opened streams that wait for `join`.
   var unjoined: [UInt64: Stream] = [:]
   var listeners: [Listener] = []
+  /// How many sockets are told their last words.
+  var farewells = 0
+  /// Whether tunnels that carry nothing are ended: another relay makes them now.
+  var isRetired = false
   /// What is looked at while the loop is busy, and `isPolled` then.
   private var polled: [WatchedDescriptor.Source] = []
   private var isPolled = false
@@ -263,10 +267,11 @@ final class EventLoop: @unchecked Sendable {
     polled.append(source)
   }
 
-  func remove(_ source: WatchedDescriptor.Source) {
+  /// The descriptor is given where it is open still, and may be watched again.
+  func remove(_ source: WatchedDescriptor.Source, living descriptor: Int32? = nil) {
     polled.removeAll { $0 === source }
     if isPolled { source.setPolled?(false) }
-    forget(source)
+    forget(source, living: descriptor)
   }
 
   /// Has `action` done after `nanoseconds` unless the deadline is cancelled.

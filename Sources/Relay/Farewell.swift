@@ -16,7 +16,7 @@ final class Farewell: EventSource {
     guard linux_send(descriptor, words, UInt64(words.count), 0) == words.count else { return }
     shutdown(descriptor, Int32(SHUT_WR))
     let farewell = Farewell(socket, in: loop)
-    guard loop.watch(farewell, descriptor) else { return }
+    guard loop.watch(farewell, descriptor) else { return farewell.close() }
     farewell.deadline = loop.after(5_000_000_000) { farewell.close() }
     farewell.handle(0)
   }
@@ -24,6 +24,7 @@ final class Farewell: EventSource {
   private init(_ socket: consuming OwnedDescriptor, in loop: EventLoop) {
     self.loop = loop
     self.socket = consume socket
+    loop.farewells += 1
   }
 
   override func handle(_ events: UInt32) {
@@ -36,6 +37,7 @@ final class Farewell: EventSource {
   }
 
   private func close() {
+    if socket != nil { loop.farewells -= 1 }
     loop.cancel(deadline)
     loop.forget(self)
     socket = nil

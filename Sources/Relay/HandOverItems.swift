@@ -27,9 +27,13 @@ enum HandOverItem {
     }
   }
 
-  /// The loop whose it has to be, by which the other runner asks for it.
-  var loop: Int? {
-    if case .stream(let stream) = self, !stream.message.opener { stream.token.loop } else { nil }
+  /// Which of `count` loops it has to be of, by which the other runner asks for it; nil where that is all the same.
+  func loop(of count: Int) -> Int? {
+    if case .stream(let stream) = self, !stream.message.opener {
+      stream.token.loop % count
+    } else {
+      nil
+    }
   }
 }
 

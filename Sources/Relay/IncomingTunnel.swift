@@ -57,6 +57,9 @@ struct HalfOpenHandshakes {
   private var handshakes: [IncomingTunnel] = []
   private var perAddress: [String: Int] = [:]
 
+  /// How many there are.
+  var count: Int { handshakes.count }
+
   /// Adds `handshake`, and returns the one that has to go for it where there are `limit` already, or
   /// a quarter of them from its address: the oldest from that address, or else from one of those that
   /// have the most, so that a flood ends its own.

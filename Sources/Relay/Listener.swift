@@ -30,7 +30,8 @@ final class Listener: EventSource {
 
   func close() {
     loop.cancel(retry)
-    loop.forget(self)
+    // Others have copies of it, by which it would be watched on.
+    loop.forget(self, living: socket?.rawValue)
     socket = nil
   }
 

@@ -25,6 +25,8 @@ extension Relay {
     while goesOn: (_ left: Int) -> Bool
   ) throws -> HandOverSummary {
     defer { channel.end() }
+    shared.succession.underWay.wrappingAdd(1, ordering: .relaxed)
+    defer { shared.succession.underWay.wrappingSubtract(1, ordering: .relaxed) }
     channel.limit(seconds: Self.beginning)
     try channel.send(hello)
     guard let answer = try channel.receive(Istbpf_Handover_V1_Hello.self)?.message,
@@ -33,6 +35,8 @@ extension Relay {
     channel.limit(seconds: Self.patience)
     var summary = HandOverSummary()
     var pause = Self.shortPause
+    // A connection may have come to a loop after that was asked: so twice.
+    var isOver = false
     while true {
       var (passed, left) = (0, 0)
       for loop in loops {
@@ -40,11 +44,19 @@ extension Relay {
         (passed, left) = (passed + result.passed, left + result.left)
         summary.add(result)
       }
-      guard goesOn(left) else { break }
+      let wasOver = isOver
+      isOver = !goesOn(left)
+      if isOver, wasOver { break }
       pause = passed > 0 ? Self.shortPause : min(2 * pause, Self.longPause)
       if passed == 0 { usleep(pause) }
     }
     return summary
+  }
+
+  /// Lets other runners ask for nothing more on the tunnels that there are: each ends when it carries nothing. For a relay
+  /// that is not told any more what there is. They can again where that is false.
+  package func retire(_ isRetired: Bool) {
+    for loop in loops { loop.post { $0.retire(isRetired) } }
   }
 
   /// On the loop's thread; this one waits for it.
@@ -61,6 +73,9 @@ extension Relay {
     on channel: HandOverChannel, as hello: Istbpf_Handover_V1_Hello,
     began: (UInt64) -> Void, ended: @escaping @Sendable (UInt64) -> Void, took: (Int) -> Void
   ) throws {
+    defer { channel.end() }
+    shared.succession.underWay.wrappingAdd(1, ordering: .relaxed)
+    defer { shared.succession.underWay.wrappingSubtract(1, ordering: .relaxed) }
     channel.limit(seconds: Self.beginning)
     guard let other = try channel.receive(Istbpf_Handover_V1_Hello.self)?.message else { return }
     try channel.send(hello)
@@ -75,15 +90,14 @@ extension Relay {
         }
         return inherited
       }
-      // Of a relay that had more loops.
-      let refused = items.indices.filter { (items[$0].loop ?? 0) >= loops.count }
+      guard !shared.succession.isEnding.load(ordering: .relaxed) else { return }
       // Where this fails, the other process goes on with all of it.
-      try channel.send(Istbpf_Handover_V1_Answer.with { $0.refused = refused.map(UInt32.init) })
-      for (index, item) in items.enumerated() where !refused.contains(index) {
+      try channel.send(Istbpf_Handover_V1_Answer())
+      for item in items {
         turn &+= 1
-        goOn(with: item, in: loops[item.loop ?? turn % loops.count], began, ended)
+        goOn(with: item, in: loops[item.loop(of: loops.count) ?? turn % loops.count], began, ended)
       }
-      took(items.count - refused.count)
+      took(items.count)
     }
   }
 

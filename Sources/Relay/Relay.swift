@@ -16,6 +16,15 @@ struct RelayShared: Sendable {
   let observe: @Sendable (RelayEvent) -> Void
   let budget: BufferBudget
   let census = IdleCensus()
+  let succession = Succession()
+}
+
+/// How a relay stands to those before and after it.
+final class Succession: Sendable {
+  /// In how many hand-overs it takes part: a stream that it does not know may be the other relay's.
+  let underWay = Atomic(0)
+  /// Whether it takes over nothing more, since it ends.
+  let isEnding = Atomic(false)
 }
 
 /// Carries connections between this runner's sockets and other runners, on threads of its own.
@@ -81,7 +90,8 @@ public final class Relay: Sendable {
   public func settle() {
     let done = DispatchSemaphore(value: 0)
     for loop in loops { loop.post { _ in done.signal() } }
-    for _ in loops { done.wait() }
+    // Loops that have ended do nothing more.
+    for _ in loops { _ = done.wait(timeout: .now() + 5) }
   }
 
   /// Accepts no tunnels any more, until `listen`: those that come wait for whoever listens on the socket next.
@@ -197,6 +207,7 @@ public final class Relay: Sendable {
       return threads
     }
     guard !threads.isEmpty else { return }
+    shared.succession.isEnding.store(true, ordering: .relaxed)
     let nanoseconds = grace.nanoseconds
     for loop in loops { loop.post { $0.stop(grace: nanoseconds) } }
     for thread in threads { pthread_join(thread, nil) }

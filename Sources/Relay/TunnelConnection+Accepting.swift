@@ -163,12 +163,12 @@ extension TunnelConnection {
   // MARK: - A stream that goes on here
 
   private func resume(_ token: StreamToken, _ direction: StreamDirection) {
-    guard token.loop < loop.siblings.count else { return refuse(ESRCH) }
-    if token.loop == loop.index { return resumeHere(token, direction) }
+    let index = token.loop % loop.siblings.count
+    if index == loop.index { return resumeHere(token, direction) }
     // The stream is another loop's, and so becomes this tunnel, with the peer it belongs to.
     let handoff = LoopHandoff(value: channel)
     letGo()
-    loop.siblings[token.loop].post { loop in
+    loop.siblings[index].post { loop in
       let tunnel = TunnelConnection(handoff.value, in: loop, pool: nil)
       guard loop.watch(tunnel, handoff.value.descriptor) else { return }
       loop.adopt(tunnel)
@@ -177,7 +177,11 @@ extension TunnelConnection {
   }
 
   private func resumeHere(_ token: StreamToken, _ direction: StreamDirection) {
-    guard let stream = loop.accepted[token] else { return refuse(ESRCH) }
+    guard let stream = loop.accepted[token] else {
+      // It may be the relay's before or after this one, and come, or the other's tunnel, in a moment.
+      let isUnderWay = loop.shared.succession.underWay.load(ordering: .relaxed) > 0
+      return refuse(isUnderWay ? EAGAIN : ESRCH)
+    }
     let errno = stream.answerToMove(direction, to: self)
     guard errno == 0 else { return refuse(errno) }
     guard answer(StreamAnswer(errno: 0, token: token)) else { return }

@@ -163,10 +163,10 @@ final class TunnelConnection: EventSource {
     let limit = loop.shared.configuration.keyUsage
     guard let pool else {
       use = .awaiting
-      return dispatch()
+      return loop.isRetired ? close() : dispatch()
     }
     use = .idle
-    if isSpent || limit.isNear(channel.recordsSent) { return close() }
+    if loop.isRetired || isSpent || limit.isNear(channel.recordsSent) { return close() }
     pool.put(self)
     // Its end may have been told while the stream still ran.
     if case .idle = use, isReadable { checkIdle() }

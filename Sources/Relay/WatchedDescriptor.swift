@@ -30,4 +30,10 @@ public final class WatchedDescriptor: Sendable {
     let source = source
     loop.post { $0.remove(source.value) }
   }
+
+  /// Watches it no more, while it stays open: so it can be watched again. `Relay.settle` returns when that is so.
+  package func end(living descriptor: Int32) {
+    let source = source
+    loop.post { $0.remove(source.value, living: descriptor) }
+  }
 }

@@ -208,6 +208,12 @@ final class Carrier: Sendable {
     try services?.open(message.services.map(PublicRoute.init))
   }
 
+  /// Lets other runners ask for nothing more: it is not told any more what there is.
+  func retire() { relay.retire(true) }
+
+  /// Lets them ask again.
+  func unretire() { relay.retire(false) }
+
   /// Whether a request of the front door looks for an instance.
   var isServing: Bool { services?.isServing ?? false }
 

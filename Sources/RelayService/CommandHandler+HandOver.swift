@@ -15,6 +15,10 @@ extension CommandHandler {
   /// Leaves its place; then passes on what it carries on `socket`, and ends. Throws where it cannot leave.
   func handOver(_ order: Istbpf_Relay_V1_HandOver, _ socket: DescriptorHandoff?) throws {
     guard let socket = socket?.take() else { throw ImpossibleMessage("no socket for a hand-over") }
+    guard order.version == handOverVersion else {
+      throw ImpossibleMessage(
+        "a hand-over of version \(order.version), and this istbpf-relay knows \(handOverVersion)")
+    }
     let channel = try HandOverChannel(socket)
     let carrier = try leave()
     logger.notice("another istbpf-relay takes this one's place")
@@ -35,8 +39,11 @@ extension CommandHandler {
       } catch {
         logger.warning("not everything could be passed on: \(error)")
         if takeAgain() { return }
-        // It is the other one's place.
-        while !carrier.isIdle || carrier.isServing, isInTime() { usleep(Self.interval) }
+        // It is the other one's place, and that one is told what there is.
+        carrier.retire()
+        while !carrier.isIdle || carrier.isServing || isTakingOver, isInTime() {
+          usleep(Self.interval)
+        }
       }
       stop()
     }
@@ -66,14 +73,14 @@ extension CommandHandler {
 
   /// Takes its place again, since nobody else has; false where somebody has.
   private func takeAgain() -> Bool {
-    do {
-      try place.takeAgain(within: Self.retaken)
-      try goOnAlone()
-      logger.notice("nobody has taken this istbpf-relay's place: it goes on")
-      return true
-    } catch {
+    do { try place.takeAgain(within: Self.retaken) } catch {
       logger.notice("another istbpf-relay has this one's place: \(error)")
+      endConversation()
       return false
     }
+    // The next istbpfd that opens the socket says what there is.
+    do { try goOnAlone() } catch { logger.error("not everything is taken again: \(error)") }
+    logger.notice("nobody has taken this istbpf-relay's place: it goes on")
+    return true
   }
 }

@@ -70,8 +70,13 @@ final class CommandHandler: Sendable {
     guard isLast else { return }
     listeners.tell(nil)
     questions.refuseAll(EAGAIN)
+    // What changes from now on is told to the other relay alone.
+    state.withLock { $0.isLeaving ? $0.carrier : nil }?.retire()
     resume()
   }
+
+  /// Hears istbpfd no more.
+  func endConversation() { daemon.withLock { $0 }?.end() }
 
   /// The istbpfd before it, if there is one still, is heard no more.
   private func greet(_ channel: DescriptorChannel, _ number: UInt64) throws {
@@ -250,8 +255,8 @@ final class CommandHandler: Sendable {
     }
   }
 
-  /// Another relay is told as well, and keeps what there is in the files. This one needs it for those that ask for a
-  /// connection on a tunnel that it has still.
+  /// For those that ask for a connection on a tunnel that this one has still. The relay that takes its place is told
+  /// everything as well, and keeps it in the files; where none does, this one is told everything anew.
   private func performLeaving(
     _ command: Istbpf_Relay_V1_Command.OneOf_Command, _ carrier: Carrier?
   ) throws {
@@ -259,6 +264,7 @@ final class CommandHandler: Sendable {
     case .runners(let runners): carrier?.take(runners)
     case .deployment(let deployment): try carrier?.take(deployment)
     case .withdrawn(let withdrawn): carrier?.withdraw(UInt16(clamping: withdrawn.id))
+    case .settings(let settings): try carrier?.take(settings)
     default: break
     }
   }
@@ -300,6 +306,7 @@ final class CommandHandler: Sendable {
   func goOnAlone() throws {
     try state.withLock { state in
       state.isLeaving = false
+      state.carrier?.unretire()
       try state.carrier?.takeAgain(.with { $0.services = Array(state.services.values) })
     }
   }

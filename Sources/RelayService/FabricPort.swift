@@ -50,8 +50,10 @@ final class FabricPort: Sendable {
     self.watched.withLock { $0 = watched }
   }
 
-  /// Takes none any more, until `begin`.
-  func end() { watched.withLock { $0 = nil } }
+  /// Takes none any more, until `begin`; see `Relay.settle`.
+  func end() {
+    watched.withLock { $0.take() }?.end(living: listener.rawValue)
+  }
 
   /// Takes a connection that waits; false where none does.
   @discardableResult

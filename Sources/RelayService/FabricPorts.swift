@@ -112,6 +112,7 @@ final class FabricPorts: Sendable {
       return state.ports.values
     }
     for port in ports { port.end() }
+    relay?.settle()
   }
 
   /// Whether what is held and accepted is another relay's.

@@ -10,7 +10,9 @@ extension RelayLink {
   /// where it does not; then that one goes on.
   func handOver(from old: RelayConversation) throws {
     let (giving, taking) = try HandOverChannel.pair()
-    let order = Istbpf_Relay_V1_HandOver.with { $0.drainSeconds = drainSeconds }
+    let order = Istbpf_Relay_V1_HandOver.with {
+      ($0.drainSeconds, $0.version) = (drainSeconds, handOverVersion)
+    }
     if case .refused(let refused) = try ask(old, .handOver(order), with: giving.descriptor).report {
       throw RunnerError.relayRefused(refused.problem)
     }
@@ -26,14 +28,44 @@ extension RelayLink {
         throw RunnerError.relayRefused(refused.problem)
       }
     } catch {
-      // With its channel closed it takes its place again.
       logger.error("the connections of istbpf-relay are not passed on: \(error)")
-      state.withLock { state in
-        state.leaving.removeAll { $0 === old }
-        if state.connection == nil { state.connection = old }
-      }
+      taking.end()
+      giveUp(old)
       throw error
     }
+    state.withLock { $0.failures = 0 }
     logger.notice("another istbpf-relay has taken over, and is passed the connections")
   }
+
+  /// No other relay takes its place. It hears its channel end and takes its place again, if nobody else has; whoever has it
+  /// is told everything anew, also what was told meanwhile.
+  private func giveUp(_ old: RelayConversation) {
+    let until = ContinuousClock.now + Self.returnPatience
+    while RelayInstance.running(installation) == nil, .now < until { usleep(5000) }
+    old.channel.end()
+    state.withLock { state in
+      (state.failures, state.replaceAfter) = (
+        state.failures + 1, .now + Self.backoff(state.failures)
+      )
+      if state.connection === old { (state.connection, state.greeting) = (nil, nil) }
+    }
+    wakeup.signal()
+  }
+
+  /// How long no other relay is tried to be put in place by itself, after so many failures before this one.
+  private static func backoff(_ failures: Int) -> Duration { .seconds(10 << min(failures, 6)) }
+
+  /// A relay that is to take its place again, where there is one that was left: nil where it has not done so in time.
+  func returning() throws -> RelayConversation? {
+    guard state.withLock({ !$0.leaving.isEmpty }) else { return nil }
+    let until = ContinuousClock.now + Self.returnPatience
+    while ContinuousClock.now < until {
+      if let connection = try connect() { return connection }
+      usleep(5000)
+    }
+    return nil
+  }
+
+  /// How long one may take to take its place again.
+  private static let returnPatience = Duration.milliseconds(1500)
 }

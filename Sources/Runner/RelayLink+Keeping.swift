@@ -69,7 +69,9 @@ extension RelayLink {
   /// can pass on what it carries, else once it carries nothing.
   func replaceOther() {
     replacing.withLock { _ in
-      guard let (connection, process) = current, isOfOtherProgram(process) else { return }
+      guard let (connection, process) = current, isOfOtherProgram(process),
+        state.withLock({ $0.replaceAfter }) <= .now
+      else { return }
       do { try handOver(from: connection) } catch {
         logger.debug("istbpf-relay (pid \(process)) does not pass on what it carries: \(error)")
         replaceWhereIdle(connection, process)
@@ -122,8 +124,10 @@ extension RelayLink {
 
   /// Finds the relay that runs, or starts one, and tells it everything.
   func keepOne() throws {
-    if let connection = try connect(), try introduce(connection) { return }
-    try endRelay()
+    if let connection = try connect() ?? returning() {
+      if try introduce(connection) { return }
+      try endRelay()
+    }
     try startIntroduced()
   }
 

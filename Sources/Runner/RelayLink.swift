@@ -34,6 +34,9 @@ final class RelayLink: Sendable {
     var leaving: [RelayConversation] = []
     /// Why there is none.
     var problem: String?
+    /// How often no other relay could be put in place in a row, and when that is tried again by itself.
+    var failures = 0
+    var replaceAfter = ContinuousClock.now
     /// Those that were started here, which are children until they are reaped.
     var children: [ProcessHandle] = []
     /// How often one was started.

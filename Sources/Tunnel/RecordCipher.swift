@@ -26,9 +26,9 @@ package final class RecordCipher {
 
   private let aead: OpaquePointer
   /// The keys, for another process that goes on with them.
-  let keys = UnsafeMutablePointer<linux_tls_keys>.allocate(capacity: 1)
+  let keys: UnsafeMutablePointer<linux_tls_keys>
   /// The nonce that is made of the iv and a record's number.
-  private let nonce = UnsafeMutableRawPointer.allocate(byteCount: ivSize, alignment: 8)
+  private let nonce: UnsafeMutableRawPointer
   private let iv: UnsafeRawPointer
   /// The number of the next record.
   private(set) var number: UInt64
@@ -40,6 +40,8 @@ package final class RecordCipher {
       let aead = boringssl_aead_new(UnsafeRawPointer(keys) + key, Int(keys.pointee.key_length))
     else { return nil }
     (self.aead, self.number) = (aead, number)
+    self.keys = .allocate(capacity: 1)
+    nonce = .allocate(byteCount: Self.ivSize, alignment: 8)
     self.keys.initialize(to: keys.pointee)
     self.iv = UnsafeRawPointer(self.keys) + iv
   }

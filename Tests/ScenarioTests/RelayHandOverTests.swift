@@ -3,8 +3,10 @@ import Glibc
 import HandOver
 import LinuxSystem
 import RelayControl
+import Synchronization
 import TestSupport
 import Testing
+import TunnelTestSupport
 
 /// A relay takes another one's place, with its connections; `Scripts/endure` has it done more often.
 @Suite("An istbpf-relay passes its connections on to the next one", .timeLimit(.minutes(30)))
@@ -99,10 +101,20 @@ struct RelayHandOverTests {
       }
       let channel = try DescriptorChannel(socket)
       let (giving, taking) = try HandOverChannel.pair()
-      try channel.send(
-        Istbpf_Relay_V1_Command.with { ($0.number, $0.handOver) = (1, .init()) },
-        with: giving.descriptor)
-      guard case .done? = try channel.receive(Istbpf_Relay_V1_Report.self)?.message.report else {
+      func order(_ number: UInt64, version: UInt32) throws -> Istbpf_Relay_V1_Report.OneOf_Report? {
+        let order = Istbpf_Relay_V1_HandOver.with { $0.version = version }
+        try channel.send(
+          Istbpf_Relay_V1_Command.with { ($0.number, $0.handOver) = (number, order) },
+          with: giving.descriptor)
+        return try channel.receive(Istbpf_Relay_V1_Report.self)?.message.report
+      }
+      guard case .refused(let refused)? = try order(1, version: handOverVersion + 1) else {
+        Issue.record("it leaves its place to one that does not understand it")
+        return
+      }
+      #expect(refused.problem.contains("a hand-over of version"))
+      #expect(try cluster[1].relay() == relay)
+      guard case .done? = try order(2, version: handOverVersion) else {
         Issue.record("it does not leave its place")
         return
       }
@@ -112,7 +124,56 @@ struct RelayHandOverTests {
       #expect(isBack)
       #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
       #expect(try app.tell("wait", "$WARP_IST_db", 3212) == "shop/db at 198.18.2.2")
+      // On a tunnel that is made anew.
+      cluster[2].killRelay()
       #expect(try db.tell("wait", "$WARP_IST_app", 3211) == "shop/app at 198.18.1.2")
+      #expect(try app.tell("wait", "$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+    }
+  }
+
+  @Test(
+    "Where the next one does not start, the one before goes on, and knows what was told meanwhile")
+  func failedStart() async throws {
+    try await ClusterLaboratory.with { cluster in
+      let (app, _) = try Self.pair(cluster)
+      #expect(try app.tell("hold", "$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+      let relay = try cluster[1].relay()
+      // Somebody else takes its lock for a second, as soon as it has left that.
+      let lock = try OwnedDescriptor(
+        opening: cluster[1].installation.relayLockPath, flags: O_RDWR)
+      let number = lock.rawValue
+      let thief = Thread {
+        while flock(number, LOCK_EX | LOCK_NB) != 0 { usleep(200) }
+        sleep(1)
+        flock(number, LOCK_UN)
+      }
+      thief.start()
+      let outcome = Mutex<CommandResult?>(nil)
+      try concurrently(
+        {
+          let result = try cluster[1].istbpf("runner", "restart-relay")
+          outcome.withLock { $0 = result }
+        },
+        {
+          usleep(300_000)
+          try cluster.deploy("shop", "app", "db", "cache")
+        })
+      let restarted = try #require(outcome.withLock { $0 })
+      #expect(
+        restarted.status != 0 && restarted.errors.contains("it has ended at once"), "\(restarted)")
+      #expect(cluster[1].eventually(within: 20) { (try? cluster[1].relay()) == relay })
+      #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
+      #expect(try app.tell("wait", "$WARP_IST_db", 3212) == "shop/db at 198.18.2.2")
+      let cache = try cluster.instance(of: "shop/cache", on: 2)
+      try cache.listen(3211)
+      let late = try cluster.instance(of: "shop/app", on: 1)
+      #expect(try late.tell("wait", "$WARP_IST_cache", 3211).hasPrefix("shop/cache at "))
+      // And it can be restarted then.
+      let again = try cluster[1].istbpf("runner", "restart-relay")
+      #expect(again.status == 0, "\(again.errors)")
+      #expect(try cluster[1].relay() != relay)
+      #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
+      _ = consume lock
     }
   }
 
