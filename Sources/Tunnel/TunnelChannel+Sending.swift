@@ -58,6 +58,9 @@ extension TunnelChannel {
     let moved = linux_splice(pipe, descriptor, UInt64(count))
     guard moved >= 0 else {
       let error = Errno.last
+      // Of a pipe with more in it TCP keeps back what fills no segment, and TLS, which asks itself whether there is
+      // room, does not have it sent where there is none: with nothing under way it would stay for ever. This sends it.
+      if error == .resourceTemporarilyUnavailable { linux_tcp_no_delay(descriptor) }
       if error == .resourceTemporarilyUnavailable || error == .interrupted { return 0 }
       throw error
     }

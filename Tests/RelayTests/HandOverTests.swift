@@ -6,6 +6,7 @@ import LinuxSystem
 import Model
 import Synchronization
 import SystemPackage
+import TestSupport
 import Testing
 import Tunnel
 import TunnelTestSupport
@@ -69,9 +70,10 @@ struct HandOverTests {
   }
 
   @Test(
-    "Under load in both directions no byte is lost, wherever it is passed on", arguments: [1, 2])
-  func underLoad(loops: Int) throws {
-    let configuration = configuration(kernel: true, loops: loops)
+    "Under load in both directions no byte is lost, wherever it is passed on",
+    arguments: [(1, true), (2, false)])
+  func underLoad(loops: Int, kernel: Bool) throws {
+    let configuration = configuration(kernel: kernel, loops: loops)
     let laboratory = try RelayLaboratory(a: configuration, b: configuration)
     let (a, b) = lines(laboratory, configuration)
     defer {
@@ -106,10 +108,13 @@ struct HandOverTests {
         while !isOver.withLock({ $0 }) {
           for line in [a, b] { try line.handOver() }
           passes.withLock { $0 += 1 }
-          usleep(20_000)
+          usleep(20_000 * UInt32(slowness))
         }
       })
-    print("through \(passes.withLock { 2 * $0 }) hand-overs")
+    let isKernel = kernel && KernelTLS.probe() == .available
+    print(
+      "through \(passes.withLock { 2 * $0 }) hand-overs, encrypted \(isKernel ? "by the kernel" : "here")"
+    )
     #expect(passes.withLock { $0 } > 3)
     #expect(a.relay.counters.streamsTruncated == 0)
   }

@@ -46,6 +46,25 @@ struct StreamTests {
     #expect(isKernel ? mode.tunnelsKernel == mode.tunnelsLive : mode.tunnelsKernel == 0)
   }
 
+  @Test(
+    "A burst in one direction, when nothing is under way in either, comes through", arguments: pairs
+  )
+  func burstFromRest(pair: (a: Bool, b: Bool)) throws {
+    let laboratory = try laboratory(pair)
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    for size in [40_000, 70_000, 131_072, 300_000] {
+      let program = try laboratory.connect(port)
+      let service = try listener.accept()
+      service.limit(30)
+      for _ in 0..<3 {
+        usleep(100_000)
+        try program.send([UInt8](repeating: 7, count: size))
+        #expect(try service.receiveExactly(size).count == size)
+      }
+    }
+  }
+
   @Test("A half-closed stream goes on in the other direction", arguments: pairs)
   func halfClose(pair: (a: Bool, b: Bool)) throws {
     let laboratory = try laboratory(pair)
