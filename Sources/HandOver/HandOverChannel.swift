@@ -144,6 +144,12 @@ package final class HandOverChannel: @unchecked Sendable {
     SystemError(result < 0 ? .last : .connectionReset, "receive", "what is passed on")
   }
 
+  /// Whether the other end has been closed.
+  package var isHungUp: Bool {
+    var byte: UInt8 = 0
+    return linux_receive(socket.rawValue, &byte, 1, 1) == 0
+  }
+
   /// Ends it: neither end can send anything more. What the other one had sent before can still be received, and nothing
   /// that it sends afterwards succeeds, so that both know the same.
   package func end() { shutdown(socket.rawValue, Int32(SHUT_RDWR)) }

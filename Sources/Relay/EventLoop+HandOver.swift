@@ -19,8 +19,9 @@ extension EventLoop {
   /// How many are passed on at a time, at most: each stands still until the last of them has been taken over.
   private static let batch = 16
 
-  /// Passes on up to a batch of what is at rest, and lets that go which the other process has taken over. It waits for the answer, and meanwhile nothing is moved here. Where that does not come,
-  /// throws `SystemError`, and goes on as if nothing had been.
+  /// Passes on up to a batch of what is at rest, and lets it go where the other process has taken it over. It waits for the
+  /// answer, and meanwhile nothing is moved here. Where that does not come, throws `SystemError`, and goes on as if nothing
+  /// had been.
   func passOn(on channel: HandOverChannel) throws -> PassedBatch {
     let begin = Self.clock()
     let keys = HandOverKeys()
@@ -30,16 +31,11 @@ extension EventLoop {
       Istbpf_Handover_V1_Batch.with { $0.items = parcels.map(\.item) }, keys,
       parcels.flatMap(\.descriptors), on: channel)
     let time = Self.clock() - begin
-    if let answer {
-      let refused = Set(answer.refused.map(Int.init))
-      for (index, parcel) in parcels.enumerated() {
-        if refused.contains(index) { parcel.keep() } else { parcel.letGo() }
-      }
-      if error == nil {
-        return PassedBatch(passed: parcels.count - refused.count, left: left, time: time)
-      }
+    if answer != nil { for parcel in parcels { parcel.letGo() } }
+    guard answer != nil, error == nil else {
+      throw error ?? SystemError(.connectionReset, "pass on", "connections")
     }
-    throw error ?? SystemError(.connectionReset, "pass on", "connections")
+    return PassedBatch(passed: parcels.count, left: left, time: time)
   }
 
   /// The answer, if one came, and why there are no more.
@@ -62,15 +58,15 @@ extension EventLoop {
 
   private func nextParcels(_ keys: HandOverKeys) -> [HandOverParcel] {
     var parcels: [HandOverParcel] = []
-    for stream in streams.values where !stream.stays && stream.isAtRest {
+    for stream in streams.values where stream.isAtRest {
       guard parcels.count < Self.batch else { return parcels }
       parcels.append(stream.parcel(keys: keys))
     }
-    for pair in pairs.values where !pair.stays && pair.isAtRest {
+    for pair in pairs.values where pair.isAtRest {
       guard parcels.count < Self.batch else { return parcels }
       parcels.append(pair.parcel())
     }
-    for tunnel in tunnels.values where !tunnel.stays && tunnel.isAtRest {
+    for tunnel in tunnels.values where tunnel.isAtRest {
       guard parcels.count < Self.batch else { return parcels }
       parcels.append(tunnel.parcel(keys: keys))
     }

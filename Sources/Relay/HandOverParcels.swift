@@ -8,8 +8,6 @@ struct HandOverParcel {
   let descriptors: [Int32]
   /// Lets it go, since another process goes on with it.
   let letGo: () -> Void
-  /// Has it stay, since the other process does not want it.
-  let keep: () -> Void
 }
 
 extension Stream {
@@ -45,8 +43,7 @@ extension Stream {
       (message.cannotMoveOut, message.cannotMoveIn) = (moveOut.isImpossible, moveIn.isImpossible)
     }
     return HandOverParcel(
-      item: .with { $0.stream = message }, descriptors: descriptors, letGo: letGo,
-      keep: { self.stays = true })
+      item: .with { $0.stream = message }, descriptors: descriptors, letGo: letGo)
   }
 }
 
@@ -63,8 +60,7 @@ extension SocketPair {
       }
     }
     return HandOverParcel(
-      item: .with { $0.pair = message }, descriptors: descriptors, letGo: letGo,
-      keep: { self.stays = true })
+      item: .with { $0.pair = message }, descriptors: descriptors, letGo: letGo)
   }
 }
 
@@ -83,8 +79,7 @@ extension TunnelConnection {
   func parcel(keys: HandOverKeys) -> HandOverParcel {
     let message = describe(keys: keys)
     return HandOverParcel(
-      item: .with { $0.tunnel = message }, descriptors: [channel.descriptor], letGo: letGo,
-      keep: { self.stays = true })
+      item: .with { $0.tunnel = message }, descriptors: [channel.descriptor], letGo: letGo)
   }
 }
 

@@ -101,7 +101,7 @@ final class PeerPool {
       // took long: its end comes here before the peer has come to it, whose time for it may be over.
       open.isReuse = begunAt < open.since || loop.isLong(handshakeSince: begunAt)
       tunnel.begin(open)
-    } else if loop.stopsAt != nil {
+    } else if loop.stopsAt != nil || loop.isRetired {
       tunnel.close()
     } else {
       idle.put(tunnel, now: loop.now)

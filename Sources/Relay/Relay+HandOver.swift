@@ -13,7 +13,7 @@ extension Relay {
   /// How long it may take to answer, in seconds.
   private static let patience = 5
   /// How soon is looked again for what has come to rest, in microseconds: at first, and after a while.
-  private static let (shortPause, longPause): (UInt32, UInt32) = (5000, 320_000)
+  private static let (shortPause, longPause): (UInt32, UInt32) = (5000, 80_000)
 
   /// Passes everything on to the process at the other end of `channel`: what is not at rest, as a connection that is just
   /// being made, when it is. Blocks until `goesOn`, asked again and again with how much is left, says no. Throws
@@ -45,8 +45,11 @@ extension Relay {
         summary.add(result)
       }
       let wasOver = isOver
-      isOver = !goesOn(left)
+      isOver = passed == 0 && !goesOn(left)
       if isOver, wasOver { break }
+      guard !channel.isHungUp else {
+        throw SystemError(.connectionReset, "pass on", "connections: the other relay has ended")
+      }
       pause = passed > 0 ? Self.shortPause : min(2 * pause, Self.longPause)
       if passed == 0 { usleep(pause) }
     }

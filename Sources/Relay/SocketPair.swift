@@ -24,9 +24,6 @@ final class SocketPair: SocketOwner {
   let carriesUrgent: Bool
   /// Of one that leads outside: for whom, and what is done when it has ended.
   let outside: Outside?
-  /// Whether another process was asked to go on with it, and did not want to.
-  var stays = false
-
   /// What a pair that leads outside is for.
   struct Outside {
     let deployment: DeploymentName

@@ -355,9 +355,6 @@ final class Stream: SocketOwner {
 
   // MARK: - In another process
 
-  /// Whether another process was asked to go on with it, and did not want to.
-  var stays = false
-
   /// Whether another process could go on with it just now: it has begun, nothing has broken it off, and no part of it is
   /// on the way to another tunnel.
   var isAtRest: Bool {

@@ -38,7 +38,8 @@ extension TunnelConnection {
     do {
       switch try StreamPreface(decoding: bytes) {
       // Who asked has ended the tunnel already, and waits for no answer: both came at once after the wire was cut.
-      case .open where hasHungUp:
+      // Or another relay decides, which it finds on another tunnel.
+      case .open where hasHungUp || loop.isRetired:
         loop.counters.streamsRefused.add(1)
         close()
       case .open(let request): decide(IncomingStream(runner: channel.peer.runner, request: request))
@@ -54,7 +55,7 @@ extension TunnelConnection {
     loop.counters.streamsRefused.add(1)
     if let cause { loop.shared.observe(.protocolViolation(channel.peer, cause)) }
     guard answer(StreamAnswer(errno: errno)) else { return }
-    if closes { return closeAfterFlush() }
+    if closes || loop.isRetired { return closeAfterFlush() }
     use = .awaiting
     dispatch()
   }
@@ -178,9 +179,8 @@ extension TunnelConnection {
 
   private func resumeHere(_ token: StreamToken, _ direction: StreamDirection) {
     guard let stream = loop.accepted[token] else {
-      // It may be the relay's before or after this one, and come, or the other's tunnel, in a moment.
-      let isUnderWay = loop.shared.succession.underWay.load(ordering: .relaxed) > 0
-      return refuse(isUnderWay ? EAGAIN : ESRCH)
+      // It may be the relay's before or after this one, and come in a moment.
+      return refuse(loop.shared.succession.mayBeElsewhere ? EAGAIN : ESRCH)
     }
     let errno = stream.answerToMove(direction, to: self)
     guard errno == 0 else { return refuse(errno) }

@@ -91,7 +91,9 @@ extension TunnelConnection {
   /// The stream was refused: the tunnel is free for the next.
   private func becomeFree() {
     use = .idle
-    if isSpent || loop.shared.configuration.keyUsage.isNear(channel.recordsSent) { return close() }
+    if loop.isRetired || isSpent || loop.shared.configuration.keyUsage.isNear(channel.recordsSent) {
+      return close()
+    }
     pool?.put(self)
   }
 }

@@ -191,9 +191,6 @@ final class TunnelConnection: EventSource {
 
   // MARK: - In another loop or process
 
-  /// Whether another process was asked to go on with it, and did not want to.
-  var stays = false
-
   /// Whether it carries nothing, and another process could go on with it just now.
   var isAtRest: Bool {
     switch use {

@@ -180,7 +180,7 @@ final class Carrier: Sendable {
     return false
   }
 
-  /// Whether it carries no connection, and none is being made.
+  /// Whether it carries no connection, and is asked for none by this runner's instances.
   var isIdle: Bool { relay.isIdle && outside.counts.live == 0 }
 
   // MARK: Another relay
@@ -195,17 +195,22 @@ final class Carrier: Sendable {
     services?.leave()
   }
 
-  /// Takes everything again, since no other relay does, with the front door's requests for `message`. Throws what keeps
-  /// it from that.
+  /// Takes everything again, since no other relay does, with the front door's requests for `message`. Throws what it cannot
+  /// take; it has the rest then.
   func takeAgain(_ message: Istbpf_Relay_V1_PublicServices) throws {
-    try ports.start(on: relay, pinnedIn: pins)
-    if let member {
-      relay.listen(
-        on: try listeners.take(member.listenerName) {
-          throw SystemError(.noSuchFileOrDirectory, "take again", member.listenerName)
-        })
-    }
-    try services?.open(message.services.map(PublicRoute.init))
+    let results = [
+      Result { try ports.start(on: relay, pinnedIn: pins) }, Result { try listenAgain() },
+      Result { try services?.open(message.services.map(PublicRoute.init)) ?? () },
+    ]
+    for result in results { try result.get() }
+  }
+
+  private func listenAgain() throws {
+    guard let member else { return }
+    relay.listen(
+      on: try listeners.take(member.listenerName) {
+        throw SystemError(.noSuchFileOrDirectory, "take again", member.listenerName)
+      })
   }
 
   /// Lets other runners ask for nothing more: it is not told any more what there is.

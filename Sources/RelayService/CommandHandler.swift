@@ -71,7 +71,7 @@ final class CommandHandler: Sendable {
     listeners.tell(nil)
     questions.refuseAll(EAGAIN)
     // What changes from now on is told to the other relay alone.
-    state.withLock { $0.isLeaving ? $0.carrier : nil }?.retire()
+    state.withLock { if $0.isLeaving { $0.carrier?.retire() } }
     resume()
   }
 
@@ -250,6 +250,8 @@ final class CommandHandler: Sendable {
         carrier.keep(Set(state.named.map { UInt16(clamping: $0) }))
         try files.keepOnly(state.named)
         try start(&state)
+        // Those that an istbpfd has brought which had them of this process.
+        listeners.closeUnused()
       default: throw ImpossibleMessage("a command of a newer version")
       }
     }
@@ -304,11 +306,25 @@ final class CommandHandler: Sendable {
 
   /// Takes everything again, having its place again. Throws what keeps it from that.
   func goOnAlone() throws {
+    state.withLock { $0.isLeaving = false }
+    // Where nobody has told this one what has changed, the other relay has kept it in the files: what is allowed no more is
+    // forgotten first, and what is new is served when there is a place for it.
+    let isUntold = daemon.withLock { $0 == nil }
+    if isUntold { try catchUp() }
     try state.withLock { state in
-      state.isLeaving = false
       state.carrier?.unretire()
       try state.carrier?.takeAgain(.with { $0.services = Array(state.services.values) })
     }
+    if isUntold { try catchUp() }
+  }
+
+  /// Goes by the files. Throws `SystemError`, or what a file has that is no message.
+  private func catchUp() throws {
+    state.withLock { $0.named = [] }
+    for command in try files.read() {
+      do { try perform(command) } catch { logger.error("\(error)") }
+    }
+    state.withLock { $0.carrier?.keep(Set($0.named.map { UInt16(clamping: $0) })) }
   }
 
   /// What takes connections. Throws where nothing does yet.

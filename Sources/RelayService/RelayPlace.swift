@@ -36,6 +36,14 @@ final class RelayPlace: Sendable {
     }
   }
 
+  /// Is found by no istbpfd any more, but nobody else can have the place.
+  func stopListening() {
+    state.withLock { state in
+      state.socket?.stop()
+      state.socket = nil
+    }
+  }
+
   /// Leaves it to another process. Connections with istbpfd go on.
   func leave() {
     state.withLock { state in
@@ -58,7 +66,11 @@ final class RelayPlace: Sendable {
         usleep(10_000)
       }
     }
-    if let serve = state.withLock({ $0.serve }) { try listen(serve) }
+    guard let serve = state.withLock({ $0.serve }) else { return }
+    do { try listen(serve) } catch {
+      leave()
+      throw error
+    }
   }
 
   /// Whether the installation is there, which knows this process by the socket, or did so before.

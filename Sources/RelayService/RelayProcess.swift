@@ -58,7 +58,8 @@ public enum RelayProcess {
     background.cancel()
     for source in signals { source.cancel() }
     logger.notice("istbpf-relay ends, and its connections with it")
-    place.leave()
+    place.stopListening()
     handler.end()
+    place.leave()
   }
 }

@@ -42,20 +42,21 @@ extension RelayLink {
   private func giveUp(_ old: RelayConversation) {
     let until = ContinuousClock.now + Self.returnPatience
     while RelayInstance.running(installation) == nil, .now < until { usleep(5000) }
-    old.channel.end()
     state.withLock { state in
       (state.failures, state.replaceAfter) = (
         state.failures + 1, .now + Self.backoff(state.failures)
       )
       if state.connection === old { (state.connection, state.greeting) = (nil, nil) }
     }
+    old.channel.end()
     wakeup.signal()
   }
 
   /// How long no other relay is tried to be put in place by itself, after so many failures before this one.
   private static func backoff(_ failures: Int) -> Duration { .seconds(10 << min(failures, 6)) }
 
-  /// A relay that is to take its place again, where there is one that was left: nil where it has not done so in time.
+  /// A relay that takes its place again, since the next one has ended while connections were passed on to it; nil where
+  /// none does so in time.
   func returning() throws -> RelayConversation? {
     guard state.withLock({ !$0.leaving.isEmpty }) else { return nil }
     let until = ContinuousClock.now + Self.returnPatience

@@ -53,9 +53,11 @@ extension RelayLink {
     while true {
       if wakeup.wait(timeout: .now() + Self.interval) == .timedOut { replaceOther() }
       while true {
-        let isDue = state.withLock { !$0.isStopped && $0.isWanted && $0.connection == nil }
         guard isDue else { break }
-        do { try keepOne() } catch {
+        do {
+          // Not beside one that is being put in another's place, which would be told everything twice.
+          try replacing.withLock { _ in if isDue { try keepOne() } }
+        } catch {
           logger.error("there is no istbpf-relay: \(error)")
           state.withLock { $0.problem = "\(error)" }
           _ = wakeup.wait(timeout: .now() + Self.pause)
@@ -63,6 +65,10 @@ extension RelayLink {
       }
       if state.withLock(\.isStopped) { return }
     }
+  }
+
+  private var isDue: Bool {
+    state.withLock { !$0.isStopped && $0.isWanted && $0.connection == nil }
   }
 
   /// Has a relay of this program take the place of another program's, as it is after an upgrade: at once where that one

@@ -49,6 +49,7 @@ package final class RecordCipher {
   deinit {
     boringssl_aead_free(aead)
     explicit_bzero(keys, MemoryLayout<linux_tls_keys>.size)
+    explicit_bzero(nonce, Self.ivSize)
     keys.deallocate()
     nonce.deallocate()
   }

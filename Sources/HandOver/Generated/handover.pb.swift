@@ -60,14 +60,11 @@ package nonisolated struct Istbpf_Handover_V1_Batch: Sendable {
   package init() {}
 }
 
-/// To a batch: what is not named is the new relay's from now on.
+/// To a batch: all of it is the new relay's from now on.
 package nonisolated struct Istbpf_Handover_V1_Answer: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
-
-  /// The places in the batch of those that stay where they are.
-  package var refused: [UInt32] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -570,29 +567,18 @@ nonisolated extension Istbpf_Handover_V1_Batch: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Istbpf_Handover_V1_Answer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Answer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}refused\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeRepeatedUInt32Field(value: &self.refused) }()
-      default: break
-      }
-    }
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.refused.isEmpty {
-      try visitor.visitPackedUInt32Field(value: self.refused, fieldNumber: 1)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Handover_V1_Answer, rhs: Istbpf_Handover_V1_Answer) -> Bool {
-    if lhs.refused != rhs.refused {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
