@@ -23,15 +23,9 @@ struct RelayShared: Sendable {
 final class Succession: Sendable {
   /// In how many hand-overs it takes part.
   let underWay = Atomic(0)
-  /// When it began, in nanoseconds.
-  private let beganAt = EventLoop.clock()
-  /// How long after that it may be about to take over from another one, in nanoseconds.
-  private static let beginning: UInt64 = 60_000_000_000
 
-  /// Whether a stream that it does not know may be another relay's.
-  var mayBeElsewhere: Bool {
-    underWay.load(ordering: .relaxed) > 0 || EventLoop.clock() - beganAt < Self.beginning
-  }
+  /// Whether a stream that it does not know may be the other relay's.
+  var mayBeElsewhere: Bool { underWay.load(ordering: .relaxed) > 0 }
 
   /// Whether it takes over nothing more, since it ends.
   let isEnding = Atomic(false)
