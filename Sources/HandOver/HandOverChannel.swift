@@ -7,7 +7,8 @@ import SystemPackage
 /// One end of the socket pair on which a relay passes on what it carries: messages with keys and descriptors beside them.
 ///
 /// Nobody else can have it open: it has no name, and istbpfd, which makes it, gives an end to each of the two processes
-/// that it knows. For one thread at a time; calls block.
+/// that it knows. Calls block. Sendable, which the compiler cannot see, because it holds nothing but the descriptor, which
+/// does not change, and because one thread at a time sends and receives: that of the loop whose turn it is.
 package final class HandOverChannel: @unchecked Sendable {
   /// The longest message, in bytes: a batch of streams, each with full buffers.
   private static let maximum = 64 << 20
