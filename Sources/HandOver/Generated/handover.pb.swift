@@ -8,7 +8,8 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// What an istbpf-relay says to the one that takes its place, on a socket pair that istbpfd gives to both (HandOverChannel.swift).
+/// What an istbpf-relay says to the one that takes its place, on a socket pair that istbpfd gives to both
+/// (HandOverChannel.swift).
 /// Descriptors come with a message in the order of its fields: of a tunnel its socket; of a pipe the end that is written
 /// to, then the one that is read from.
 /// Generated code: Scripts/generate-protocol.
