@@ -13,11 +13,17 @@ extension RelayLink {
     let order = Istbpf_Relay_V1_HandOver.with {
       ($0.drainSeconds, $0.version) = (drainSeconds, handOverVersion)
     }
-    if case .refused(let refused) = try ask(old, .handOver(order), with: giving.descriptor).report {
-      throw RunnerError.relayRefused(refused.problem)
-    }
-    // From here on it answers to another relay's lock, and is asked for nothing new.
+    // Before it is asked, since it is taken out again as it ends.
     state.withLock { $0.leaving.append(old) }
+    do {
+      let answer = try ask(old, .handOver(order), with: giving.descriptor)
+      if case .refused(let refused) = answer.report {
+        throw RunnerError.relayRefused(refused.problem)
+      }
+    } catch {
+      state.withLock { state in state.leaving.removeAll { $0 === old } }
+      throw error
+    }
     do {
       try startIntroduced()
       guard let new = state.withLock({ $0.connection }), new !== old else {
