@@ -39,10 +39,7 @@ struct PublishedPortTests {
     ] { #expect(own.contains(words), "\(words): \(own)") }
     let other = try why(runner, "other/app", "\(gateway):\(port)")
     #expect(other.contains("shop/db.2") && other.contains("public URL of shop/db"), "\(other)")
-    #expect(
-      runner.eventually {
-        runner.daemon?.log.contains("port \(port) of this machine is published") == true
-      })
+    #expect(runner.logs("port \(port) of this machine is published"))
   }
 
   @Test("One of Docker's leads nowhere for an instance; explain and the log say so, and what does")

@@ -201,8 +201,7 @@ struct ConfigurationTests {
         "a restart of istbpfd is needed for: metrics.address\n",
         "containers that start from now on have: oci.variables\n",
       ] {
-        let isSaid = runner.eventually { runner.daemon?.log.contains(text) == true }
-        #expect(isSaid, "\(text) is not in \(runner.daemon?.log ?? "")")
+        #expect(runner.logs(text), "\(text) is not in \(runner.daemon?.log ?? "")")
       }
       try reload(runner, "a restart of istbpfd is needed for: metrics.address\n")
       try write(#"{"logLevel": "debug"}"#)

@@ -57,9 +57,7 @@ struct HostConnectTests {
       #expect(
         metrics.contains(
           #"istbpf_host_connects_total{deployment="shop",service="db"} 4"#), "\(metrics)")
-      #expect(
-        runner.daemon?.log.contains("to shop/db.2, port 3211") == true,
-        "\(runner.daemon?.log ?? "")")
+      #expect(runner.logs("to shop/db.2, port 3211"), "\(runner.daemon?.log ?? "")")
     }
   }
 

@@ -15,10 +15,7 @@ struct RunnerIdentityTests {
       let first = try #require(try cluster.serials(2).first)
 
       try cluster.issue(2)
-      let isTaken = cluster[2].eventually {
-        cluster[2].daemon?.log.contains("took over the identity") == true
-      }
-      #expect(isTaken)
+      #expect(cluster[2].logs("took over the identity"))
       #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
       #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
 
@@ -39,10 +36,7 @@ struct RunnerIdentityTests {
       // A deny list that is replaced in two steps, or lost, opens nothing.
       try FileManager.default.removeItem(atPath: "\(cluster.directory)/ca/denied")
       for number in 1...2 {
-        let isKept = cluster[number].eventually {
-          cluster[number].daemon?.log.contains("what it denied stays denied") == true
-        }
-        #expect(isKept)
+        #expect(cluster[number].logs("what it denied stays denied"))
       }
       #expect(try app.tell("wait", "$WARP_IST_db", 3211) == "EHOSTUNREACH")
     }

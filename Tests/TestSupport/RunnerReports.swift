@@ -65,4 +65,10 @@ extension RunnerLaboratory {
     }
     return try condition()
   }
+
+  /// Whether istbpfd says `text` in its log, or does so soon: what it logs comes through a pipe, and after what it
+  /// tells of has taken effect.
+  public func logs(_ text: String, within patience: Double = 5) -> Bool {
+    eventually(within: patience) { daemon?.log.contains(text) == true }
+  }
 }
