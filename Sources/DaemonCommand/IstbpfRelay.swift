@@ -19,15 +19,15 @@ public struct IstbpfRelay: AsyncParsableCommand {
       """,
     version: istbpfVersion)
 
+  /// Where another one runs: EX_TEMPFAIL of sysexits.h. The unit does not start it again then.
+  private static let heldStatus: Int32 = 75
+
   @Option(help: "Names directories, pins and namespaces.")
   var installation: String?
 
   @Option(
     help: "How much is logged: trace, debug, info, notice, warning, error. (default: info)")
   var logLevel: String?
-
-  @Flag(help: ArgumentHelp("Wait for what istbpfd says first.", visibility: .hidden))
-  var startedByDaemon = false
 
   /// For the argument parser.
   public init() {}
@@ -48,8 +48,11 @@ public struct IstbpfRelay: AsyncParsableCommand {
     }
     do {
       try await RelayProcess.run(
-        try Installation.chosen(installation), isStartedByDaemon: startedByDaemon, recent: recent,
-        logger: logger)
+        try Installation.chosen(installation), threshold: threshold, recent: recent, logger: logger)
+    } catch let error as LockFile.Held {
+      logger.critical(
+        "another istbpf-relay runs, process \(error.pid.map(String.init) ?? "unknown")")
+      throw ExitCode(Self.heldStatus)
     } catch {
       logger.critical("\(error)")
       throw ExitCode.failure

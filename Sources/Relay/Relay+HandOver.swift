@@ -17,8 +17,7 @@ extension Relay {
 
   /// Passes everything on to the process at the other end of `channel`: what is not at rest, as a connection that is just
   /// being made, when it is. Blocks until `goesOn`, asked again and again with how much is left, says no. Throws
-  /// `SystemError` where the other process has ended, or does not want what is of this version; what it has not taken over
-  /// goes on here.
+  /// `SystemError` where the other process has ended, and `OtherHandOverVersion`; what it has not taken over goes on here.
   @discardableResult
   package func handOver(
     on channel: HandOverChannel, as hello: Istbpf_Handover_V1_Hello,
@@ -29,9 +28,12 @@ extension Relay {
     defer { shared.succession.underWay.wrappingSubtract(1, ordering: .relaxed) }
     channel.limit(seconds: Self.beginning)
     try channel.send(hello)
-    guard let answer = try channel.receive(Istbpf_Handover_V1_Hello.self)?.message,
-      answer.version == hello.version
-    else { throw SystemError(.protocolNotSupported, "pass on", "connections of this version") }
+    guard let answer = try channel.receive(Istbpf_Handover_V1_Hello.self)?.message else {
+      throw SystemError(.connectionReset, "pass on", "connections: the other relay has ended")
+    }
+    guard answer.version == hello.version else {
+      throw OtherHandOverVersion(own: hello, other: answer)
+    }
     channel.limit(seconds: Self.patience)
     var summary = HandOverSummary()
     var pause = Self.shortPause
@@ -71,7 +73,7 @@ extension Relay {
 
   /// Goes on with what the process at the other end of `channel` passes on, until that ends. Blocks until then; `took` is
   /// told how many were taken over. `began` and `ended` are called for each connection to outside, with the number of its
-  /// instance. Throws `SystemError` where the other process breaks off, or says what cannot be.
+  /// instance. Throws `SystemError` where the other process breaks off, or says what cannot be, and `OtherHandOverVersion`.
   package func takeOver(
     on channel: HandOverChannel, as hello: Istbpf_Handover_V1_Hello,
     began: (UInt64) -> Void, ended: @escaping @Sendable (UInt64) -> Void, took: (Int) -> Void
@@ -82,7 +84,9 @@ extension Relay {
     channel.limit(seconds: Self.beginning)
     guard let other = try channel.receive(Istbpf_Handover_V1_Hello.self)?.message else { return }
     try channel.send(hello)
-    guard other.version == hello.version else { return }
+    guard other.version == hello.version else {
+      throw OtherHandOverVersion(own: hello, other: other)
+    }
     // What is not at rest may take its time.
     channel.limit(seconds: 0)
     var turn = 0
@@ -111,6 +115,19 @@ extension Relay {
     if case .pair(let pair) = item, pair.deployment != nil { began(pair.message.holder) }
     let handoff = LoopHandoff(value: item)
     loop.post { $0.goOn(with: handoff.value, ended: ended) }
+  }
+}
+
+/// The other process's connections are described in another version (`handOverVersion`) than this one's: nothing passes from
+/// one to the other.
+package struct OtherHandOverVersion: Error, CustomStringConvertible {
+  package let own, other: Istbpf_Handover_V1_Hello
+
+  package var description: String {
+    """
+    the other istbpf-relay, \(other.program), has version \(other.version) of what is passed on, and this one, \(own.program), \
+    version \(own.version)
+    """
   }
 }
 

@@ -195,6 +195,13 @@ final class Carrier: Sendable {
     services?.leave()
   }
 
+  /// Closes what it listened on before `leave`, for good: kept open here, it would be in the way of a relay that has to
+  /// make its own, as where istbpfd and the next one have both ended.
+  func closeListeners() {
+    ports.closeListeners()
+    listeners.closeAll()
+  }
+
   /// Takes everything again, since no other relay does, with the front door's requests for `message`. Throws what it cannot
   /// take; it has the rest then.
   func takeAgain(_ message: Istbpf_Relay_V1_PublicServices) throws {
@@ -255,12 +262,13 @@ final class Carrier: Sendable {
     ports.stop()
   }
 
-  /// Takes over settings: files of the identity that are others. Throws what is wrong with them, and then nothing has
-  /// changed; `OtherSettings` where something else differs.
+  /// Takes over settings: files of the identity that are others. How much is logged is not its concern. Throws what is
+  /// wrong with them, and then nothing has changed; `OtherSettings` where something else differs.
   func take(_ new: Istbpf_Relay_V1_Settings) throws {
     var comparable = new
     let old = state.withLock { $0.settings }
     if old.hasCluster, new.hasCluster { comparable.cluster.files = old.cluster.files }
+    comparable.logLevel = old.logLevel
     guard comparable == old else { throw OtherSettings() }
     guard new != old else { return }
     try member?.identity.takeOver(new.cluster.files, for: relay)

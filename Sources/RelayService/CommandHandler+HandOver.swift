@@ -15,10 +15,6 @@ extension CommandHandler {
   /// Leaves its place; then passes on what it carries on `socket`, and ends. Throws where it cannot leave.
   func handOver(_ order: Istbpf_Relay_V1_HandOver, _ socket: DescriptorHandoff?) throws {
     guard let socket = socket?.take() else { throw ImpossibleMessage("no socket for a hand-over") }
-    guard order.version == handOverVersion else {
-      throw ImpossibleMessage(
-        "a hand-over of version \(order.version), and this istbpf-relay knows \(handOverVersion)")
-    }
     let channel = try HandOverChannel(socket)
     let carrier = try leave()
     logger.notice("another istbpf-relay takes this one's place")
@@ -36,16 +32,27 @@ extension CommandHandler {
           passed on \(summary.count) connections and idle tunnels, each of which stood still for \
           \(milliseconds(median)) ms in the median, and for \(milliseconds(most)) ms at the most
           """)
+      } catch let error as OtherHandOverVersion {
+        // It takes what is new all the same, and what is told is told both.
+        logger.notice("connections end here, and not in the next istbpf-relay: \(error)")
+        drain(carrier, while: isInTime)
       } catch {
         logger.warning("not everything could be passed on: \(error)")
         if takeAgain() { return }
         // It is the other one's place, and that one is told what there is.
-        carrier.retire()
-        while !carrier.isIdle || carrier.isServing || isTakingOver, isInTime() {
-          usleep(Self.interval)
-        }
+        drain(carrier, while: isInTime)
       }
       stop()
+    }
+  }
+
+  /// Carries what there is to its end, since another relay has this one's place. Returns when that is over, or `isInTime`
+  /// says no.
+  private func drain(_ carrier: Carrier, while isInTime: () -> Bool) {
+    carrier.retire()
+    carrier.closeListeners()
+    while !carrier.isIdle || carrier.isServing || isTakingOver, isInTime() {
+      usleep(Self.interval)
     }
   }
 
@@ -62,6 +69,8 @@ extension CommandHandler {
       do {
         let count = try carrier.takeOver(on: channel)
         logger.notice("took over \(count) connections and idle tunnels of another istbpf-relay")
+      } catch let error as OtherHandOverVersion {
+        logger.notice("connections end in the istbpf-relay before, and not here: \(error)")
       } catch {
         logger.error("not everything could be taken over: \(error)")
       }

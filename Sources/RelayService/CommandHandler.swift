@@ -6,6 +6,7 @@ import Logging
 import Model
 import Relay
 import RelayControl
+import ServiceLog
 import Synchronization
 
 /// Does what istbpfd says, one thing after the other, and tells it what it wants to know.
@@ -37,6 +38,7 @@ final class CommandHandler: Sendable {
   let takingOver = Atomic(0)
   private let startedAt: Int64
   let logger: Logger
+  private let threshold: LogThreshold
   let stop: @Sendable () -> Void
 
   /// Denials that wait to be told at most.
@@ -44,9 +46,11 @@ final class CommandHandler: Sendable {
 
   /// Keeps what it is told in `files`; `stop` is called when the process is to end.
   init(
-    files: StateFiles, place: RelayPlace, logger: Logger, stop: @escaping @Sendable () -> Void
+    files: StateFiles, place: RelayPlace, logger: Logger, threshold: LogThreshold,
+    stop: @escaping @Sendable () -> Void
   ) {
-    (self.files, self.place, self.logger, self.stop) = (files, place, logger, stop)
+    (self.files, self.place, self.stop) = (files, place, stop)
+    (self.logger, self.threshold) = (logger, threshold)
     startedAt = Int64(time(nil))
   }
 
@@ -272,6 +276,10 @@ final class CommandHandler: Sendable {
   }
 
   private func take(_ settings: Istbpf_Relay_V1_Settings, _ state: inout State) throws {
+    if let level = Logger.Level(rawValue: settings.logLevel), level != threshold.level {
+      logger.notice("logs \(level) and above from now on")
+      threshold.level = level
+    }
     if let carrier = state.carrier {
       try carrier.take(settings)
     } else {

@@ -20,7 +20,9 @@ final class FabricPort: Sendable {
   let listenerName: String
   private let deployment: UInt16
   private let replay: ReplayLink
-  private let listener: OwnedDescriptor
+  /// Nil once it is left to another relay for good; `listenerNumber` until then.
+  private let listener: Mutex<OwnedDescriptor?>
+  private let listenerNumber: Int32
   private let sockets: SpareSockets
   private let accepted: Handler
   private let watched = Mutex<WatchedDescriptor?>(nil)
@@ -36,15 +38,17 @@ final class FabricPort: Sendable {
     listenerName = ListenerStore.name(ofFabric: deployment.id, inode: inode)
     replay = try ReplayLink(
       of: fabric, ifindex: Dataplane.replayIfindex(deployment: deployment.id, plan: fabric.plan))
-    listener = try listeners.take(listenerName) {
+    let listener = try listeners.take(listenerName) {
       try TransparentSocket.listening(in: fabric, port: Dataplane.relayPort)
     }
+    listenerNumber = listener.rawValue
+    self.listener = Mutex(listener)
     sockets = SpareSockets(of: fabric)
   }
 
   /// Takes connections on the relay's threads.
   func begin(on relay: Relay) {
-    let watched = relay.watch(listener.rawValue) { [weak self] in
+    let watched = relay.watch(listenerNumber) { [weak self] in
       while self?.acceptOne() == true {}
     }
     self.watched.withLock { $0 = watched }
@@ -52,13 +56,19 @@ final class FabricPort: Sendable {
 
   /// Takes none any more, until `begin`; see `Relay.settle`.
   func end() {
-    watched.withLock { $0.take() }?.end(living: listener.rawValue)
+    watched.withLock { $0.take() }?.end(living: listenerNumber)
   }
+
+  /// Closes the listening socket, of which another relay has a copy or makes another; after `end`, for good.
+  func closeListener() { listener.withLock { $0 = nil } }
 
   /// Takes a connection that waits; false where none does.
   @discardableResult
   func acceptOne() -> Bool {
-    guard let connection = TransparentSocket.accept(on: listener.rawValue) else { return false }
+    let next = listener.withLock { listener in
+      listener == nil ? nil : TransparentSocket.accept(on: listenerNumber)
+    }
+    guard let connection = next else { return false }
     let flow = Flow(
       deployment: deployment, source: connection.peer.address,
       destination: connection.local.address, sourcePort: connection.peer.port,

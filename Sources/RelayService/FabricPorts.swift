@@ -115,6 +115,11 @@ final class FabricPorts: Sendable {
     relay?.settle()
   }
 
+  /// Closes the listening sockets, after `leave`, for good.
+  func closeListeners() {
+    for port in state.withLock({ $0.ports.values }) { port.closeListener() }
+  }
+
   /// Whether what is held and accepted is another relay's.
   var isAnothers: Bool { state.withLock(\.isAnothers) }
 

@@ -60,6 +60,15 @@ final class ListenerStore: Sendable {
     if let copy { close(copy) }
   }
 
+  /// Closes all that are here.
+  func closeAll() {
+    let sockets = state.withLock { state in
+      defer { (state.kept, state.used) = ([:], [:]) }
+      return Array(state.kept.values) + Array(state.used.values)
+    }
+    for socket in sockets { close(socket) }
+  }
+
   /// Has `tell` told of all sockets that are in use, and of each that comes; of none any more where it is nil.
   func tell(_ tell: (@Sendable (String, Int32) -> Void)?) {
     state.withLock { state in

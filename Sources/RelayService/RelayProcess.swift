@@ -11,7 +11,7 @@ import Synchronization
 /// istbpf-relay: carries the connections between this runner and others, to outside and from the front door, by what
 /// istbpfd says, and goes on by that when there is no istbpfd.
 public enum RelayProcess {
-  /// How long istbpfd may take to say what there is, where it started this process.
+  /// How long istbpfd may take to say what there is, where it runs.
   private static let patience = Duration.seconds(5)
   /// How often it is looked whether the installation is still there.
   private static let interval = Duration.seconds(1)
@@ -26,7 +26,7 @@ public enum RelayProcess {
   /// Runs until SIGTERM, until istbpfd says so, or until the installation has been removed. Throws `SystemError`, or
   /// `LockFile.Held` where another one runs.
   public static func run(
-    _ installation: Installation, isStartedByDaemon: Bool, recent: RecentLog, logger: Logger
+    _ installation: Installation, threshold: LogThreshold, recent: RecentLog, logger: Logger
   ) async throws {
     // What ps and killall know it by; it does without.
     try? SmallFile.write("istbpf-relay", to: "/proc/self/comm")
@@ -37,7 +37,9 @@ public enum RelayProcess {
     try place.lock()
     recent.keep(in: installation.relayLogPath)
     let (ends, end) = AsyncStream.makeStream(of: Void.self)
-    let handler = CommandHandler(files: files, place: place, logger: logger) { end.yield() }
+    let handler = CommandHandler(
+      files: files, place: place, logger: logger, threshold: threshold
+    ) { end.yield() }
     let signals = [SIGTERM, SIGINT].map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number)
@@ -47,7 +49,10 @@ public enum RelayProcess {
     }
     try place.listen { [weak handler] in handler?.serve($0) }
     let background = Task {
-      if isStartedByDaemon { try await Task.sleep(for: patience) }
+      // It has the listening sockets of the relay before, which are in the way of others.
+      if (try? LockFile.isHeld(installation.lockPath)) == true {
+        try await Task.sleep(for: patience)
+      }
       handler.resume()
       while place.isThere { try await Task.sleep(for: interval) }
       logger.notice("the installation is not there any more")

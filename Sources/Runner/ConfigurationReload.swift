@@ -41,6 +41,7 @@ struct ConfigurationReload: ServiceLifecycle.Service {
       await runner.select(new.cluster?.selection ?? .localFirst)
     }
     threshold.level = new.logLevel
+    if taken.contains(where: { $0.name == "logLevel" }) { try runner.relay.tell(new.logLevel) }
 
     func names(_ keys: [ConfigurationKey]) -> String { keys.map(\.name).joined(separator: ", ") }
     if !taken.isEmpty { logger.notice("took over from the configuration: \(names(taken))") }

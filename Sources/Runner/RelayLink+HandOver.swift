@@ -10,9 +10,7 @@ extension RelayLink {
   /// where it does not; then that one goes on.
   func handOver(from old: RelayConversation) throws {
     let (giving, taking) = try HandOverChannel.pair()
-    let order = Istbpf_Relay_V1_HandOver.with {
-      ($0.drainSeconds, $0.version) = (drainSeconds, handOverVersion)
-    }
+    let order = Istbpf_Relay_V1_HandOver.with { $0.drainSeconds = drainSeconds }
     // Before it is asked, since it is taken out again as it ends.
     state.withLock { $0.leaving.append(old) }
     do {

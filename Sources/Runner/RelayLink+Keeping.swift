@@ -121,11 +121,9 @@ extension RelayLink {
   }
 
   func isOfOtherProgram(_ process: pid_t) -> Bool {
-    var (own, other) = (stat(), stat())
-    guard stat("/proc/self/exe", &own) == 0, stat("/proc/\(process)/exe", &other) == 0 else {
-      return false
-    }
-    return (own.st_dev, own.st_ino) != (other.st_dev, other.st_ino)
+    guard let own = FileIdentity.ofThisProgram, let other = FileIdentity(of: "/proc/\(process)/exe")
+    else { return false }
+    return own != other
   }
 
   /// Finds the relay that runs, or starts one, and tells it everything.
@@ -171,19 +169,25 @@ extension RelayLink {
     return connection
   }
 
+  /// Starts one: as a service of systemd where that keeps this istbpfd too, so that it is started again while there is no
+  /// istbpfd; else, or where systemd does not, as a process of its own.
   func startRelay() throws -> ProcessHandle {
-    let process = try DetachedProcess.start(
-      Self.ownProgram,
-      [
-        "istbpf-relay", "--installation", installation.name, "--log-level", "\(logLevel)",
-        "--started-by-daemon",
-      ])
-    let handle = try ProcessHandle(process)
+    var handle: ProcessHandle?
+    do { handle = try units?.start() } catch {
+      logger.warning("systemd does not keep istbpf-relay, so istbpfd alone does: \(error)")
+    }
+    let process = try handle ?? startDetached()
     state.withLock { state in
       state.starts += 1
-      state.children.append(handle)
+      state.children.append(process)
     }
-    return handle
+    return process
+  }
+
+  private func startDetached() throws -> ProcessHandle {
+    try ProcessHandle(
+      DetachedProcess.start(
+        Self.ownProgram, ["istbpf-relay", "--installation", installation.name]))
   }
 
   /// The program that this process runs, also where another has taken its place in the file system.

@@ -1,6 +1,7 @@
 import Dispatch
 import Glibc
 import LinuxSystem
+import Logging
 import Model
 import RelayControl
 import Synchronization
@@ -157,10 +158,17 @@ extension RelayLink {
 
   /// Tells which files say who this runner is. Throws what is wrong with them; then nothing has changed.
   func tell(_ files: Istbpf_Relay_V1_IdentityFiles) throws {
+    try tellSettings { $0.cluster.files = files }
+  }
+
+  /// Tells how much is logged.
+  func tell(_ level: Logger.Level) throws { try tellSettings { $0.logLevel = level.rawValue } }
+
+  private func tellSettings(_ change: (inout Istbpf_Relay_V1_Settings) -> Void) throws {
     let before = state.withLock { $0.told.settings }
     do {
       try tell { state in
-        state.told.settings.cluster.files = files
+        change(&state.told.settings)
         return .settings(state.told.settings)
       }
     } catch {

@@ -37,7 +37,7 @@ final class RelayLink: Sendable {
     /// How often no other relay could be put in place in a row, and when that is tried again by itself.
     var failures = 0
     var replaceAfter = ContinuousClock.now
-    /// Those that were started here, which are children until they are reaped.
+    /// Those that were started here, some of which are children until they are reaped.
     var children: [ProcessHandle] = []
     /// How often one was started.
     var starts = 0
@@ -60,11 +60,12 @@ final class RelayLink: Sendable {
   let installation: Installation
   let callbacks: Mutex<Callbacks?>
   let logger: Logger
-  let logLevel: Logger.Level
   /// See `RunnerConfiguration.relayDrainSeconds`.
   let drainSeconds: UInt32
   let state: Mutex<State>
   let listeners = Mutex<[String: DescriptorHandoff]>([:])
+  /// Nil where systemd keeps none.
+  let units: RelayUnits?
   /// Locked while another relay takes the place of the one that runs.
   let replacing = Mutex(())
   /// Signalled when there is something to do for the thread that keeps the relay.
@@ -84,7 +85,8 @@ final class RelayLink: Sendable {
   /// A link that has not been started. Throws `SystemError`.
   init(_ configuration: RunnerConfiguration, logger: Logger) throws {
     installation = configuration.installation
-    (logLevel, drainSeconds) = (configuration.logLevel, configuration.relayDrainSeconds)
+    drainSeconds = configuration.relayDrainSeconds
+    units = RelayUnits(installation)
     self.logger = logger
     callbacks = Mutex(nil)
     state = Mutex(State(told: Told(settings: try Istbpf_Relay_V1_Settings(configuration))))

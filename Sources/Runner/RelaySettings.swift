@@ -12,6 +12,7 @@ extension Istbpf_Relay_V1_Settings {
     maps = try FlowTable.identity(ofPinsIn: pins)
     outsideConnections = UInt32(clamping: configuration.egress.relayConnections)
     fabricPrefix = configuration.installation.fabricPrefix
+    logLevel = configuration.logLevel.rawValue
     if configuration.frontDoor != nil {
       frontDoor = FrontDoorPaths(configuration.installation).services
     }

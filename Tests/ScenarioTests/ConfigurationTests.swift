@@ -258,6 +258,11 @@ struct ConfigurationTests {
         cluster[1], "took over from the configuration: \(wanted.joined(separator: ", "))\n")
       #expect(try cluster[1].inspect("services").allSatisfy { $0["selection"] == "spread" })
       #expect(cluster[1].daemon?.log.contains("a restart of istbpfd is needed") == false)
+      let relayLog = cluster[1].installation.relayLogPath
+      #expect(
+        try cluster[1].eventually {
+          try String(contentsOfFile: relayLog, encoding: .utf8).contains("logs debug and above")
+        })
       #expect(try app.tell("echo", "$WARP_IST_db", 3211) == "ping")
 
       // The deny list is the new one: what it gets takes effect.

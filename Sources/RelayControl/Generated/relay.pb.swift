@@ -298,7 +298,8 @@ package nonisolated struct Istbpf_Relay_V1_Greeting: Sendable {
   package init() {}
 }
 
-/// What does not change while a relay runs, but for `files`: with other settings it refuses, and another must be started.
+/// What does not change while a relay runs, but for `files` and `log_level`: with other settings it refuses, and another must
+/// be started.
 package nonisolated struct Istbpf_Relay_V1_Settings: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -333,6 +334,9 @@ package nonisolated struct Istbpf_Relay_V1_Settings: Sendable {
 
   /// What the names of the fabrics' network namespaces begin with.
   package var fabricPrefix: String = String()
+
+  /// How much is logged: trace, debug, info, notice, warning, error or critical. Empty leaves it as it was.
+  package var logLevel: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -579,8 +583,8 @@ package nonisolated struct Istbpf_Relay_V1_Stop: Sendable {
 }
 
 /// Another relay is to take its place: it takes no connection any more, gives up its lock and its socket, and then answers.
-/// What it carries goes on, is passed on where somebody takes it, and when nothing is left it ends. Where nobody takes its
-/// place it takes it again.
+/// What it carries goes on, is passed on where somebody takes it who has the same version of that (handover.proto), and when
+/// nothing is left it ends. Where nobody takes its place it takes it again.
 package nonisolated struct Istbpf_Relay_V1_HandOver: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -588,9 +592,6 @@ package nonisolated struct Istbpf_Relay_V1_HandOver: Sendable {
 
   /// How long what cannot be passed on may go on, in seconds; 0 for as long as it does.
   package var drainSeconds: UInt32 = 0
-
-  /// What is passed on (`handOverVersion`): a relay that has another version of it refuses, and stays.
-  package var version: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1417,7 +1418,7 @@ nonisolated extension Istbpf_Relay_V1_Greeting: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Istbpf_Relay_V1_Settings: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Settings"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}range\0\u{1}runner\0\u{1}pins\0\u{1}maps\0\u{3}outside_connections\0\u{1}cluster\0\u{3}front_door\0\u{3}fabric_prefix\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}range\0\u{1}runner\0\u{1}pins\0\u{1}maps\0\u{3}outside_connections\0\u{1}cluster\0\u{3}front_door\0\u{3}fabric_prefix\0\u{3}log_level\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1433,6 +1434,7 @@ nonisolated extension Istbpf_Relay_V1_Settings: SwiftProtobuf.Message, SwiftProt
       case 6: try { try decoder.decodeSingularMessageField(value: &self._cluster) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.frontDoor) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.fabricPrefix) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.logLevel) }()
       default: break
       }
     }
@@ -1467,6 +1469,9 @@ nonisolated extension Istbpf_Relay_V1_Settings: SwiftProtobuf.Message, SwiftProt
     if !self.fabricPrefix.isEmpty {
       try visitor.visitSingularStringField(value: self.fabricPrefix, fieldNumber: 8)
     }
+    if !self.logLevel.isEmpty {
+      try visitor.visitSingularStringField(value: self.logLevel, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1479,6 +1484,7 @@ nonisolated extension Istbpf_Relay_V1_Settings: SwiftProtobuf.Message, SwiftProt
     if lhs._cluster != rhs._cluster {return false}
     if lhs.frontDoor != rhs.frontDoor {return false}
     if lhs.fabricPrefix != rhs.fabricPrefix {return false}
+    if lhs.logLevel != rhs.logLevel {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2003,7 +2009,7 @@ nonisolated extension Istbpf_Relay_V1_Stop: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Istbpf_Relay_V1_HandOver: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".HandOver"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}drain_seconds\0\u{1}version\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}drain_seconds\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2012,7 +2018,6 @@ nonisolated extension Istbpf_Relay_V1_HandOver: SwiftProtobuf.Message, SwiftProt
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.drainSeconds) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.version) }()
       default: break
       }
     }
@@ -2022,15 +2027,11 @@ nonisolated extension Istbpf_Relay_V1_HandOver: SwiftProtobuf.Message, SwiftProt
     if self.drainSeconds != 0 {
       try visitor.visitSingularUInt32Field(value: self.drainSeconds, fieldNumber: 1)
     }
-    if self.version != 0 {
-      try visitor.visitSingularUInt32Field(value: self.version, fieldNumber: 2)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Relay_V1_HandOver, rhs: Istbpf_Relay_V1_HandOver) -> Bool {
     if lhs.drainSeconds != rhs.drainSeconds {return false}
-    if lhs.version != rhs.version {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
