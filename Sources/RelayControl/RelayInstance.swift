@@ -16,6 +16,26 @@ public struct RelayInstance: Sendable {
     return RelayInstance(handle: handle)
   }
 
+  /// The process ids of those that have left their place and carry something still, in ascending order: each holds a file
+  /// of its own.
+  public static func leaving(_ installation: Installation) -> [pid_t] {
+    let directory = installation.relayDirectory
+    let names = (try? DirectoryListing.names(in: directory)) ?? []
+    return names.compactMap { name in
+      guard name.hasPrefix(leavingPrefix), let process = pid_t(name.dropFirst(leavingPrefix.count)),
+        (try? LockFile.isHeld("\(directory)/\(name)")) == true
+      else { return nil }
+      return process
+    }.sorted()
+  }
+
+  /// The file that this process holds while it has left its place.
+  public static func leavingPath(_ installation: Installation) -> String {
+    "\(installation.relayDirectory)/\(leavingPrefix)\(getpid())"
+  }
+
+  private static let leavingPrefix = "leaving."
+
   /// Ends it, and with it the connections that it carries.
   public func end() {
     handle.signal(SIGTERM)

@@ -11,6 +11,8 @@ import Synchronization
 final class RelayPlace: Sendable {
   private struct State: ~Copyable {
     var lock: LockFile?
+    /// By which those who look see that this process carries something still.
+    var leaving: LockFile?
     var socket: ControlSocket?
     var serve: (@Sendable (DescriptorChannel) -> Void)?
   }
@@ -49,8 +51,27 @@ final class RelayPlace: Sendable {
     state.withLock { state in
       state.socket?.stop()
       state.socket = nil
+      do { state.leaving = try LockFile(path: RelayInstance.leavingPath(installation)) } catch {
+        logger.warning("istbpf status will not show this istbpf-relay: \(error)")
+      }
       state.lock = nil
     }
+  }
+
+  /// Has nothing to do with it any more.
+  func end() {
+    state.withLock { state in
+      state.socket?.stop()
+      state.socket = nil
+      state.lock = nil
+      Self.clear(&state.leaving, installation)
+    }
+  }
+
+  private static func clear(_ leaving: inout LockFile?, _ installation: Installation) {
+    guard leaving != nil else { return }
+    unlink(RelayInstance.leavingPath(installation))
+    leaving = nil
   }
 
   /// Takes it again after `leave`, within so many milliseconds. Throws `SystemError`, or `LockFile.Held` where another
@@ -66,6 +87,7 @@ final class RelayPlace: Sendable {
         usleep(10_000)
       }
     }
+    state.withLock { Self.clear(&$0.leaving, installation) }
     guard let serve = state.withLock({ $0.serve }) else { return }
     do { try listen(serve) } catch {
       leave()

@@ -65,6 +65,6 @@ public enum RelayProcess {
     logger.notice("istbpf-relay ends, and its connections with it")
     place.stopListening()
     handler.end()
-    place.leave()
+    place.end()
   }
 }

@@ -101,8 +101,7 @@ final class RelayLink: Sendable {
         $0.version = state.greeting?.version ?? ""
         $0.startedAt = state.greeting?.startedAt ?? 0
         $0.problem = state.connection == nil ? state.problem ?? "it has not begun" : ""
-        $0.leaving = state.leaving.filter { $0 !== state.connection }
-          .compactMap { $0.channel.peer?.process }
+        $0.leaving = RelayInstance.leaving(installation)
       }
     }
   }

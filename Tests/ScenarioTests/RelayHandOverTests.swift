@@ -138,9 +138,12 @@ struct RelayHandOverTests {
       #expect(try cluster[1].relay() != former.processID)
       let log = try String(contentsOfFile: cluster[1].installation.relayLogPath, encoding: .utf8)
       #expect(log.contains("has version 2 of what is passed on, and this one"), "\(log)")
+      try cluster[1].startDaemon()
+      let status = try cluster[1].istbpf("status").output
+      #expect(status.contains("pid \(former.processID) carries on"), "\(status)")
       #expect(try app.tell("drop", "$WARP_IST_db", 3211) == "closed")
       #expect(cluster[1].eventually(within: 20) { former.hasEnded })
-      try cluster[1].startDaemon()
+      #expect(try !cluster[1].istbpf("status").output.contains("carries on"))
       #expect(try app.connect("$WARP_IST_db", 3212) == "shop/db at 198.18.2.2")
     }
   }
