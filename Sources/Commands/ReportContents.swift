@@ -126,7 +126,8 @@ struct ReportContents {
     if Executable.find("journalctl") != nil, installation == .standard {
       let journal = CapturedCommand(
         [
-          "journalctl", "--unit", "istbpfd", "--lines", "\(Self.lines)", "--no-pager", "--output",
+          "journalctl", "--unit", "istbpfd", "--unit", "istbpf-relay@*", "--lines", "\(Self.lines)",
+          "--no-pager", "--output",
           "short-iso-precise",
         ])
       if journal.status == 0, !journal.output.hasPrefix("-- No entries"), !journal.output.isEmpty {

@@ -43,6 +43,10 @@ struct Uninstall: ParsableCommand {
       if check { return try refuse(live(instances(in: cgroups) + containers(of: installation))) }
       let lock = try takeLock(installation)
       try endInstances(try instances(in: cgroups) + containers(of: installation))
+      if installation == .standard, SmallFile.exists("/run/systemd/system") {
+        // Else it would start them again where they do not end in order.
+        _ = CapturedCommand(["systemctl", "stop", "istbpf-relay@*.service"], seconds: 30)
+      }
       if let relay = RelayInstance.running(installation) {
         relay.end()
         print("ended istbpf-relay")

@@ -31,16 +31,23 @@ public struct LockFile: ~Copyable, Sendable {
   }
 
   /// Whether some process holds the lock at `path` (proc_locks(5)). Looking takes no lock, which would be in the way of
-  /// who takes it just then. False where there is no such file. Throws `SystemError`.
+  /// who takes it just then. False where there is no such file, and on file systems of which the kernel names another
+  /// device there than stat(2) does, as btrfs; on tmpfs, as /run is, it is the same. Throws `SystemError`.
   public static func isHeld(_ path: String) throws -> Bool {
     var status = stat()
     guard stat(path, &status) == 0 else { return false }
-    // "1: FLOCK  ADVISORY  WRITE 1234 00:17:5678 0 EOF": device and inode. Some file systems name another device there
-    // than by stat(2).
+    // "1: FLOCK  ADVISORY  WRITE 1234 00:17:5678 0 EOF": device, in hexadecimal digits, and inode.
+    // makedev(3) puts them together so.
+    let device = UInt64(status.st_dev)
+    let major = device >> 8 & 0xfff | device >> 32 & ~0xfff
+    let minor = device & 0xff | device >> 12 & ~0xff
+    let file = [major, minor, UInt64(status.st_ino)]
     return try SmallFile.read("/proc/locks").split(separator: "\n").contains { line in
       let words = line.split(separator: " ")
-      return words.count > 5 && words[1] == "FLOCK"
-        && words[5].split(separator: ":").last == "\(status.st_ino)"
+      guard words.count > 5, words[1] == "FLOCK" else { return false }
+      let numbers = words[5].split(separator: ":")
+      return numbers.count == 3
+        && zip(numbers, [16, 16, 10]).map { UInt64($0, radix: $1) } == file
     }
   }
 }

@@ -58,6 +58,12 @@ extension Relay {
     return summary
   }
 
+  /// Says that what another relay carries may be passed on to this one, from now on until `duration` is over: a stream
+  /// that is not known here yet is asked to be patient meanwhile.
+  package func expectTakeOver(within duration: Duration) {
+    shared.succession.expected.withLock { $0 = .now + duration }
+  }
+
   /// Lets other runners ask for nothing more on the tunnels that there are: each ends when it carries nothing. For a relay
   /// that is not told any more what there is. They can again where that is false.
   package func retire(_ isRetired: Bool) {

@@ -24,8 +24,13 @@ final class Succession: Sendable {
   /// In how many hand-overs it takes part.
   let underWay = Atomic(0)
 
+  /// Until when one may begin in which this one takes over; nil where none may.
+  let expected = Mutex<ContinuousClock.Instant?>(nil)
+
   /// Whether a stream that it does not know may be the other relay's.
-  var mayBeElsewhere: Bool { underWay.load(ordering: .relaxed) > 0 }
+  var mayBeElsewhere: Bool {
+    underWay.load(ordering: .relaxed) > 0 || expected.withLock { $0.map { .now < $0 } ?? false }
+  }
 
   /// Whether it takes over nothing more, since it ends.
   let isEnding = Atomic(false)

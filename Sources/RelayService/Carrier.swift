@@ -161,6 +161,7 @@ final class Carrier: Sendable {
   /// Takes connections from now on; to be called once, when all was told. Throws `DataplaneError`.
   func start() throws {
     listeners.closeUnused()
+    relay.expectTakeOver(within: Self.takenOverWithin)
     try ports.start(on: relay, pinnedIn: pins)
     guard let member else { return }
     if let socket = member.tunnels.take() { relay.listen(on: socket) }
@@ -185,6 +186,8 @@ final class Carrier: Sendable {
 
   // MARK: Another relay
 
+  /// How soon after the start istbpfd says to take over from another relay, at the latest.
+  private static let takenOverWithin = Duration.seconds(10)
   /// How long connects may take, in milliseconds, that were begun before another relay takes all that come.
   private static let decidedWithin = 300
 
@@ -269,9 +272,13 @@ final class Carrier: Sendable {
     let old = state.withLock { $0.settings }
     if old.hasCluster, new.hasCluster { comparable.cluster.files = old.cluster.files }
     comparable.logLevel = old.logLevel
+    // What a later istbpfd says besides is nothing that this version could do otherwise.
+    comparable.unknownFields = old.unknownFields
+    comparable.cluster.unknownFields = old.cluster.unknownFields
     guard comparable == old else { throw OtherSettings() }
-    guard new != old else { return }
-    try member?.identity.takeOver(new.cluster.files, for: relay)
+    if new.cluster.files != old.cluster.files {
+      try member?.identity.takeOver(new.cluster.files, for: relay)
+    }
     state.withLock { $0.settings = new }
   }
 

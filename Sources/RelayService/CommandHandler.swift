@@ -180,6 +180,12 @@ final class CommandHandler: Sendable {
 
   // MARK: State
 
+  /// Tries `resume` again where nothing takes connections and no istbpfd is there: the relay before may have had its
+  /// listening sockets still.
+  func resumeWhereAlone() {
+    if daemon.withLock({ $0 == nil }) { resume() }
+  }
+
   /// Takes connections by what was said last, where istbpfd does not say that it has said all.
   func resume() {
     guard !state.withLock(\.isStarted) else { return }
@@ -276,10 +282,6 @@ final class CommandHandler: Sendable {
   }
 
   private func take(_ settings: Istbpf_Relay_V1_Settings, _ state: inout State) throws {
-    if let level = Logger.Level(rawValue: settings.logLevel), level != threshold.level {
-      logger.notice("logs \(level) and above from now on")
-      threshold.level = level
-    }
     if let carrier = state.carrier {
       try carrier.take(settings)
     } else {
@@ -289,6 +291,10 @@ final class CommandHandler: Sendable {
           denied: { [weak self] in self?.tell($0) },
           ask: { [weak self] in self?.ask($0, about: $1, reply: $2) }),
         logger: logger)
+    }
+    if let level = Logger.Level(rawValue: settings.logLevel), level != threshold.level {
+      logger.notice("logs \(level) and above from now on")
+      threshold.level = level
     }
     try files.keep(settings)
   }

@@ -54,7 +54,10 @@ public enum RelayProcess {
         try await Task.sleep(for: patience)
       }
       handler.resume()
-      while place.isThere { try await Task.sleep(for: interval) }
+      while place.isThere {
+        try await Task.sleep(for: interval)
+        handler.resumeWhereAlone()
+      }
       logger.notice("the installation is not there any more")
       end.yield()
     }

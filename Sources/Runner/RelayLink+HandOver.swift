@@ -12,7 +12,10 @@ extension RelayLink {
     let (giving, taking) = try HandOverChannel.pair()
     let order = Istbpf_Relay_V1_HandOver.with { $0.drainSeconds = drainSeconds }
     // Before it is asked, since it is taken out again as it ends.
-    state.withLock { $0.leaving.append(old) }
+    state.withLock { state in
+      state.leaving.append(old)
+      state.leftAt = .now
+    }
     do {
       let answer = try ask(old, .handOver(order), with: giving.descriptor)
       if case .refused(let refused) = answer.report {
@@ -38,7 +41,9 @@ extension RelayLink {
       throw error
     }
     state.withLock { $0.failures = 0 }
-    logger.notice("another istbpf-relay has taken over, and is passed the connections")
+    logger.notice(
+      "another istbpf-relay has taken over, and the one before passes on what it carries, if it can"
+    )
   }
 
   /// No other relay takes its place. It hears its channel end and takes its place again, if nobody else has; whoever has it
@@ -62,7 +67,10 @@ extension RelayLink {
   /// A relay that takes its place again, since the next one has ended while connections were passed on to it; nil where
   /// none does so in time.
   func returning() throws -> RelayConversation? {
-    guard state.withLock({ !$0.leaving.isEmpty }) else { return nil }
+    let mayReturn = state.withLock { state in
+      !state.leaving.isEmpty && state.leftAt.map { .now - $0 < Self.passingOn } ?? false
+    }
+    guard mayReturn else { return nil }
     let until = ContinuousClock.now + Self.returnPatience
     while ContinuousClock.now < until {
       if let connection = try connect() { return connection }
@@ -71,6 +79,8 @@ extension RelayLink {
     return nil
   }
 
+  /// How long a relay may take to pass on what it carries; one that has more to do carries that to its end.
+  private static let passingOn = Duration.seconds(60)
   /// How long one may take to take its place again.
   private static let returnPatience = Duration.milliseconds(1500)
 }

@@ -72,7 +72,7 @@ extension RelayLink {
   }
 
   /// Has a relay of this program take the place of another program's, as it is after an upgrade: at once where that one
-  /// can pass on what it carries, else once it carries nothing.
+  /// leaves its place, else once it carries nothing.
   func replaceOther() {
     replacing.withLock { _ in
       guard let (connection, process) = current, isOfOtherProgram(process),
@@ -139,22 +139,25 @@ extension RelayLink {
   func startIntroduced() throws {
     let process = try startRelay()
     do { try introduce(process) } catch {
-      // Nobody tells it anything any more.
-      process.signal(SIGKILL)
-      _ = process.awaitEnd(within: 1000)
+      // Nobody tells it anything any more. First so that systemd does not start it again.
+      process?.signal(SIGTERM)
+      if process?.awaitEnd(within: 1000) == false {
+        process?.signal(SIGKILL)
+        _ = process?.awaitEnd(within: 1000)
+      }
       throw error
     }
   }
 
-  /// Tells a relay everything that has just been started.
-  func introduce(_ process: ProcessHandle) throws {
+  /// Tells a relay everything that has just been started; nil where it is not known which process that is.
+  private func introduce(_ process: ProcessHandle?) throws {
     let until = ContinuousClock.now + Self.startPatience
     while ContinuousClock.now < until {
       if let connection = try connect() {
         guard try introduce(connection) else { break }
         return
       }
-      guard !process.hasEnded else {
+      guard process?.hasEnded != true else {
         throw RunnerError.noRelay("it has ended at once; its log is \(installation.relayLogPath)")
       }
       usleep(2000)
@@ -170,24 +173,20 @@ extension RelayLink {
   }
 
   /// Starts one: as a service of systemd where that keeps this istbpfd too, so that it is started again while there is no
-  /// istbpfd; else, or where systemd does not, as a process of its own.
-  func startRelay() throws -> ProcessHandle {
-    var handle: ProcessHandle?
-    do { handle = try units?.start() } catch {
+  /// istbpfd; else, or where systemd does not, as a process of its own. Returns nil where it is not known which process
+  /// that is.
+  private func startRelay() throws -> ProcessHandle? {
+    state.withLock { $0.starts += 1 }
+    do {
+      if case .started(let process)? = try units?.start() { return process }
+    } catch {
       logger.warning("systemd does not keep istbpf-relay, so istbpfd alone does: \(error)")
     }
-    let process = try handle ?? startDetached()
-    state.withLock { state in
-      state.starts += 1
-      state.children.append(process)
-    }
-    return process
-  }
-
-  private func startDetached() throws -> ProcessHandle {
-    try ProcessHandle(
+    let process = try ProcessHandle(
       DetachedProcess.start(
         Self.ownProgram, ["istbpf-relay", "--installation", installation.name]))
+    state.withLock { $0.children.append(process) }
+    return process
   }
 
   /// The program that this process runs, also where another has taken its place in the file system.

@@ -32,12 +32,14 @@ final class RelayLink: Sendable {
     var replaced: RelayConversation?
     /// Those that pass on what they carry, or carry what nobody can go on with, until they end.
     var leaving: [RelayConversation] = []
+    /// When one was last asked to leave its place.
+    var leftAt: ContinuousClock.Instant?
     /// Why there is none.
     var problem: String?
     /// How often no other relay could be put in place in a row, and when that is tried again by itself.
     var failures = 0
     var replaceAfter = ContinuousClock.now
-    /// Those that were started here, some of which are children until they are reaped.
+    /// Those that were started here and not by systemd, which are children until they are reaped.
     var children: [ProcessHandle] = []
     /// How often one was started.
     var starts = 0

@@ -14,7 +14,16 @@ struct RelayUnits: Sendable {
   /// What they start.
   private static let program = "/usr/sbin/istbpf-relay"
   /// How long one command may take, in milliseconds.
-  private static let patience: Int32 = 10_000
+  private static let patience: Int32 = 3000
+
+  /// What has become of a start.
+  enum Outcome {
+    /// systemd has started it; the process is nil where it has ended already, as where another one had its place.
+    case started(ProcessHandle?)
+    /// There is no such unit, as where another package has put istbpfd there, or what it would start is not this program,
+    /// as after an upgrade for which istbpfd has not been started again yet.
+    case notKept
+  }
 
   /// Nil where systemd does not keep this istbpfd: it runs then as a service of the standard installation, which is the one
   /// that the units are for.
@@ -25,37 +34,42 @@ struct RelayUnits: Sendable {
     output = "\(installation.runtimeDirectory)/systemctl"
   }
 
-  /// Starts one that does not run. Nil where there is no such unit, as where another package has put istbpfd there, or
-  /// where what it would start is not this program, as after an upgrade for which istbpfd has not been started again yet.
-  /// Throws what systemd says against it.
-  func start() throws -> ProcessHandle? {
+  /// Starts one that does not run. Throws what systemd says against it.
+  func start() throws -> Outcome {
     guard let own = FileIdentity.ofThisProgram, FileIdentity(of: Self.program) == own else {
-      return nil
+      return .notKept
     }
     let units = Self.numbers.map { "istbpf-relay@\($0).service" }
-    let states = try say(["show", "--property=Id,LoadState,ActiveState"] + units)
+    let all = try say(["show", "--property=Id,LoadState,ActiveState"] + units)
       .components(separatedBy: "\n\n").map(Self.properties)
-    guard states.contains(where: { $0["LoadState"] == "loaded" }) else { return nil }
-    // One that systemd is about to start again is started at once.
-    let free = states.first {
-      ["inactive", "failed", "activating"].contains($0["ActiveState"])
-        && $0["LoadState"] == "loaded"
-    }
+      .filter { $0["LoadState"] == "loaded" }
+    guard !all.isEmpty else { return .notKept }
+    // First one that systemd is about to start again: two would be in each other's way.
+    let states = ["activating", "inactive", "failed"]
+    let free = states.lazy.compactMap { state in all.first { $0["ActiveState"] == state } }.first
     guard let unit = free?["Id"] else {
       throw RunnerError.noRelay("all of istbpf-relay@1 to istbpf-relay@\(units.count) run")
     }
-    let said = try say(["start", unit])
-    let process = Self.properties(try say(["show", "--property=MainPID", unit]))["MainPID"]
-    guard let process = process.flatMap({ pid_t($0) }), process > 0 else {
-      throw RunnerError.noRelay("systemctl start \(unit): \(said.isEmpty ? "it has ended" : said)")
+    let objection: String
+    do { objection = try say(["start", unit]) } catch {
+      // It must not begin later, beside the one that istbpfd starts then.
+      _ = try? DetachedProcess.start(
+        Self.systemctl, ["systemctl", "--no-block", "stop", unit], output: output)
+      throw error
     }
-    return try ProcessHandle(process)
+    guard objection.isEmpty else {
+      throw RunnerError.noRelay("systemctl start \(unit): \(objection)")
+    }
+    let process = Self.properties(try say(["show", "--property=MainPID", unit]))["MainPID"]
+    return .started(process.flatMap { pid_t($0) }.flatMap { $0 > 0 ? try? ProcessHandle($0) : nil })
   }
 
-  /// What systemctl prints.
+  private static let systemctl = "/usr/bin/systemctl"
+
+  /// What systemctl prints. Throws where it does not end.
   private func say(_ arguments: [String]) throws -> String {
     let process = try ProcessHandle(
-      DetachedProcess.start("/usr/bin/systemctl", ["systemctl"] + arguments, output: output))
+      DetachedProcess.start(Self.systemctl, ["systemctl"] + arguments, output: output))
     guard process.awaitEnd(within: Self.patience) else {
       process.signal(SIGKILL)
       _ = process.awaitEnd(within: 1000)

@@ -241,6 +241,12 @@ struct HostilePeerTests {
     #expect(try answer(other).get().errno == ESRCH)
     send(try StreamPreface.resume(StreamToken(loop: 9999), sending: true).frame(), on: other)
     #expect(try answer(other).get().errno == ESRCH)
+    // It may come from the relay before.
+    for (duration, errno) in [(Duration.seconds(60), EAGAIN), (.zero, ESRCH)] {
+      laboratory.b.expectTakeOver(within: duration)
+      send(try StreamPreface.resume(StreamToken(loop: 9999), sending: true).frame(), on: other)
+      #expect(try answer(other).get().errno == errno)
+    }
     // And an end without END is an RST.
     service.limit(20)
     send(Frame.data(100).bytes + [1, 2, 3], on: mine)
