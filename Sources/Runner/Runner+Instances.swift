@@ -187,6 +187,8 @@ extension Runner {
     attempt("remove the record of", id) { try containerRecords.remove(of: ended.link.ifindex) }
     do {
       try await registry.releaseInstance(ended.instance)
+    } catch is CancellationError {
+      logger.info("\(id): istbpfd ends, and the next one gives its number back")
     } catch {
       logger.error("\(id): cannot give the number back: \(error)")
     }
