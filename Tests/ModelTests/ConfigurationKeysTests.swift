@@ -1,3 +1,4 @@
+import Foundation
 import Model
 import Testing
 
@@ -80,12 +81,31 @@ import Testing
       ("ISTBPF_FRONT_DOOR_DOMAIN", "example.org"), ("ISTBPF_TUNNEL_KERNEL_TLS", "no"),
       ("ISTBPF_ETCD_LEASE_SECONDS", "3"), ("ISTBPF_ETCD_ENDPOINTS", "a,b"),
       ("ISTBPF_INSTALLATION", "x"), ("ISTBPF_OCI_LOG", "/l"), ("ISTBPF_TEST_SLOWNESS", "1"),
-      ("ISTBPF_CUT_SECONDS", "300"), ("ISTBPF_WRITE_TABLE", "1"),
+      ("ISTBPF_WRITE_TABLE", "1"),
     ] { #expect(fault(name, value) == nil, "\(name)") }
     #expect(
       fault("ISTBPF_TUNNEL_DENID", "d")
         == "ISTBPF_TUNNEL_DENID: is no variable; did you mean ISTBPF_TUNNEL_DENIED?")
     #expect(fault("ISTBPF_TUNNEL_KERNEL_TLS", "off")?.contains("true or false") == true)
     #expect(fault("ISTBPF_ETCD_LEASE_SECONDS", "3s")?.contains("a whole number") == true)
+  }
+
+  @Test func `no script has a variable that istbpfd takes for a misspelt one`() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+    let scripts = root.appendingPathComponent("Scripts")
+    let files = try #require(FileManager.default.enumerator(atPath: scripts.path))
+    var names: Set<String> = []
+    for case let file as String in files {
+      let path = scripts.appendingPathComponent(file).path
+      guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { continue }
+      names.formUnion(text.matches(of: /ISTBPF_[A-Z_]*[A-Z]/).map { String($0.output) })
+    }
+    #expect(names.count > 10)
+    for name in names {
+      // A value may be of another kind than the key's: no variable is what a misspelt one is called.
+      let faults = ConfigurationKeys.faults(environment: [name: "x"])
+      #expect(!faults.contains { "\($0)".contains("is no variable") }, "\(faults)")
+    }
   }
 }

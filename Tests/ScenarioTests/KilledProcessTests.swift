@@ -14,7 +14,7 @@ struct KilledProcessTests {
   @Test(
     "Through kills of either istbpfd no request between runners fails, on old connections and new")
   func daemons() async throws {
-    let kills = Self.times("ISTBPF_DAEMON_KILLS", 4)
+    let kills = Self.times("ENDURE_DAEMON_KILLS", 4)
     try await ClusterLaboratory.with { cluster in
       let (app, _) = try Self.pair(cluster)
       // Twenty requests a kill on connections of their own, and as many on one that stays.
@@ -34,7 +34,7 @@ struct KilledProcessTests {
 
   @Test("Through kills of a relay new connections wait and succeed, and nothing is left of it")
   func relays() async throws {
-    let kills = Self.times("ISTBPF_RELAY_KILLS", 6)
+    let kills = Self.times("ENDURE_RELAY_KILLS", 6)
     try await ClusterLaboratory.with { cluster in
       let (app, db) = try Self.pair(cluster)
       var slowest = Duration.zero

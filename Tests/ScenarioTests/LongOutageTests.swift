@@ -93,7 +93,7 @@ struct LongOutageTests {
   @Test("A runner that the network cuts off for minutes goes on alone, and is found again after")
   func network() async throws {
     // Longer than the 45 s after which a connection is given up.
-    let away = Self.seconds("ISTBPF_CUT_SECONDS", 50)
+    let away = Self.seconds("ENDURE_CUT_SECONDS", 50)
     try await ClusterLaboratory.with { cluster in
       let stage = try Stage(cluster)
       #expect(try stage.apps[0].tell("hold", "$WARP_IST_db", 3211) == "shop/db at 198.18.3.2")
@@ -138,7 +138,7 @@ struct LongOutageTests {
     "While etcd is down for minutes what runs goes on, also across runners and daemons' restarts")
   func registry() async throws {
     // Several leases of `ClusterLaboratory`.
-    let away = Self.seconds("ISTBPF_ETCD_OUTAGE_SECONDS", 15)
+    let away = Self.seconds("ENDURE_ETCD_OUTAGE_SECONDS", 15)
     try await ClusterLaboratory.with { cluster in
       let stage = try Stage(cluster)
       #expect(try stage.apps[0].tell("hold", "$WARP_IST_db", 3211) == "shop/db at 198.18.3.2")

@@ -11,12 +11,12 @@ import TunnelTestSupport
 /// A relay takes another one's place, with its connections; `Scripts/endure` has it done more often.
 @Suite("An istbpf-relay passes its connections on to the next one", .timeLimit(.minutes(30)))
 struct RelayHandOverTests {
-  /// How often: ISTBPF_HAND_OVERS, or else a few times.
+  /// How often: ENDURE_HAND_OVERS, or else a few times.
   private static let times =
-    ProcessInfo.processInfo.environment["ISTBPF_HAND_OVERS"].flatMap { Int($0) } ?? 6
-  /// How many connections exchange bytes meanwhile: ISTBPF_HAND_OVER_STREAMS, or else a few.
+    ProcessInfo.processInfo.environment["ENDURE_HAND_OVERS"].flatMap { Int($0) } ?? 6
+  /// How many connections exchange bytes meanwhile: ENDURE_HAND_OVER_STREAMS, or else a few.
   private static let streams =
-    ProcessInfo.processInfo.environment["ISTBPF_HAND_OVER_STREAMS"].flatMap { Int($0) } ?? 12
+    ProcessInfo.processInfo.environment["ENDURE_HAND_OVER_STREAMS"].flatMap { Int($0) } ?? 12
 
   @Test("Through hand-overs of either relay no connection breaks, and no new one fails")
   func underLoad() async throws {
