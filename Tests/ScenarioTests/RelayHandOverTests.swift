@@ -231,7 +231,8 @@ struct RelayHandOverTests {
     let db = try cluster.instance(of: "shop/db", on: 2)
     for port in [3211, 3212] { try db.listen(port) }
     try app.listen(3211)
-    #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+    let first = try app.connect("$WARP_IST_db", 3211)
+    #expect(first == "shop/db at 198.18.2.2")
     return (app, db)
   }
 }
