@@ -76,31 +76,38 @@ final class Carrier: Sendable {
       plan: plan, cluster: settings.hasCluster ? settings.cluster.name : nil, own: settings.runner)
     objections = AddressObjections(plan: plan)
     fabrics = FabricNames(prefix: settings.fabricPrefix, plan: plan)
-    ports = FabricPorts(flows: flows, plan: plan, listeners: listeners, logger: logger)
+    let ports = FabricPorts(flows: flows, plan: plan, listeners: listeners, logger: logger)
+    self.ports = ports
     outside = OutsideConnects(
       flows: flows, plan: plan, ports: ports, objections: objections,
       mostPerInstance: Int(settings.outsideConnections), logger: logger, denied: callbacks.denied)
-    if settings.hasCluster {
-      let remote = RemoteConnects(
-        flows: flows, plan: plan, ports: ports, directory: directory, logger: logger,
-        ask: callbacks.ask)
-      let member = try Self.member(settings, remote, listeners, logger)
-      self.member = member
-      relay = try Relay(
-        configuration: Self.relayConfiguration(settings.cluster, logger),
-        identities: member.identity.identities,
-        authorize: { stream, reply in remote.authorize(stream, reply) },
-        observe: { event in logger.log(event) })
-    } else {
-      member = nil
-      relay = try Relay.withoutTunnels()
+    do {
+      if settings.hasCluster {
+        let remote = RemoteConnects(
+          flows: flows, plan: plan, ports: ports, directory: directory, logger: logger,
+          ask: callbacks.ask)
+        let member = try Self.member(settings, remote, listeners, logger)
+        self.member = member
+        relay = try Relay(
+          configuration: Self.relayConfiguration(settings.cluster, logger),
+          identities: member.identity.identities,
+          authorize: { stream, reply in remote.authorize(stream, reply) },
+          observe: { event in logger.log(event) })
+      } else {
+        member = nil
+        relay = try Relay.withoutTunnels()
+      }
+      services =
+        settings.frontDoor.isEmpty
+        ? nil
+        : try PublicServices(
+          relay: relay, directory: directory, fabrics: fabrics, listeners: listeners,
+          sockets: settings.frontDoor, logger: logger)
+    } catch {
+      // They and those who decide hold each other.
+      ports.stop()
+      throw error
     }
-    services =
-      settings.frontDoor.isEmpty
-      ? nil
-      : try PublicServices(
-        relay: relay, directory: directory, fabrics: fabrics, listeners: listeners,
-        sockets: settings.frontDoor, logger: logger)
   }
 
   private static func member(
@@ -270,11 +277,13 @@ final class Carrier: Sendable {
   func take(_ new: Istbpf_Relay_V1_Settings) throws {
     var comparable = new
     let old = state.withLock { $0.settings }
-    if old.hasCluster, new.hasCluster { comparable.cluster.files = old.cluster.files }
     comparable.logLevel = old.logLevel
     // What a later istbpfd says besides is nothing that this version could do otherwise.
     comparable.unknownFields = old.unknownFields
-    comparable.cluster.unknownFields = old.cluster.unknownFields
+    if old.hasCluster, new.hasCluster {
+      comparable.cluster.files = old.cluster.files
+      comparable.cluster.unknownFields = old.cluster.unknownFields
+    }
     guard comparable == old else { throw OtherSettings() }
     if new.cluster.files != old.cluster.files {
       try member?.identity.takeOver(new.cluster.files, for: relay)

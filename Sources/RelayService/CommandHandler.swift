@@ -180,44 +180,56 @@ final class CommandHandler: Sendable {
 
   // MARK: State
 
-  /// Tries `resume` again where nothing takes connections and no istbpfd is there: the relay before may have had its
-  /// listening sockets still.
-  func resumeWhereAlone() {
-    if daemon.withLock({ $0 == nil }) { resume() }
-  }
+  /// Takes connections by what was said last, where istbpfd does not say that it has said all. Returns whether all of it
+  /// could be done.
+  @discardableResult
+  func resume() -> Bool { state.withLock(\.isStarted) || goByFiles() }
 
-  /// Takes connections by what was said last, where istbpfd does not say that it has said all.
-  func resume() {
-    guard !state.withLock(\.isStarted) else { return }
-    do {
-      let commands = try files.read()
-      guard !commands.isEmpty else { return }
-      logger.notice("istbpfd does not say what there is: going on by what it said last")
-      for command in commands where !isSaid(command) {
-        do { try perform(command) } catch { logger.error("\(error)") }
+  /// Tries again what `resume` could not do, as where the relay before had its listening sockets still; not where istbpfd
+  /// is there, which says all by itself. Returns whether nothing of it is left.
+  func resumeAgain() -> Bool { daemon.withLock { $0 != nil } || goByFiles() }
+
+  private func goByFiles() -> Bool {
+    // What istbpfd says meanwhile waits, so that it comes after what it said before.
+    state.withLock { state in
+      do {
+        let commands = try files.read()
+        guard !commands.isEmpty else { return true }
+        logger.notice("istbpfd does not say what there is: going on by what it said last")
+        var isWhole = true
+        for command in commands where !isSaid(command, state) {
+          do { try perform(command, &state) } catch {
+            logger.error("\(error)")
+            isWhole = false
+            // Without them there is nothing that could do the rest.
+            if case .settings = command { return false }
+          }
+        }
+        try start(&state)
+        return isWhole
+      } catch {
+        logger.error("cannot go on by what istbpfd said last: \(error)")
+        return false
       }
-      try state.withLock { try start(&$0) }
-    } catch {
-      logger.error("cannot go on by what istbpfd said last: \(error)")
     }
   }
 
   /// Whether istbpfd has said since its greeting what a file says.
-  private func isSaid(_ command: Istbpf_Relay_V1_Command.OneOf_Command) -> Bool {
-    state.withLock { state in
-      switch command {
-      case .settings: state.carrier != nil
-      case .runners: state.hasRunners
-      case .deployment(let deployment): state.named.contains(deployment.id)
-      default: false
-      }
+  private func isSaid(
+    _ command: Istbpf_Relay_V1_Command.OneOf_Command, _ state: borrowing State
+  ) -> Bool {
+    switch command {
+    case .settings: state.carrier != nil
+    case .runners: state.hasRunners
+    case .deployment(let deployment): state.named.contains(deployment.id)
+    default: false
     }
   }
 
   private func start(_ state: inout State) throws {
     guard let carrier = state.carrier, !state.isStarted else { return }
-    state.isStarted = true
     try carrier.start()
+    state.isStarted = true
   }
 
   /// Ends all connections.
@@ -225,45 +237,49 @@ final class CommandHandler: Sendable {
 
   /// Kept once it is done, and before istbpfd is told so: what it relies on outlives both processes.
   private func perform(_ command: Istbpf_Relay_V1_Command.OneOf_Command) throws {
-    try state.withLock { state in
-      guard !state.isLeaving else { return try performLeaving(command, state.carrier) }
-      if case .settings(let settings) = command { return try take(settings, &state) }
-      guard let carrier = state.carrier else {
-        throw ImpossibleMessage("something before the settings")
-      }
-      switch command {
-      case .runners(let runners):
-        state.hasRunners = true
-        carrier.take(runners)
-        try files.keep(runners)
-      case .deployment(let deployment):
-        state.named.insert(deployment.id)
-        // Also where a part of it fails, since the rest is in effect.
-        defer { keep { try files.keep(deployment) } }
-        try carrier.take(deployment)
-      case .withdrawn(let withdrawn):
-        state.named.remove(withdrawn.id)
-        carrier.withdraw(UInt16(clamping: withdrawn.id))
-        try files.remove(withdrawn.id)
-      case .publicServices(let services):
-        if services.exact { state.services = [:] }
-        for service in services.services { state.services[service.socket] = service }
-        let all = state.services.values.sorted { $0.socket < $1.socket }
-        defer {
-          keep {
-            try files.keep(
-              Istbpf_Relay_V1_PublicServices.with { ($0.services, $0.exact) = (all, true) })
-          }
+    try state.withLock { try perform(command, &$0) }
+  }
+
+  private func perform(
+    _ command: Istbpf_Relay_V1_Command.OneOf_Command, _ state: inout State
+  ) throws {
+    guard !state.isLeaving else { return try performLeaving(command, state.carrier) }
+    if case .settings(let settings) = command { return try take(settings, &state) }
+    guard let carrier = state.carrier else {
+      throw ImpossibleMessage("something before the settings")
+    }
+    switch command {
+    case .runners(let runners):
+      state.hasRunners = true
+      carrier.take(runners)
+      try files.keep(runners)
+    case .deployment(let deployment):
+      state.named.insert(deployment.id)
+      // Also where a part of it fails, since the rest is in effect.
+      defer { keep { try files.keep(deployment) } }
+      try carrier.take(deployment)
+    case .withdrawn(let withdrawn):
+      state.named.remove(withdrawn.id)
+      carrier.withdraw(UInt16(clamping: withdrawn.id))
+      try files.remove(withdrawn.id)
+    case .publicServices(let services):
+      if services.exact { state.services = [:] }
+      for service in services.services { state.services[service.socket] = service }
+      let all = state.services.values.sorted { $0.socket < $1.socket }
+      defer {
+        keep {
+          try files.keep(
+            Istbpf_Relay_V1_PublicServices.with { ($0.services, $0.exact) = (all, true) })
         }
-        try carrier.take(services)
-      case .complete:
-        carrier.keep(Set(state.named.map { UInt16(clamping: $0) }))
-        try files.keepOnly(state.named)
-        try start(&state)
-        // Those that an istbpfd has brought which had them of this process.
-        listeners.closeUnused()
-      default: throw ImpossibleMessage("a command of a newer version")
       }
+      try carrier.take(services)
+    case .complete:
+      carrier.keep(Set(state.named.map { UInt16(clamping: $0) }))
+      try files.keepOnly(state.named)
+      try start(&state)
+      // Those that an istbpfd has brought which had them of this process.
+      listeners.closeUnused()
+    default: throw ImpossibleMessage("a command of a newer version")
     }
   }
 

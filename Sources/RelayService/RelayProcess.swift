@@ -15,6 +15,8 @@ public enum RelayProcess {
   private static let patience = Duration.seconds(5)
   /// How often it is looked whether the installation is still there.
   private static let interval = Duration.seconds(1)
+  /// How many of these pass at most until is tried again what could not be done.
+  private static let longestPause = 60
 
   /// Gives up what this process has no use for. To be called while it has one thread: those that come later inherit it.
   /// Throws `SystemError`.
@@ -53,10 +55,14 @@ public enum RelayProcess {
       if (try? LockFile.isHeld(installation.lockPath)) == true {
         try await Task.sleep(for: patience)
       }
-      handler.resume()
+      var isWhole = handler.resume()
+      var (pause, waited) = (1, 0)
       while place.isThere {
         try await Task.sleep(for: interval)
-        handler.resumeWhereAlone()
+        waited += 1
+        guard !isWhole, waited >= pause else { continue }
+        isWhole = handler.resumeAgain()
+        (pause, waited) = (min(2 * pause, longestPause), 0)
       }
       logger.notice("the installation is not there any more")
       end.yield()

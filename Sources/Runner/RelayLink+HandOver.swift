@@ -10,7 +10,9 @@ extension RelayLink {
   /// where it does not; then that one goes on.
   func handOver(from old: RelayConversation) throws {
     let (giving, taking) = try HandOverChannel.pair()
-    let order = Istbpf_Relay_V1_HandOver.with { $0.drainSeconds = drainSeconds }
+    let order = Istbpf_Relay_V1_HandOver.with {
+      ($0.drainSeconds, $0.version) = (drainSeconds, handOverVersion)
+    }
     // Before it is asked, since it is taken out again as it ends.
     state.withLock { state in
       state.leaving.append(old)

@@ -216,8 +216,14 @@ extension RelayLink {
       guard let socket = listener.copy() else { continue }
       _ = try ask(connection, .listener(.with { $0.name = name }), with: socket.rawValue)
     }
-    let settings = state.withLock { $0.told.settings }
-    if case .refused(let refused) = try ask(connection, .settings(settings)).report {
+    var settings = state.withLock { $0.told.settings }
+    var answer = try ask(connection, .settings(settings)).report
+    if case .refused(let refused)? = answer, refused.needsRestart {
+      // An early one takes a field that it does not know for another setting.
+      settings.logLevel = ""
+      answer = try ask(connection, .settings(settings)).report
+    }
+    if case .refused(let refused)? = answer {
       if refused.needsRestart { return false }
       connection.channel.end()
       throw RunnerError.relayRefused(refused.problem)

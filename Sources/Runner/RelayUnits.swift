@@ -50,18 +50,19 @@ struct RelayUnits: Sendable {
     guard let unit = free?["Id"] else {
       throw RunnerError.noRelay("all of istbpf-relay@1 to istbpf-relay@\(units.count) run")
     }
-    let objection: String
-    do { objection = try say(["start", unit]) } catch {
+    let said: String
+    do { said = try say(["start", unit]) } catch {
       // It must not begin later, beside the one that istbpfd starts then.
-      _ = try? DetachedProcess.start(
-        Self.systemctl, ["systemctl", "--no-block", "stop", unit], output: output)
+      _ = try? say(["--no-block", "stop", unit])
       throw error
     }
-    guard objection.isEmpty else {
-      throw RunnerError.noRelay("systemctl start \(unit): \(objection)")
-    }
-    let process = Self.properties(try say(["show", "--property=MainPID", unit]))["MainPID"]
-    return .started(process.flatMap { pid_t($0) }.flatMap { $0 > 0 ? try? ProcessHandle($0) : nil })
+    let process =
+      Self.properties(try say(["show", "--property=MainPID", unit]))["MainPID"]
+      .flatMap { pid_t($0) } ?? 0
+    if process > 0 { return .started(try? ProcessHandle(process)) }
+    // A warning, as that the unit's file has changed, may come with one that has begun.
+    guard said.isEmpty else { throw RunnerError.noRelay("systemctl start \(unit): \(said)") }
+    return .started(nil)
   }
 
   private static let systemctl = "/usr/bin/systemctl"

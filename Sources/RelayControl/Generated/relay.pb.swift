@@ -593,6 +593,10 @@ package nonisolated struct Istbpf_Relay_V1_HandOver: Sendable {
   /// How long what cannot be passed on may go on, in seconds; 0 for as long as it does.
   package var drainSeconds: UInt32 = 0
 
+  /// What is passed on (`handOverVersion`): an early relay that has another one refuses, and stays. Others compare with
+  /// the one that takes their place (handover.proto).
+  package var version: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2009,7 +2013,7 @@ nonisolated extension Istbpf_Relay_V1_Stop: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Istbpf_Relay_V1_HandOver: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".HandOver"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}drain_seconds\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}drain_seconds\0\u{1}version\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2018,6 +2022,7 @@ nonisolated extension Istbpf_Relay_V1_HandOver: SwiftProtobuf.Message, SwiftProt
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.drainSeconds) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.version) }()
       default: break
       }
     }
@@ -2027,11 +2032,15 @@ nonisolated extension Istbpf_Relay_V1_HandOver: SwiftProtobuf.Message, SwiftProt
     if self.drainSeconds != 0 {
       try visitor.visitSingularUInt32Field(value: self.drainSeconds, fieldNumber: 1)
     }
+    if self.version != 0 {
+      try visitor.visitSingularUInt32Field(value: self.version, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Istbpf_Relay_V1_HandOver, rhs: Istbpf_Relay_V1_HandOver) -> Bool {
     if lhs.drainSeconds != rhs.drainSeconds {return false}
+    if lhs.version != rhs.version {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
