@@ -7,7 +7,7 @@
 //
 // Model does no I/O. Dataplane is the only user of libbpf, Fabric the only user of netlink, NameResolution
 // the only user of c-ares, and they know nothing of each other, of the registry or of gRPC. Tunnel is the
-// only user of OpenSSL; Relay moves bytes between tunnels and sockets that others made, and knows no fabric.
+// only user of BoringSSL; Relay moves bytes between tunnels and sockets that others made, and knows no fabric.
 
 import PackageDescription
 
@@ -25,10 +25,11 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
     .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
-    // CBoringSSL includes a header of it that is no part of its interface.
-    .package(url: "https://github.com/apple/swift-crypto", .upToNextMinor(from: "4.5.2")),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    // CBoringSSL includes headers of it that are no part of its interface.
+    .package(url: "https://github.com/apple/swift-nio-ssl", .upToNextMinor(from: "2.37.6")),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -44,7 +45,7 @@ let package = Package(
   targets: [
     // C libraries, of the system but for BoringSSL, and the header that BPF C and Swift share.
     .target(
-      name: "CBoringSSL", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+      name: "CBoringSSL", dependencies: [.product(name: "NIOSSL", package: "swift-nio-ssl")]),
     .target(name: "CDataplaneABI"),
     .target(name: "CLinux"),
     .systemLibrary(name: "CCares", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
@@ -54,7 +55,6 @@ let package = Package(
       name: "CLibnlRoute", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-route-3-dev"])]),
     .systemLibrary(
       name: "CLibseccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
-    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
     // Linux as Swift: no concept of this project in it.
     .target(
@@ -101,7 +101,7 @@ let package = Package(
     .target(
       name: "Tunnel",
       dependencies: [
-        "CBoringSSL", "CLinux", "COpenSSL", "HandOver", "LinuxSystem", "Model",
+        "CBoringSSL", "CLinux", "HandOver", "LinuxSystem", "Model",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
@@ -313,7 +313,7 @@ let package = Package(
     .target(
       name: "TunnelTestSupport",
       dependencies: [
-        "CLinux", "COpenSSL", "LinuxSystem", "Model", "Relay", "Tunnel",
+        "CBoringSSL", "CLinux", "LinuxSystem", "Model", "Relay", "Tunnel",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

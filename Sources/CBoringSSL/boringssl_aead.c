@@ -1,6 +1,6 @@
 #include "boringssl_aead.h"
 
-#include <CCryptoBoringSSL.h>
+#include <CNIOBoringSSL.h>
 
 static const EVP_AEAD_CTX *context(const struct boringssl_aead *aead) {
   return (const EVP_AEAD_CTX *)aead;

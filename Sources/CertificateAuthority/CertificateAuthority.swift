@@ -172,7 +172,7 @@ public struct CertificateAuthority {
   private func writeNewAuthority(before: [String]) throws {
     let key = P256.Signing.PrivateKey()
     let identifier = SubjectKeyIdentifier(hash: Certificate.PublicKey(key.publicKey))
-    // Two authorities of one name could not be told apart: OpenSSL tries the first one only.
+    // Two authorities of one name could not be told apart: BoringSSL tries the first one only.
     let name = try DistinguishedName {
       OrganizationName(cluster)
       CommonName("istbpf \(Self.hexadecimal(identifier.keyIdentifier.prefix(4)))")

@@ -1,4 +1,4 @@
-import COpenSSL
+import CBoringSSL
 
 /// A certificate's serial number, by which it is revoked.
 public struct CertificateSerial: Hashable, Sendable {
@@ -23,7 +23,7 @@ public struct CertificateSerial: Hashable, Sendable {
     else { return nil }
     defer { BN_free(number) }
     guard let text = BN_bn2hex(number) else { return nil }
-    defer { CRYPTO_free(text, "", 0) }
+    defer { OPENSSL_free(text) }
     self.init(String(cString: text))
   }
 }

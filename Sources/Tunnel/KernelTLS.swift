@@ -1,5 +1,4 @@
 import CLinux
-import COpenSSL
 import Glibc
 import LinuxSystem
 import SystemPackage

@@ -1,6 +1,6 @@
-import COpenSSL
+import CBoringSSL
 
-/// Reading PEM text with OpenSSL.
+/// Reading PEM text with BoringSSL.
 enum PEM {
   /// Calls `body` with each certificate of `text`, which `body` must not keep without a reference of
   /// its own; how many there were. Throws `body`'s error.
@@ -24,7 +24,7 @@ enum PEM {
   static func key(in text: String) -> OpaquePointer? {
     guard let source = source(text) else { return nil }
     defer { BIO_free(source) }
-    // Without a callback OpenSSL would ask for an encrypted key's password on the terminal.
+    // An encrypted key has no password here.
     return PEM_read_bio_PrivateKey(source, nil, { _, _, _, _ in 0 }, nil)
   }
 

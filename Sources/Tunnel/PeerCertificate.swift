@@ -1,4 +1,4 @@
-import COpenSSL
+import CBoringSSL
 import Model
 
 /// What a runner proved to be when a tunnel was made.
@@ -18,7 +18,7 @@ public struct PeerCertificate: Hashable, Sendable {
   /// Reads the `X509`; throws what is wrong with its name, as a cause for people.
   init(reading certificate: OpaquePointer, cluster: String) throws(NameFault) {
     var text = [CChar](repeating: 0, count: 600)
-    let count = openssl_uri_name(certificate, &text, text.count)
+    let count = boringssl_uri_name(certificate, &text, text.count)
     guard count == 1 else {
       throw NameFault(
         description: count < 0

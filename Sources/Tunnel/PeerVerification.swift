@@ -1,4 +1,4 @@
-import COpenSSL
+import CBoringSSL
 import Glibc
 import Model
 
@@ -9,6 +9,8 @@ final class PeerVerification {
   private let identities: TunnelIdentities
   /// The peer, once its certificate has been found good.
   private(set) var peer: PeerCertificate?
+  /// The time within which all certificates of its chain are valid, in seconds since 1970; nil where that cannot be read.
+  private(set) var validity: ClosedRange<Int64>?
   /// Why it was refused.
   private(set) var failure: (kind: TunnelError.Kind, certificate: String, cause: String)?
 
@@ -17,7 +19,7 @@ final class PeerVerification {
     (self.cluster, self.expected, self.identities) = (cluster, expected, identities)
   }
 
-  /// OpenSSL's verification callback: it is called for each certificate of the chain and each fault.
+  /// BoringSSL's verification callback: it is called for each certificate of the chain and each fault.
   static let callback: @convention(c) (Int32, OpaquePointer?) -> Int32 = { isGood, store in
     guard let store,
       let connection = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
@@ -39,7 +41,10 @@ final class PeerVerification {
     }
     guard X509_STORE_CTX_get_error_depth(store) == 0 else { return true }
     guard let certificate else { return false }
-    guard let fault = fault(of: certificate) else { return true }
+    guard let fault = fault(of: certificate) else {
+      validity = CertificateValidity.range(of: X509_STORE_CTX_get0_chain(store))
+      return true
+    }
     failure = (fault.kind, Self.describe(certificate), fault.cause)
     X509_STORE_CTX_set_error(
       store, fault.kind == .revoked ? X509_V_ERR_CERT_REVOKED : X509_V_ERR_APPLICATION_VERIFICATION)
@@ -59,7 +64,7 @@ final class PeerVerification {
     return nil
   }
 
-  /// What people need beside OpenSSL's words.
+  /// What people need beside BoringSSL's words.
   private static func explain(_ code: Int32, _ certificate: OpaquePointer?) -> String {
     switch code {
     case X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED:
@@ -75,7 +80,7 @@ final class PeerVerification {
     guard let text = X509_NAME_oneline(X509_get_subject_name(certificate), nil, 0) else {
       return "with serial number \(serial)"
     }
-    defer { CRYPTO_free(text, "", 0) }
+    defer { OPENSSL_free(text) }
     return "\(String(String(cString: text).prefix(200))) with serial number \(serial)"
   }
 }

@@ -1,63 +1,63 @@
-import COpenSSL
+import CBoringSSL
 import Glibc
 
 /// What two runners that have shown each other their certificates may begin further tunnels with: a secret that both
-/// took from that tunnel (RFC 8446 7.5), as the pre-shared key of a handshake with a key exchange of its own (4.2.11,
-/// `psk_dhe_ke`). Such a handshake costs a fifth: nothing is signed, and no certificate read.
+/// took from that tunnel (RFC 8446 7.5), as the imported pre-shared key (RFC 9258) of a handshake with a key exchange of
+/// its own (RFC 8446 4.2.11, `psk_dhe_ke`). Such a handshake costs less than half: nothing is signed, and no certificate
+/// read.
 ///
 /// It is good for what the certificates were good for, and for `lifetime`, in the roles that the runners had. No tunnel
-/// that is made with it yields another. The secret stays in this memory, which is not copied, and is zeroed at the end.
+/// that is made with it yields another. BoringSSL alone has the secret, and zeroes it at the end.
 final class PreSharedKey: Sendable {
   /// How long it is used.
   static let lifetime = Duration.seconds(3600)
+  /// How the keys of handshakes with one are agreed on. An exchange that holds against quantum computers adds nothing:
+  /// the secret comes from a handshake that had one.
+  static let groups = [UInt16(SSL_GROUP_X25519), UInt16(SSL_GROUP_SECP256R1)]
 
   /// Who proved to be at the other end.
   let peer: PeerCertificate
+  /// What it is called in a client's first message, which everybody may read.
+  let name: [UInt8]
+  /// BoringSSL's `SSL_CREDENTIAL`, which knows this object. Unsafe only in name: it is not changed after `init`, and its
+  /// reference count is atomic.
+  nonisolated(unsafe) let credential: OpaquePointer
   private let madeAt: ContinuousClock.Instant
   /// The time within which all certificates of the peer's chain are valid, in seconds since 1970.
   private let validity: ClosedRange<Int64>
-  /// Unsafe only in name: it is not changed after `init`. First the name, then the secret.
-  private nonisolated(unsafe) let memory: UnsafeMutableRawBufferPointer
-  private let suite: [UInt8]
+
   private static let nameLength = 16
-  private static let idContext = Array("istbpf".utf8)
-  /// Where a session has its key. As OpenSSL copies a session it copies only what has a number of OpenSSL's.
-  private static let sessionIndex = CRYPTO_get_ex_new_index(
-    CRYPTO_EX_INDEX_SSL_SESSION, 0, nil, nil, nil, nil)
+  private static let context = Array("istbpf".utf8)
+  /// Where a credential has its key.
+  private static let index = SSL_CREDENTIAL_get_ex_new_index(0, nil, nil, nil, nil)
 
-  /// Takes it from a handshake that has ended, in which `peer` has shown its certificate; nil where OpenSSL gives none.
-  init?(of connection: OpaquePointer, peer: PeerCertificate) {
-    guard let cipher = SSL_get_current_cipher(connection),
-      let hash = SSL_CIPHER_get_handshake_digest(cipher),
-      let validity = CertificateValidity.range(ofChainOf: connection)
+  /// Takes it from a handshake that has ended, in which `peer` has shown its certificate, of a chain that is valid within
+  /// `validity`; nil where BoringSSL gives none.
+  init?(of connection: OpaquePointer, peer: PeerCertificate, validity: ClosedRange<Int64>) {
+    var secret = [UInt8](repeating: 0, count: 32)
+    defer { OPENSSL_cleanse(&secret, secret.count) }
+    var name = [UInt8](repeating: 0, count: Self.nameLength)
+    guard Self.export(connection, "EXPORTER-istbpf-psk-name", into: &name),
+      Self.export(connection, "EXPORTER-istbpf-psk", into: &secret),
+      let credential = SSL_CREDENTIAL_new_pre_shared_key(
+        secret, secret.count, name, name.count, EVP_sha256(), Self.context, Self.context.count)
     else { return nil }
-    let length = Int(EVP_MD_get_size(hash))
-    memory = .allocate(byteCount: Self.nameLength + length, alignment: 8)
-    let number = SSL_CIPHER_get_protocol_id(cipher)
-    suite = [UInt8(number >> 8), UInt8(number & 0xff)]
-    (self.peer, self.validity, madeAt) = (peer, validity, .now)
+    (self.peer, self.name, self.validity, madeAt) = (peer, name, validity, .now)
+    self.credential = credential
     guard
-      Self.export(
-        connection, "EXPORTER-istbpf-psk-name", into: .init(rebasing: memory[..<Self.nameLength])),
-      Self.export(
-        connection, "EXPORTER-istbpf-psk", into: .init(rebasing: memory[Self.nameLength...]))
+      SSL_CREDENTIAL_set_ex_data(
+        credential, Self.index, Unmanaged.passUnretained(self).toOpaque()) == 1
     else { return nil }
   }
 
-  deinit {
-    OPENSSL_cleanse(memory.baseAddress, memory.count)
-    memory.deallocate()
-  }
+  deinit { SSL_CREDENTIAL_free(credential) }
 
   private static func export(
-    _ connection: OpaquePointer, _ label: String, into output: UnsafeMutableRawBufferPointer
+    _ connection: OpaquePointer, _ label: String, into output: inout [UInt8]
   ) -> Bool {
     SSL_export_keying_material(
-      connection, output.baseAddress, output.count, label, label.utf8.count, nil, 0, 0) == 1
+      connection, &output, output.count, label, label.utf8.count, nil, 0, 0) == 1
   }
-
-  /// What it is called in a client's first message, which everybody may read.
-  var name: UnsafeRawBufferPointer { .init(rebasing: memory[..<Self.nameLength]) }
 
   /// Whether it may be used at `now`, which is `time` in seconds since 1970.
   func isValid(at now: ContinuousClock.Instant = .now, _ time: Int64 = Int64(time(nil))) -> Bool {
@@ -66,72 +66,40 @@ final class PreSharedKey: Sendable {
 
   // MARK: - In a handshake
 
-  /// Has the handshakes of `context` offer and take what their `HandshakeState` knows.
-  static func allow(in context: OpaquePointer) -> Bool {
-    SSL_CTX_set_psk_use_session_callback(context, offer)
-    SSL_CTX_set_psk_find_session_callback(context, find)
-    // Without it OpenSSL takes none from those who have to show a certificate.
-    return SSL_CTX_set_session_id_context(context, idContext, UInt32(idContext.count)) == 1
+  /// Has the servers' handshakes of `context` take what their `HandshakeState` knows, and both ends' `HandshakeState` be
+  /// told which one the handshake was made with.
+  static func allow(in context: OpaquePointer) {
+    SSL_CTX_set_select_certificate_cb(context, find)
+    SSL_CTX_set_info_callback(context, end)
   }
 
-  /// The client's: OpenSSL asks once, and again with the hash where the server wants another group.
-  private static let offer:
-    @convention(c) (
-      OpaquePointer?, OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
-      UnsafeMutablePointer<Int>?, UnsafeMutablePointer<OpaquePointer?>?
-    ) -> Int32 = { connection, hash, name, length, session in
-      session?.pointee = nil
-      guard let connection, let name, let length, let session,
-        let key = HandshakeState.of(connection)?.keyToOffer(),
-        hash.map({ Int(EVP_MD_get_size($0)) == key.secret.count }) ?? true
-      else { return 1 }
-      session.pointee = key.session(for: connection)
-      name.pointee = key.name.baseAddress?.assumingMemoryBound(to: UInt8.self)
-      length.pointee = key.name.count
-      return 1
-    }
-
-  /// The server's: one that it does not know is passed over, and certificates are shown.
+  /// The server's, for a client's first message: keys that it does not know are passed over, and certificates are shown.
   private static let find:
-    @convention(c) (
-      OpaquePointer?, UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<OpaquePointer?>?
-    ) -> Int32 = { connection, name, length, session in
-      session?.pointee = nil
-      guard let connection, let name, length == nameLength, let session,
-        let key = HandshakeState.of(connection)?.key(
-          named: UnsafeRawBufferPointer(start: name, count: length))
-      else { return 1 }
-      session.pointee = key.session(for: connection)
-      return 1
+    @convention(c) (UnsafePointer<SSL_CLIENT_HELLO>?) -> ssl_select_cert_result_t = { hello in
+      guard let hello, let connection = hello.pointee.ssl,
+        let handshake = HandshakeState.of(connection)
+      else { return ssl_select_cert_error }
+      var (name, length) = (UnsafePointer<UInt8>?.none, 0)
+      for index in 0..<HandshakeState.mostKeys {
+        let result = boringssl_offered_key(hello, index, &name, &length)
+        if result == 0 { break }
+        guard result == 1, length == nameLength,
+          let key = handshake.key(named: Array(UnsafeBufferPointer(start: name, count: length)))
+        else { continue }
+        return SSL_add1_credential(connection, key.credential) == 1
+          ? ssl_select_cert_success : ssl_select_cert_error
+      }
+      return ssl_select_cert_success
     }
 
-  private var secret: UnsafeRawBufferPointer { .init(rebasing: memory[Self.nameLength...]) }
-
-  /// As OpenSSL wants it. The session knows this object, which the handshake keeps as long.
-  private func session(for connection: OpaquePointer) -> OpaquePointer? {
-    guard let cipher = SSL_CIPHER_find(connection, suite), let session = SSL_SESSION_new() else {
-      return nil
-    }
-    let base = secret.baseAddress?.assumingMemoryBound(to: UInt8.self)
-    guard SSL_SESSION_set1_master_key(session, base, secret.count) == 1,
-      SSL_SESSION_set_cipher(session, cipher) == 1,
-      SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1,
-      // The client demands of a session what the server demands by the context.
-      SSL_SESSION_set1_id_context(session, Self.idContext, UInt32(Self.idContext.count)) == 1,
-      SSL_SESSION_set_ex_data(session, Self.sessionIndex, Unmanaged.passUnretained(self).toOpaque())
-        == 1
-    else {
-      SSL_SESSION_free(session)
-      return nil
-    }
-    return session
-  }
-
-  /// The one that the handshake of `connection`, which both ends have agreed to begin with one, was made with. Its
-  /// `HandshakeState` has to be there still.
-  static func used(in connection: OpaquePointer) -> PreSharedKey? {
-    SSL_get_session(connection).flatMap { SSL_SESSION_get_ex_data($0, sessionIndex) }.map {
-      Unmanaged<PreSharedKey>.fromOpaque($0).takeUnretainedValue()
-    }
+  /// Both ends': a handshake is over, and BoringSSL still knows what it was made with.
+  private static let end: @convention(c) (OpaquePointer?, Int32, Int32) -> Void = {
+    connection, event, _ in
+    guard event == SSL_CB_HANDSHAKE_DONE, let connection,
+      let credential = SSL_get0_selected_credential(connection),
+      let key = SSL_CREDENTIAL_get_ex_data(credential, index)
+    else { return }
+    HandshakeState.of(connection)?.keyInUse =
+      Unmanaged<PreSharedKey>.fromOpaque(key).takeUnretainedValue()
   }
 }

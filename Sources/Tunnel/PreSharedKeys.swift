@@ -17,16 +17,15 @@ struct PreSharedKeys {
   func outgoing(to runner: RunnerIdentifier) -> PreSharedKey? { outgoing[runner] }
 
   /// The one of that name, of whichever runner.
-  func incoming(named name: UnsafeRawBufferPointer) -> PreSharedKey? { incoming[Array(name)] }
+  func incoming(named name: [UInt8]) -> PreSharedKey? { incoming[name] }
 
   /// Adds one from a handshake that this runner began, in place of the one before.
   mutating func addBegun(_ key: PreSharedKey) { outgoing[key.peer.runner] = key }
 
   /// Adds one from a handshake that this runner accepted. The runner's oldest go, and those that are over.
   mutating func addAccepted(_ key: PreSharedKey) {
-    let name = Array(key.name)
-    incoming[name] = key
-    var names = names[key.peer.runner, default: []] + [name]
+    incoming[key.name] = key
+    var names = names[key.peer.runner, default: []] + [key.name]
     while names.count > Self.most || incoming[names[0]]?.isValid() != true {
       incoming[names.removeFirst()] = nil
       if names.isEmpty { break }

@@ -5,9 +5,8 @@ import Glibc
 /// What seals or opens the records of one direction in this process: TLS 1.3 with AES-GCM
 /// (RFC 8446 5.2 and 5.3), by BoringSSL's cipher.
 ///
-/// OpenSSL's own record layer would copy every byte three times more on its way through two relays:
+/// BoringSSL's own record layer would copy every byte three times more on its way through two relays:
 /// into its buffer and from there into ours as it is sealed, and out of its buffer as it is opened.
-/// And the cipher of OpenSSL 3.0 takes twice as long as BoringSSL's, since it knows no VAES.
 package final class RecordCipher {
   /// What a record holds (RFC 8446 5.1).
   package enum ContentType {

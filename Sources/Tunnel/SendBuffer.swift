@@ -1,5 +1,5 @@
 import CLinux
-import COpenSSL
+import CBoringSSL
 import Glibc
 import SystemPackage
 
@@ -85,7 +85,7 @@ final class SendBuffer {
     return true
   }
 
-  // MARK: - As OpenSSL's BIO
+  // MARK: - As BoringSSL's BIO
 
   /// A BIO that writes to this buffer, which must outlive it; nil without memory.
   func makeBIO() -> OpaquePointer? {
@@ -99,17 +99,17 @@ final class SendBuffer {
     BIO_get_data(bio).map { Unmanaged<SendBuffer>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// Unsafe only in name: OpenSSL does not change a BIO's method.
+  /// Unsafe only in name: BoringSSL does not change a BIO's method.
   private nonisolated(unsafe) static let method: OpaquePointer? = {
-    let method = BIO_meth_new(BIO_get_new_index() | openssl_bio_source_sink, "send buffer")
+    let method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "send buffer")
     BIO_meth_set_write(method) { bio, bytes, count in
       guard let buffer = SendBuffer.of(bio), let bytes, count > 0 else { return -1 }
       if buffer.append(bytes, Int(count)) { return count }
-      openssl_bio_retry_write(bio)
+      BIO_set_retry_write(bio)
       return -1
     }
     BIO_meth_set_ctrl(method) { bio, command, _, _ in
-      guard command == openssl_bio_flush, let buffer = SendBuffer.of(bio) else { return 0 }
+      guard command == BIO_CTRL_FLUSH, let buffer = SendBuffer.of(bio) else { return 0 }
       // The handshake flushes after each flight. What the socket does not take now is sent when it
       // becomes writable.
       _ = buffer.flush()

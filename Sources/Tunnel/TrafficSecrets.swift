@@ -1,8 +1,8 @@
 import CLinux
-import COpenSSL
+import CBoringSSL
 import Glibc
 
-/// The secrets of TLS 1.3's application data, as OpenSSL tells them during the handshake.
+/// The secrets of TLS 1.3's application data, as BoringSSL tells them during the handshake.
 ///
 /// They stay in this memory, which is not copied, and is zeroed as soon as the keys are made.
 final class TrafficSecrets {
@@ -26,8 +26,8 @@ final class TrafficSecrets {
     lengths = [0, 0]
   }
 
-  /// OpenSSL's key log callback: a line is `LABEL <client random> <secret>`, both in hexadecimal.
-  /// OpenSSL zeroes the line itself.
+  /// BoringSSL's key log callback: a line is `LABEL <client random> <secret>`, both in hexadecimal.
+  /// BoringSSL zeroes the line itself, as it does all memory that it gives back.
   static let callback: @convention(c) (OpaquePointer?, UnsafePointer<CChar>?) -> Void = {
     connection, line in
     guard let connection, let line, let handshake = HandshakeState.of(connection) else { return }
@@ -75,26 +75,16 @@ final class TrafficSecrets {
     return body(&keys)
   }
 
-  /// HKDF-Expand-Label (RFC 8446 7.1) with an empty context. What is asked for is no longer than one
-  /// block of the hash, so that HKDF-Expand (RFC 5869 2.3) is one HMAC.
+  /// HKDF-Expand-Label (RFC 8446 7.1) with an empty context.
   private func expand(
     _ side: Side, _ label: String, into output: UnsafeMutableRawBufferPointer
   ) -> Bool {
     let length = lengths[side.rawValue]
-    guard length > 0, output.count <= length, let secret = bytes.baseAddress else { return false }
+    guard length > 0, let secrets = bytes.baseAddress else { return false }
     let name = Array("tls13 \(label)".utf8)
-    let info = [UInt8(0), UInt8(output.count), UInt8(name.count)] + name + [0, 1]
-    return withUnsafeTemporaryAllocation(byteCount: 64, alignment: 8) { block in
-      defer { OPENSSL_cleanse(block.baseAddress, block.count) }
-      var made: UInt32 = 0
-      let hash = length == 32 ? EVP_sha256() : EVP_sha384()
-      guard
-        HMAC(
-          hash, secret + side.rawValue * Self.capacity, Int32(length), info, info.count,
-          block.baseAddress, &made) != nil, Int(made) == length
-      else { return false }
-      output.copyMemory(from: .init(rebasing: block[..<output.count]))
-      return true
-    }
+    let info = [UInt8(0), UInt8(output.count), UInt8(name.count)] + name + [0]
+    return HKDF_expand(
+      output.baseAddress, output.count, length == 32 ? EVP_sha256() : EVP_sha384(),
+      secrets + side.rawValue * Self.capacity, length, info, info.count) == 1
   }
 }

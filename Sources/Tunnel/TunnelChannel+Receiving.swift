@@ -1,5 +1,5 @@
 import CLinux
-import COpenSSL
+import CBoringSSL
 import Glibc
 import SystemPackage
 
@@ -69,7 +69,7 @@ extension TunnelChannel {
   private func end(_ alert: UInt8) -> ReceiveResult {
     if alert == 0 { return end(.closed, "it closed the tunnel") }
     let text = SSL_alert_desc_string_long(Int32(alert)).map { String(cString: $0) }
-    let cause = OpenSSLErrors.explain(alert: text ?? "alert \(alert)")
+    let cause = BoringSSLErrors.explain(alert: text ?? "alert \(alert)")
     return end(.handshake, "it refused the tunnel: \(cause)")
   }
 

@@ -1,4 +1,4 @@
-import COpenSSL
+import CBoringSSL
 import LinuxSystem
 import SystemPackage
 
@@ -77,14 +77,15 @@ extension TunnelError: CustomStringConvertible {
   }
 }
 
-/// OpenSSL's queue of errors, which belongs to the calling thread.
-enum OpenSSLErrors {
+/// BoringSSL's queue of errors, which belongs to the calling thread.
+enum BoringSSLErrors {
   /// What the oldest error says, or `otherwise` where there is none; empties the queue.
   static func take(_ otherwise: String) -> String {
     let code = ERR_get_error()
     ERR_clear_error()
     guard code != 0, let text = ERR_reason_error_string(code) else { return otherwise }
-    return String(cString: text)
+    // They are written as UNKNOWN_PROTOCOL.
+    return String(cString: text).lowercased().replacing("_", with: " ")
   }
 
   /// The words for an alert, with the likely cause where a peer found this runner's certificate not

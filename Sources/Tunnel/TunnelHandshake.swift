@@ -1,22 +1,24 @@
 import CLinux
-import COpenSSL
+import CBoringSSL
 import Glibc
 import LinuxSystem
 import Model
 import SystemPackage
 
-/// What OpenSSL's callbacks of one handshake need, found by its `SSL`.
+/// What BoringSSL's callbacks of one handshake need, found by its `SSL`.
 final class HandshakeState {
   let verification: PeerVerification
   let secrets = TrafficSecrets()
   let identity: TunnelIdentity
   private let identities: TunnelIdentities
   private let expected: RunnerIdentifier?
-  /// Those that OpenSSL got. Its sessions have pointers to them, which keep nothing.
-  private var keys: [PreSharedKey] = []
+  /// The one that BoringSSL got, whose credential has a pointer to it, which keeps nothing.
+  private var key: PreSharedKey?
+  /// The one that the handshake was made with; nil before its end, and where certificates were shown.
+  var keyInUse: PreSharedKey?
 
-  /// How many names of keys of a client's are looked up; it has one, and OpenSSL may ask for it twice.
-  private static let mostKeys = 4
+  /// How many names of keys of a client's are looked up; it has one, and says it for each hash.
+  static let mostKeys = 4
 
   init(_ identities: TunnelIdentities, expected: RunnerIdentifier?) {
     identity = identities.current
@@ -27,45 +29,43 @@ final class HandshakeState {
 
   /// The key that a client offers to the runner that it wants.
   func keyToOffer() -> PreSharedKey? {
-    guard let expected, let key = identities.key(to: expected, as: identity) else { return nil }
-    keys.append(key)
+    key = expected.flatMap { identities.key(to: $0, as: identity) }
     return key
   }
 
   /// Offers it no more: the handshake with it has failed.
   func forgetOffered() {
-    guard expected != nil else { return }
-    for key in keys { identities.forget(key) }
+    if expected != nil, let key { identities.forget(key) }
   }
 
   /// The key of that name, which a client offers to this runner.
-  func key(named name: UnsafeRawBufferPointer) -> PreSharedKey? {
-    guard expected == nil, keys.count < Self.mostKeys,
-      let key = identities.key(named: name, as: identity)
-    else { return nil }
-    keys.append(key)
+  func key(named name: [UInt8]) -> PreSharedKey? {
+    guard expected == nil, key == nil else { return nil }
+    key = identities.key(named: name, as: identity)
     return key
   }
 
   /// Who the peer of a handshake is that has ended, and whether it was known by a key; nil where it is not to be
   /// admitted.
-  func peer(of connection: OpaquePointer) -> (certificate: PeerCertificate, isKnown: Bool)? {
-    guard SSL_session_reused(connection) == 1 else {
-      return verification.peer.map { ($0, false) }
-    }
-    guard let key = PreSharedKey.used(in: connection), keys.contains(where: { $0 === key }),
-      expected == nil || key.peer.runner == expected, !identities.isDenied(key.peer.serial)
+  var peer: (certificate: PeerCertificate, isKnown: Bool)? {
+    guard let keyInUse else { return verification.peer.map { ($0, false) } }
+    guard keyInUse === key, expected == nil || keyInUse.peer.runner == expected,
+      !identities.isDenied(keyInUse.peer.serial)
     else { return nil }
-    return (key.peer, true)
+    return (keyInUse.peer, true)
   }
 
   /// Keeps the key of a handshake in which `peer` has shown its certificate, for further ones.
   func keepKey(of connection: OpaquePointer, peer: PeerCertificate) {
-    guard let key = PreSharedKey(of: connection, peer: peer) else { return }
+    // A client that offered a key in vain has agreed on this tunnel's without ML-KEM: the next one's it keeps.
+    if expected != nil, let key { return identities.forget(key) }
+    guard let validity = verification.validity,
+      let made = PreSharedKey(of: connection, peer: peer, validity: validity)
+    else { return }
     if expected == nil {
-      identities.keepAccepted(key, as: identity)
+      identities.keepAccepted(made, as: identity)
     } else {
-      identities.keepBegun(key, offered: keys.last, as: identity)
+      identities.keepBegun(made, as: identity)
     }
   }
 
@@ -111,7 +111,7 @@ package final class TunnelHandshake {
 
   /// Begins as `role` on `socket`. Without `allowsKernel` the tunnel stays in user space.
   ///
-  /// Throws `TunnelError` where OpenSSL has no memory.
+  /// Throws `TunnelError` where BoringSSL has no memory.
   package init(
     _ role: Role, on socket: consuming OwnedDescriptor, peer: String,
     identities: TunnelIdentities, allowsKernel: Bool
@@ -124,15 +124,17 @@ package final class TunnelHandshake {
     (self.role, self.peer, self.allowsKernel) = (role, peer, allowsKernel)
     self.socket = consume socket
     ERR_clear_error()
-    guard let connection = SSL_new(state.identity.context) else {
-      throw TunnelError(.handshake, peer: peer, OpenSSLErrors.take("OpenSSL has no memory"))
-    }
+    guard let connection = SSL_new(state.identity.context) else { throw Self.noMemory(peer) }
     self.connection = connection
-    guard let output = buffer.makeBIO(), let input = BIO_new_socket(descriptor, BIO_NOCLOSE) else {
-      throw TunnelError(.handshake, peer: peer, OpenSSLErrors.take("OpenSSL has no memory"))
+    if let key = state.keyToOffer() {
+      guard SSL_add1_credential(connection, key.credential) == 1,
+        SSL_set1_group_ids(connection, PreSharedKey.groups, PreSharedKey.groups.count) == 1
+      else { throw Self.noMemory(peer) }
     }
-    SSL_set0_rbio(connection, input)
+    guard let output = buffer.makeBIO() else { throw Self.noMemory(peer) }
     SSL_set0_wbio(connection, output)
+    guard let input = BIO_new_socket(descriptor, BIO_NOCLOSE) else { throw Self.noMemory(peer) }
+    SSL_set0_rbio(connection, input)
     SSL_set_ex_data(connection, 0, Unmanaged.passUnretained(state).toOpaque())
     if expected == nil {
       SSL_set_accept_state(connection)
@@ -142,6 +144,10 @@ package final class TunnelHandshake {
   }
 
   deinit { abandonConnection() }
+
+  private static func noMemory(_ peer: String) -> TunnelError {
+    TunnelError(.handshake, peer: peer, BoringSSLErrors.take("BoringSSL has no memory"))
+  }
 
   private func abandonConnection() {
     guard let connection else { return }
@@ -185,11 +191,8 @@ package final class TunnelHandshake {
       return fail(.closed, "it closed the connection during the handshake")
     default:
       _ = buffer.flush()
-      let text = OpenSSLErrors.take("the handshake failed")
-      // OpenSSL 3 reports an end of file so, and not as SSL_ERROR_SYSCALL.
-      return text == "unexpected eof while reading"
-        ? fail(.closed, "it closed the connection during the handshake")
-        : fail(.handshake, "the handshake failed: \(OpenSSLErrors.explain(alert: text))")
+      let text = BoringSSLErrors.take("the cause is not known")
+      return fail(.handshake, "the handshake failed: \(BoringSSLErrors.explain(alert: text))")
     }
   }
 
@@ -205,11 +208,11 @@ package final class TunnelHandshake {
       // since a handshake that is complete completes again.
       return buffer.failure.map { fail(.system($0), "cannot send: \($0)") } ?? .waiting
     }
-    guard let peer = state.peer(of: connection), let socket = socket.take() else {
+    guard let peer = state.peer, let socket = socket.take() else {
       return fail(
         .handshake, "it showed no certificate, or it, or its key, was refused meanwhile")
     }
-    // Bytes that OpenSSL has taken already could not be given back; no runner sends any so early.
+    // Bytes that BoringSSL has taken already could not be given back; no runner sends any so early.
     guard SSL_has_pending(connection) == 0, let channel = channel(connection, socket, peer)
     else { return fail(.handshake, "what followed the handshake cannot be read") }
     if !peer.isKnown { state.keepKey(of: connection, peer: peer.certificate) }

@@ -1,4 +1,4 @@
-import COpenSSL
+import CBoringSSL
 
 /// A runner's certificate, key and authorities, checked and ready for handshakes.
 ///
@@ -7,13 +7,26 @@ import COpenSSL
 public final class TunnelIdentity: Sendable {
   /// This runner, as its certificate names it.
   public let certificate: PeerCertificate
-  /// OpenSSL's `SSL_CTX` for both roles. Unsafe only in name: it is not changed after `init`, and
+  /// BoringSSL's `SSL_CTX` for both roles. Unsafe only in name: it is not changed after `init`, and
   /// its reference count is atomic.
   nonisolated(unsafe) let context: OpaquePointer
 
   /// AES-GCM alone, because that is what every kernel with TLS has, and 128 first, because it is
   /// the faster one.
-  private static let suites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"
+  private static let suites = [
+    UInt16(SSL_CIPHER_AES_128_GCM_SHA256), UInt16(SSL_CIPHER_AES_256_GCM_SHA384),
+  ]
+  /// What certificates may sign with: their keys are the operator's choice.
+  private static let signatures = [
+    SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ED25519, SSL_SIGN_RSA_PSS_RSAE_SHA256,
+    SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA384,
+    SSL_SIGN_ECDSA_SECP521R1_SHA512, SSL_SIGN_RSA_PSS_RSAE_SHA512,
+  ].map { UInt16($0) }
+  /// How keys are agreed on: first by X25519 with ML-KEM-768, so that who records what is sent today cannot read it
+  /// with a quantum computer later.
+  private static let groups = [
+    UInt16(SSL_GROUP_X25519_MLKEM768), UInt16(SSL_GROUP_X25519), UInt16(SSL_GROUP_SECP256R1),
+  ]
 
   /// Takes `credentials` of a runner of `cluster`.
   ///
@@ -22,7 +35,9 @@ public final class TunnelIdentity: Sendable {
   /// now is for the peers to say, since clocks differ.
   public init(cluster: String, credentials: TunnelCredentials) throws {
     ERR_clear_error()
-    guard let context = SSL_CTX_new(TLS_method()) else { throw Self.refused("OpenSSL has no TLS") }
+    guard let context = SSL_CTX_new(TLS_method()) else {
+      throw Self.refused("BoringSSL has no memory")
+    }
     do {
       certificate = try Self.prepare(context, cluster: cluster, credentials)
     } catch {
@@ -36,19 +51,25 @@ public final class TunnelIdentity: Sendable {
 
   private static func refused(_ cause: String) -> TunnelError {
     TunnelError(
-      .ownIdentity, peer: "any runner", "\(cause): \(OpenSSLErrors.take("no more is known"))")
+      .ownIdentity, peer: "any runner", "\(cause): \(BoringSSLErrors.take("no more is known"))")
   }
 
   private static func prepare(
     _ context: OpaquePointer, cluster: String, _ credentials: TunnelCredentials
   ) throws -> PeerCertificate {
-    guard openssl_only_tls13(context) == 1, SSL_CTX_set_ciphersuites(context, suites) == 1,
+    guard SSL_CTX_set_min_proto_version(context, UInt16(TLS1_3_VERSION)) == 1,
+      SSL_CTX_set_max_proto_version(context, UInt16(TLS1_3_VERSION)) == 1,
+      SSL_CTX_set1_tls13_ciphers(context, suites, nil, suites.count) == 1,
+      SSL_CTX_set1_group_ids(context, groups, groups.count) == 1,
+      SSL_CTX_set_verify_algorithm_prefs(context, signatures, signatures.count) == 1,
       // Without tickets nothing but data follows the handshake, so that both ends know the numbers
       // of the records with which kernel TLS begins.
       SSL_CTX_set_num_tickets(context, 0) == 1
-    else { throw refused("OpenSSL lacks TLS 1.3 with AES-GCM") }
-    openssl_no_sessions(context)
-    guard PreSharedKey.allow(in: context) else { throw refused("OpenSSL has no memory") }
+    else { throw refused("BoringSSL lacks TLS 1.3 with AES-GCM") }
+    // No session is kept, and no ticket taken: what tunnels are begun with besides certificates is PreSharedKey.
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF)
+    SSL_CTX_set_options(context, UInt32(SSL_OP_NO_TICKET))
+    PreSharedKey.allow(in: context)
     SSL_CTX_set_verify(
       context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, PeerVerification.callback)
     SSL_CTX_set_keylog_callback(context, TrafficSecrets.callback)
@@ -68,7 +89,7 @@ public final class TunnelIdentity: Sendable {
     var own: PeerCertificate?
     _ = try PEM.eachCertificate(in: credentials.certificate) { certificate in
       guard own == nil else {
-        guard openssl_add_chain_certificate(context, certificate) == 1 else {
+        guard SSL_CTX_add1_chain_cert(context, certificate) == 1 else {
           throw refused("the chain's certificates cannot be used")
         }
         return

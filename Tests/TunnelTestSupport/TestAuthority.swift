@@ -1,4 +1,4 @@
-import COpenSSL
+import CBoringSSL
 import Tunnel
 
 /// A certificate authority for one test, in memory.
@@ -14,8 +14,7 @@ public final class TestAuthority: @unchecked Sendable {
     key = try Self.makeKey()
     certificate = try Self.make(
       subject: "test authority", serial: 1, key: key, from: from, to: to)
-    try Self.extend(certificate, issuer: certificate, NID_basic_constraints, "critical,CA:TRUE")
-    try Self.extend(certificate, issuer: certificate, NID_key_usage, "critical,keyCertSign")
+    try Self.makeAuthority(certificate)
     X509_set_issuer_name(certificate, X509_get_subject_name(certificate))
     guard X509_sign(certificate, key, EVP_sha256()) > 0 else { throw Failure() }
     pem = try Self.pem(certificate)
@@ -28,13 +27,14 @@ public final class TestAuthority: @unchecked Sendable {
 
   /// Credentials with the SAN `names`, valid between two times in seconds from now.
   public func issue(
-    names: String, serial: Int = .random(in: 2...1_000_000), from: Int = -3600, to: Int = 43_200
+    names: String, serial: Int = .random(in: 2...1_000_000), from: Int = -3600, to: Int = 43_200,
+    key kind: KeyKind = .p256
   ) throws -> TunnelCredentials {
-    let key = try Self.makeKey()
+    let key = try Self.makeKey(kind)
     defer { EVP_PKEY_free(key) }
     let made = try Self.make(subject: "runner", serial: serial, key: key, from: from, to: to)
     defer { X509_free(made) }
-    if !names.isEmpty { try Self.extend(made, issuer: certificate, NID_subject_alt_name, names) }
+    if !names.isEmpty { try Self.name(made, names) }
     X509_set_issuer_name(made, X509_get_subject_name(certificate))
     guard X509_sign(made, self.key, EVP_sha256()) > 0 else { throw Failure() }
     guard let bio = BIO_new(BIO_s_mem()) else { throw Failure() }
@@ -56,7 +56,7 @@ public final class TestAuthority: @unchecked Sendable {
         names: "URI:spiffe://test/runner/\(name)", serial: serial, from: from, to: to))
   }
 
-  /// What OpenSSL refused.
+  /// What BoringSSL refused.
   public struct Failure: Error {
     let text: String
     init() {
@@ -64,12 +64,25 @@ public final class TestAuthority: @unchecked Sendable {
     }
   }
 
-  private static func makeKey() throws -> OpaquePointer {
+  /// What a runner's key may be.
+  public enum KeyKind: CaseIterable, Sendable {
+    case p256, p384, p521, ed25519, rsa2048
+  }
+
+  private static func makeKey(_ kind: KeyKind = .p256) throws -> OpaquePointer {
+    let (algorithm, curve): (Int32, Int32?) =
+      switch kind {
+      case .p256: (EVP_PKEY_EC, NID_X9_62_prime256v1)
+      case .p384: (EVP_PKEY_EC, NID_secp384r1)
+      case .p521: (EVP_PKEY_EC, NID_secp521r1)
+      case .ed25519: (EVP_PKEY_ED25519, nil)
+      case .rsa2048: (EVP_PKEY_RSA, nil)
+      }
     var key: OpaquePointer?
-    guard let context = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, nil) else { throw Failure() }
+    guard let context = EVP_PKEY_CTX_new_id(algorithm, nil) else { throw Failure() }
     defer { EVP_PKEY_CTX_free(context) }
     guard EVP_PKEY_keygen_init(context) == 1,
-      EVP_PKEY_CTX_set_group_name(context, "P-256") == 1,
+      curve.map({ EVP_PKEY_CTX_set_ec_paramgen_curve_nid(context, $0) }) ?? 1 == 1,
       EVP_PKEY_keygen(context, &key) == 1, let key
     else { throw Failure() }
     return key
@@ -91,14 +104,41 @@ public final class TestAuthority: @unchecked Sendable {
 
   private static let ascii: Int32 = 0x1001
 
-  private static func extend(
-    _ certificate: OpaquePointer, issuer: OpaquePointer, _ number: Int32, _ value: String
-  ) throws {
-    var context = X509V3_CTX()
-    X509V3_set_ctx(&context, issuer, certificate, nil, nil, 0)
-    guard let made = X509V3_EXT_conf_nid(nil, &context, number, value) else { throw Failure() }
-    defer { X509_EXTENSION_free(made) }
-    guard X509_add_ext(certificate, made, -1) == 1 else { throw Failure() }
+  /// Lets it sign certificates.
+  private static func makeAuthority(_ certificate: OpaquePointer) throws {
+    guard let constraints = BASIC_CONSTRAINTS_new(), let usage = ASN1_BIT_STRING_new() else {
+      throw Failure()
+    }
+    defer {
+      BASIC_CONSTRAINTS_free(constraints)
+      ASN1_BIT_STRING_free(usage)
+    }
+    constraints.pointee.ca = 0xff
+    let keyCertSign: Int32 = 5
+    guard ASN1_BIT_STRING_set_bit(usage, keyCertSign, 1) == 1,
+      X509_add1_ext_i2d(certificate, NID_basic_constraints, constraints, 1, 0) == 1,
+      X509_add1_ext_i2d(certificate, NID_key_usage, usage, 1, 0) == 1
+    else { throw Failure() }
+  }
+
+  /// Gives it subject alternative names, as `URI:spiffe://a/b,DNS:c`.
+  private static func name(_ certificate: OpaquePointer, _ text: String) throws {
+    guard let names = sk_GENERAL_NAME_new_null() else { throw Failure() }
+    defer { GENERAL_NAMES_free(names) }
+    for part in text.split(separator: ",") {
+      let value = part.drop { $0 != ":" }.dropFirst()
+      guard let name = GENERAL_NAME_new(), let string = ASN1_IA5STRING_new(),
+        ASN1_STRING_set(string, Array(value.utf8), Int(value.utf8.count)) == 1
+      else { throw Failure() }
+      GENERAL_NAME_set0_value(name, part.hasPrefix("URI:") ? GEN_URI : GEN_DNS, string)
+      guard sk_GENERAL_NAME_push(names, name) > 0 else { throw Failure() }
+    }
+    guard
+      X509_add1_ext_i2d(certificate, NID_subject_alt_name, UnsafeMutableRawPointer(names), 0, 0)
+        == 1
+    else {
+      throw Failure()
+    }
   }
 
   private static func pem(_ certificate: OpaquePointer) throws -> String {

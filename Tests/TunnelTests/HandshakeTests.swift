@@ -146,6 +146,20 @@ struct HandshakeTests {
     #expect(try HandshakePair.run(client: client, server: server).client.channel != nil)
   }
 
+  @Test(
+    "A certificate may have a key of any common kind", arguments: TestAuthority.KeyKind.allCases)
+  func keyKinds(kind: TestAuthority.KeyKind) throws {
+    func identities(_ name: String) throws -> TunnelIdentities {
+      TunnelIdentities(
+        try TunnelIdentity(
+          cluster: "test",
+          credentials: authority.issue(names: "URI:spiffe://test/runner/\(name)", key: kind)))
+    }
+    let (near, far) = try HandshakePair.run(
+      client: identities("client"), server: identities("server"))
+    #expect(near.channel != nil && far.channel != nil, "\(near), \(far)")
+  }
+
   @Test("A rotated identity is used by the next handshake")
   func rotated() throws {
     client.rotate(to: try authority.identity("client", serial: 0xc2))

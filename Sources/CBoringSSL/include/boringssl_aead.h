@@ -1,8 +1,4 @@
-/* AES-GCM of BoringSSL, as it is built into swift-crypto.
- *
- * swift-crypto offers it to Swift only as AES.GCM, which makes a key schedule and three copies for each
- * call. No product of the package has the C interface; this target is the only one that includes it, so
- * that a version without it fails here, as it is compiled. */
+/* AES-GCM of BoringSSL, in the one call for each record that it has for TLS. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -1,17 +1,13 @@
-/* The URIs among a certificate's subject alternative names. */
-#pragma once
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
+#include "boringssl_names.h"
 
-/* Copies the certificate's one URI name into `text` as a C string of at most `capacity` bytes with
- * its end; the number of URI names, of which only the first is copied; -1 where it holds a zero byte
- * or does not fit, or the extension cannot be read or is there twice. */
-static inline int openssl_uri_name(const X509 *certificate, char *text, size_t capacity) {
+#include <string.h>
+
+int boringssl_uri_name(const X509 *certificate, char *text, size_t capacity) {
   int critical = 0, count = 0;
   GENERAL_NAMES *names =
       (GENERAL_NAMES *)X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, NULL);
   if (!names) return critical == -1 ? 0 : -1;
-  for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+  for (size_t i = 0; i < sk_GENERAL_NAME_num(names); i++) {
     const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
     if (name->type != GEN_URI) continue;
     if (count++ > 0) continue;
