@@ -1,4 +1,4 @@
-"""once [ADDRESS]: one request; hold: a connection that is used again and again, and says so in /tmp/held; load N FILE:
+"""once [ADDRESS]: one request; stay: one, and it does not end; hold: a connection that is used again and again, and says so in /tmp/held; load N FILE:
 at least N requests until /tmp/stop is there, each on a connection of its own and one on a connection that was made at
 the beginning, and how that went in FILE."""
 import os
@@ -28,6 +28,12 @@ def request(address=None):
     ask(file, "a")
     file.close()
     found.close()
+
+
+def stay():
+    request()
+    while True:
+        time.sleep(60)
 
 
 def hold():
@@ -62,5 +68,6 @@ def load(least, path):
 match sys.argv[1:]:
     case ["once"]: request()
     case ["once", address]: request(address)
+    case ["stay"]: stay()
     case ["hold"]: hold()
     case ["load", least, path]: load(int(least), path)

@@ -39,11 +39,4 @@ struct DaemonProcess {
     }
     return nil
   }
-
-  /// A limit of it as /proc/PID/limits has it: `Max open files`; nil for unlimited.
-  func hardLimit(_ name: String) -> Int? {
-    let line = (try? SmallFile.read("/proc/\(id)/limits"))?.split(separator: "\n")
-      .first { $0.hasPrefix(name) }
-    return line?.dropFirst(name.count).split(separator: " ").dropFirst().first.flatMap { Int($0) }
-  }
 }

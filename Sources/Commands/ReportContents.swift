@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import LinuxSystem
 import Model
+import RelayControl
 
 /// The files of a report, and what could not be had.
 struct ReportContents {
@@ -30,7 +31,7 @@ struct ReportContents {
           ? "istbpfd does not run: what only it knows is not here"
           : "only root can look at istbpfd: ask as root")
     }
-    addVersions(daemon)
+    addVersions(installation, daemon)
     add("configuration.txt", "the configuration, without secrets", Self.text(of: settings))
     let own =
       (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "istbpf"
@@ -82,12 +83,21 @@ struct ReportContents {
     add(name, purpose, command.output)
   }
 
-  private mutating func addVersions(_ daemon: DaemonProcess?) {
+  /// istbpfd and each istbpf-relay that runs.
+  private static func processes(
+    of installation: Installation, _ daemon: DaemonProcess?
+  ) -> [(name: String, process: pid_t)] {
+    let relay = RelayInstance.running(installation).map { [$0.processID] } ?? []
+    let relays = Set(relay + RelayInstance.leaving(installation)).sorted()
+    return (daemon.map { [("istbpfd", $0.id)] } ?? []) + relays.map { ("istbpf-relay", $0) }
+  }
+
+  private mutating func addVersions(_ installation: Installation, _ daemon: DaemonProcess?) {
     var text = "istbpf \(istbpfVersion)\n"
-    if let daemon {
-      let path = "/proc/\(daemon.id)/exe"
+    for (name, process) in Self.processes(of: installation, daemon) {
+      let path = "/proc/\(process)/exe"
       let version = CapturedCommand([path, "--version"]).output
-      text += "istbpfd, process \(daemon.id): \(version)"
+      text += "\(name), process \(process): \(version)"
       text += "  \((try? FileManager.default.destinationOfSymbolicLink(atPath: path)) ?? path)\n"
     }
     for program in [
@@ -186,7 +196,7 @@ struct ReportContents {
 
   private mutating func addKernel(_ installation: Installation, _ daemon: DaemonProcess?) {
     var text = ""
-    let limits = daemon.map { ["/proc/\($0.id)/limits"] } ?? []
+    let limits = Self.processes(of: installation, daemon).map { "/proc/\($0.process)/limits" }
     for fact in Self.facts + limits where SmallFile.exists(fact) {
       text += "# \(fact)\n\((try? SmallFile.read(fact)) ?? "cannot be read\n")"
     }

@@ -63,20 +63,27 @@ struct Surroundings {
   }
 
   private func limits() -> [Finding] {
-    guard let daemon, settings.value("cluster") != nil else { return [] }
+    guard let relay = status?.relay.pid, relay != 0 else { return [] }
     let wanted = RelayConfiguration.descriptorsWanted
-    guard let limit = daemon.hardLimit("Max open files"), limit < wanted else {
-      return [.found("ulimit of open files", "enough for all tunnels")]
+    guard let limit = Self.hardLimit("Max open files", of: relay), limit < wanted else {
+      return [.found("ulimit of open files", "enough for all connections")]
     }
     return [
       .problem(
         "ulimit of open files",
-        "istbpfd may have \(limit) descriptors, and needs \(wanted) for all tunnels",
-        "connections with other runners fail beyond what that is enough for",
+        "istbpf-relay may have \(limit) descriptors, and needs \(wanted) for all connections",
+        "those with other runners and outside fail beyond what that is enough for",
         type:
-          "systemctl edit istbpfd, with [Service] LimitNOFILE=\(wanted), and systemctl restart istbpfd"
+          "systemctl edit istbpf-relay@, with [Service] LimitNOFILE=\(wanted), and istbpf runner restart-relay"
       )
     ]
+  }
+
+  /// A limit of a process as /proc/PID/limits has it: `Max open files`; nil for unlimited.
+  private static func hardLimit(_ name: String, of process: Int32) -> Int? {
+    let line = (try? SmallFile.read("/proc/\(process)/limits"))?.split(separator: "\n")
+      .first { $0.hasPrefix(name) }
+    return line?.dropFirst(name.count).split(separator: " ").dropFirst().first.flatMap { Int($0) }
   }
 
   private func engines() -> [Finding] {

@@ -156,7 +156,7 @@ extension ConfigurationKeys {
     ),
     ConfigurationKey(
       "tunnel.kernelTLS", .flag, "true", example: "false", isReported: true,
-      "Whether the kernel encrypts tunnels where it can; else istbpfd does."),
+      "Whether the kernel encrypts tunnels where it can; else istbpf-relay does."),
     ConfigurationKey(
       "frontDoor.domain", .text, example: "example.org", isReported: true,
       "The domain that services' public URLs end with; without it there is no front door."),

@@ -1,7 +1,15 @@
 /// What a relay may have with so many descriptors.
 extension RelayConfiguration {
   /// The descriptors with which nothing has to be limited for want of them.
-  public static let descriptorsWanted = descriptors(for: RelayConfiguration())
+  public static let descriptorsWanted =
+    descriptors(for: RelayConfiguration()) + descriptorsWantedOutside
+  /// Those of them that are for connections to outside.
+  public static let descriptorsWantedOutside = mostOutside * descriptorsPerConnectionOutside
+
+  /// Connections to outside of all instances, where there are descriptors for so many.
+  private static let mostOutside = 8192
+  /// Of a connection to outside: two sockets, and while bytes wait a pipe for each direction.
+  public static let descriptorsPerConnectionOutside = 6
 
   /// The process's own: programs, maps, the registry, namespaces, links.
   private static let descriptorsBesides = 512

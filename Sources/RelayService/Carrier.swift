@@ -150,14 +150,13 @@ final class Carrier: Sendable {
     var configuration = RelayConfiguration()
     configuration.usesKernelTLS = cluster.usesKernelTls
     let (wanted, most) = (RelayConfiguration.descriptorsWanted, configuration.maximumTunnels)
-    let descriptors = DescriptorLimit.raise(to: wanted + OutsideConnects.descriptorsWanted)
+    let descriptors = DescriptorLimit.raise(to: wanted)
     configuration.fit(descriptors: descriptors - OutsideConnects.descriptors(of: descriptors))
     if configuration.maximumTunnels < most {
       logger.warning(
         """
         only \(configuration.maximumTunnels) connections with other runners at once, not \(most): \
-        istbpf-relay may have \(descriptors) descriptors (RLIMIT_NOFILE), and needs \
-        \(wanted + OutsideConnects.descriptorsWanted) for all
+        istbpf-relay may have \(descriptors) descriptors (RLIMIT_NOFILE), and needs \(wanted) for all
         """)
     }
     return configuration

@@ -256,8 +256,9 @@ final class CommandHandler: Sendable {
     case .deployment(let deployment):
       state.named.insert(deployment.id)
       // Also where a part of it fails, since the rest is in effect.
-      defer { keep { try files.keep(deployment) } }
-      try carrier.take(deployment)
+      let result = Result { try carrier.take(deployment) }
+      try files.keep(deployment)
+      try result.get()
     case .withdrawn(let withdrawn):
       state.named.remove(withdrawn.id)
       carrier.withdraw(UInt16(clamping: withdrawn.id))
@@ -266,13 +267,9 @@ final class CommandHandler: Sendable {
       if services.exact { state.services = [:] }
       for service in services.services { state.services[service.socket] = service }
       let all = state.services.values.sorted { $0.socket < $1.socket }
-      defer {
-        keep {
-          try files.keep(
-            Istbpf_Relay_V1_PublicServices.with { ($0.services, $0.exact) = (all, true) })
-        }
-      }
-      try carrier.take(services)
+      let result = Result { try carrier.take(services) }
+      try files.keep(Istbpf_Relay_V1_PublicServices.with { ($0.services, $0.exact) = (all, true) })
+      try result.get()
     case .complete:
       carrier.keep(Set(state.named.map { UInt16(clamping: $0) }))
       try files.keepOnly(state.named)
@@ -301,6 +298,8 @@ final class CommandHandler: Sendable {
     if let carrier = state.carrier {
       try carrier.take(settings)
     } else {
+      var logger = logger
+      logger[metadataKey: LogField.runner] = "\(settings.runner)"
       state.carrier = try Carrier(
         settings, listeners: listeners,
         callbacks: .init(
@@ -313,10 +312,6 @@ final class CommandHandler: Sendable {
       threshold.level = level
     }
     try files.keep(settings)
-  }
-
-  private func keep(_ write: () throws -> Void) {
-    do { try write() } catch { logger.error("what istbpfd said is not kept: \(error)") }
   }
 
   // MARK: Another relay

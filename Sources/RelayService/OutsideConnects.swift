@@ -74,20 +74,15 @@ final class OutsideConnects: HeldConnectDecider {
   /// Connects of one instance that may be under way at once: the SYNs of further ones are dropped, and sent again by
   /// its kernel.
   static let undecidedPerInstance = 256
-  /// Connections of all instances, where there are descriptors for so many.
-  private static let most = 8192
-  /// Of a connection: two sockets, and while bytes wait a pipe for each direction.
-  private static let descriptorsPerConnection = 6
   /// How long a connect may take: longer than the kernel that connects, and the caller's, one of which gives up first.
   private static let patience = Duration.seconds(180)
   /// How many refusals are told in a second.
   private static let toldPerSecond = 64
 
-  /// The descriptors with which nothing has to be limited for want of them.
-  static let descriptorsWanted = most * descriptorsPerConnection
-
   /// What of so many descriptors is for these connections.
-  static func descriptors(of all: Int) -> Int { min(descriptorsWanted, all / 4) }
+  static func descriptors(of all: Int) -> Int {
+    min(RelayConfiguration.descriptorsWantedOutside, all / 4)
+  }
 
   /// Decides on what `ports` is told of; an instance may have `mostPerInstance` connections. `denied` is called on an
   /// event loop's thread, and must not block.
@@ -97,9 +92,9 @@ final class OutsideConnects: HeldConnectDecider {
   ) {
     (self.flows, self.plan, self.ports) = (flows, plan, ports)
     (self.objections, self.denied, self.logger) = (objections, denied, logger)
-    let descriptors = DescriptorLimit.raise(
-      to: RelayConfiguration.descriptorsWanted + Self.descriptorsWanted)
-    mostConnections = max(16, Self.descriptors(of: descriptors) / Self.descriptorsPerConnection)
+    let descriptors = DescriptorLimit.raise(to: RelayConfiguration.descriptorsWanted)
+    mostConnections = max(
+      16, Self.descriptors(of: descriptors) / RelayConfiguration.descriptorsPerConnectionOutside)
     self.mostPerInstance = min(mostPerInstance, mostConnections)
     connects = AcceptedConnects(flows: flows, ports: ports, queue: dialing)
     ports.use(self, inside: false)

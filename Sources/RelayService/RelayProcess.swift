@@ -21,6 +21,7 @@ public enum RelayProcess {
   /// Gives up what this process has no use for. To be called while it has one thread: those that come later inherit it.
   /// Throws `SystemError`.
   public static func restrict() throws {
+    CrashHandling.endAtOnce()
     try CredentialDrop.keepOnly(.carrier)
     try SystemCallFilter.applyForCarrier()
   }

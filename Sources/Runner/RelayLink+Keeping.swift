@@ -51,7 +51,11 @@ extension RelayLink {
   func keep() {
     replaceOther()
     while true {
-      if wakeup.wait(timeout: .now() + Self.interval) == .timedOut { replaceOther() }
+      if wakeup.wait(timeout: .now() + Self.interval) == .timedOut {
+        replaceOther()
+        tellRefused()
+        checkAnswers()
+      }
       while true {
         guard isDue else { break }
         do {
@@ -65,6 +69,12 @@ extension RelayLink {
       }
       if state.withLock(\.isStopped) { return }
     }
+  }
+
+  /// Kills a relay that does not answer, so that its connections are reset instead of standing still, and another one
+  /// takes its place.
+  private func checkAnswers() {
+    if let (connection, _) = current { _ = try? ask(connection, .getStatistics(.init())) }
   }
 
   private var isDue: Bool {
@@ -232,22 +242,16 @@ extension RelayLink {
     dropListeners("tunnels ", but: "tunnels \(settings.cluster.address)")
     let answers = DispatchGroup()
     // Not in `state`, which is locked until all is sent: whoever hears must not wait for that.
-    let failed = Mutex<Set<UInt32>>([])
+    let refused = Mutex<Set<Topic>>([])
     // Nothing new is told in between.
     try state.withLock { state in
-      let told = state.told
-      if let runners = told.runners { try send(connection, .runners(runners), answers) }
-      for (id, deployment) in told.deployments {
-        try send(connection, .deployment(deployment), answers) { [self] problem in
-          logger.error("istbpf-relay cannot carry for \(deployment.name): \(problem)")
-          failed.withLock { _ = $0.insert(id) }
+      let deployments = state.told.deployments.keys.map { Topic.deployment($0) }
+      for topic in [.runners] + deployments + [.publicServices] {
+        guard let command = state.told.command(for: topic) else { continue }
+        try send(connection, command, answers) { [self] problem in
+          logger.error("istbpf-relay cannot take over \(topic): \(problem)")
+          refused.withLock { _ = $0.insert(topic) }
         }
-      }
-      if let services = told.services {
-        try send(
-          connection,
-          .publicServices(.with { ($0.services, $0.exact) = (Array(services.values), true) }),
-          answers)
       }
       if state.isComplete { try send(connection, .complete(.init()), answers) }
       (state.connection, state.greeting, state.problem) = (connection, relay, nil)
@@ -255,7 +259,7 @@ extension RelayLink {
     guard answers.wait(timeout: .now() + Self.patience) == .success else {
       throw RunnerError.noRelay("it does not answer")
     }
-    state.withLock { $0.told.failed = failed.withLock { $0 } }
+    state.withLock { $0.told.refused = refused.withLock { $0 } }
     logger.info("istbpf-relay (pid \(relay.pid), version \(relay.version)) knows what there is")
     return true
   }

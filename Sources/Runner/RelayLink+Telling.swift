@@ -91,20 +91,41 @@ extension RelayLink {
     // The socket of a fabric that is another's, or nobody's, must not be in the way of the next one there.
     dropListeners(
       "fabric \(deployment.id) ", but: "fabric \(deployment.id) \(deployment.fabric)")
+    try tell(.deployment(deployment.id)) { told in
+      guard told.deployments[deployment.id] != deployment else { return false }
+      told.deployments[deployment.id] = deployment
+      return true
+    }
+  }
+
+  /// Takes note of `topic` by `change`, which returns whether that is anything new, and tells the relay; likewise where the
+  /// relay refused before what there is. Throws what it says against it, and has it told again later.
+  private func tell(_ topic: Topic, _ change: (inout Told) -> Bool) throws {
     do {
       try tell { state in
-        guard
-          state.told.deployments[deployment.id] != deployment
-            || state.told.failed.contains(deployment.id)
-        else { return nil }
-        state.told.deployments[deployment.id] = deployment
-        state.told.failed.remove(deployment.id)
-        state.isWanted = true
-        return .deployment(deployment)
+        let isNew = change(&state.told)
+        guard state.told.refused.remove(topic) != nil || isNew else { return nil }
+        // Also where there is none yet.
+        if case .deployment(let id) = topic, state.told.deployments[id] != nil {
+          state.isWanted = true
+        }
+        return state.told.command(for: topic)
       }
     } catch {
-      state.withLock { _ = $0.told.failed.insert(deployment.id) }
+      state.withLock { _ = $0.told.refused.insert(topic) }
       throw error
+    }
+  }
+
+  /// Tells again what the relay refused.
+  func tellRefused() {
+    for topic in state.withLock({ $0.told.refused }) {
+      do {
+        try tell(topic) { _ in false }
+        logger.notice("istbpf-relay has taken over \(topic) now")
+      } catch {
+        logger.debug("\(topic): \(error)")
+      }
     }
   }
 
@@ -124,30 +145,26 @@ extension RelayLink {
   func withdraw(_ deployment: UInt16) throws {
     let id = UInt32(deployment)
     dropListeners("fabric \(id) ")
-    try tell { state in
-      guard state.told.deployments.removeValue(forKey: id) != nil else { return nil }
-      state.told.failed.remove(id)
-      return .withdrawn(.with { $0.id = id })
-    }
+    try tell(.deployment(id)) { $0.deployments.removeValue(forKey: id) != nil }
   }
 
   /// Tells where runners take tunnels.
   func tell(_ runners: Istbpf_Relay_V1_Runners) throws {
-    try tell { state in
-      guard state.told.runners != runners else { return nil }
-      state.told.runners = runners
-      return .runners(runners)
+    try tell(.runners) { told in
+      guard told.runners != runners else { return false }
+      told.runners = runners
+      return true
     }
   }
 
   /// Tells which services the front door serves; others are still served, unless the list is exact.
   func tell(_ services: [Istbpf_Relay_V1_PublicService], isExact: Bool) throws {
-    try tell { state in
+    try tell(.publicServices) { told in
       let new = Dictionary(services.map { ($0.socket, $0) }, uniquingKeysWith: { _, last in last })
-      let all = isExact ? new : (state.told.services ?? [:]).merging(new) { _, new in new }
-      guard all != state.told.services else { return nil }
-      state.told.services = all
-      return .publicServices(.with { ($0.services, $0.exact) = (services, isExact) })
+      let all = isExact ? new : (told.services ?? [:]).merging(new) { _, new in new }
+      guard all != told.services else { return false }
+      told.services = all
+      return true
     }
     guard isExact else { return }
     let kept = Set(services.map { "service \($0.socket)" })

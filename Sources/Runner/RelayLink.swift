@@ -17,10 +17,39 @@ final class RelayLink: Sendable {
     /// Nil before anything was told: a relay that goes on keeps what it was told by the istbpfd before.
     var runners: Istbpf_Relay_V1_Runners?
     var deployments: [UInt32: Istbpf_Relay_V1_Deployment] = [:]
-    /// Those that the relay could not take over whole.
-    var failed: Set<UInt32> = []
     /// Nil likewise.
     var services: [String: Istbpf_Relay_V1_PublicService]?
+    /// What the relay could not take over whole.
+    var refused: Set<Topic> = []
+
+    /// What there is of `topic` now, to be told whole.
+    func command(for topic: Topic) -> Istbpf_Relay_V1_Command.OneOf_Command? {
+      switch topic {
+      case .runners: runners.map { .runners($0) }
+      case .deployment(let id):
+        deployments[id].map { .deployment($0) } ?? .withdrawn(.with { $0.id = id })
+      case .publicServices:
+        services.map { services in
+          .publicServices(.with { ($0.services, $0.exact) = (Array(services.values), true) })
+        }
+      }
+    }
+  }
+
+  /// What is told of by itself, and again where the relay refused it.
+  enum Topic: Hashable, CustomStringConvertible {
+    case runners
+    /// By its id: what there is of it, or that it is no more.
+    case deployment(UInt32)
+    case publicServices
+
+    var description: String {
+      switch self {
+      case .runners: "where runners are"
+      case .deployment(let id): "deployment \(id)"
+      case .publicServices: "the services of the front door"
+      }
+    }
   }
 
   struct State {

@@ -43,13 +43,16 @@ extension Runner {
     }
     for deployment in deployments {
       let services = try await registry.services(of: deployment.name)
-      do { try apply(services, of: deployment) } catch {
+      do {
+        try apply(services, of: deployment)
+        try tellRelay(deployment)
+      } catch {
         // It goes on as it was, and is tried again.
+        markUnapplied(deployment)
         logger.error(
           "\(deployment.name) is not in effect as it is declared: \(error)",
           metadata: deployment.name.logFields)
       }
-      try tellRelay(deployment)
     }
     for found in ended { await end(found) }
     try await removeOrphans(of: deployments)

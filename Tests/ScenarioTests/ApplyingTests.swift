@@ -120,6 +120,39 @@ struct ApplyingTests {
     }
   }
 
+  @Test("What istbpf-relay cannot keep in its files is not said to be in effect, and is told again")
+  func relayFiles() async throws {
+    try await ClusterLaboratory.with { cluster in
+      try cluster.deploy("shop", "db")
+      let directory = cluster[1].installation.relayDirectory
+      let id = try #require(
+        FileManager.default.contentsOfDirectory(atPath: "\(directory)/deployments").first)
+      let paths = ["runners", "deployments/\(id)"]
+      for path in paths {
+        // In the place of a directory that has something in it no file can be put.
+        try FileManager.default.removeItem(atPath: "\(directory)/\(path)")
+        try FileManager.default.createDirectory(
+          atPath: "\(directory)/\(path)/in the way", withIntermediateDirectories: true)
+      }
+      let refused = try cluster[1].istbpf("deploy", "-d", "shop", "-s", "cache")
+      #expect(refused.status == 1)
+      #expect(refused.errors.contains("not all of it is in effect on this runner"))
+      #expect(try cluster[2].istbpf("runner", "drain", "runner2", "--timeout", "1").status == 0)
+      #expect(cluster[1].logs("cannot take over a change of the cluster"))
+
+      for path in paths {
+        try FileManager.default.removeItem(atPath: "\(directory)/\(path)")
+      }
+      for path in paths {
+        let isKept = cluster[1].eventually(within: 40) {
+          FileManager.default.contents(atPath: "\(directory)/\(path)")?.isEmpty == false
+        }
+        #expect(isKept, "\(path)")
+      }
+      #expect(cluster[1].logs("istbpf-relay has taken over where runners are now"))
+    }
+  }
+
   @Test("A container's record that cannot be read keeps the daemon from starting, and is named")
   func damagedRecord() async throws {
     try await RunnerLaboratory.with { runner in

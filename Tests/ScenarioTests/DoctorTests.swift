@@ -193,10 +193,11 @@ struct DoctorTests {
       try cluster.issue(1, days: 16)
       #expect(try findings(runner, "tunnel.certificate", wrapper: enter).isEmpty)
 
-      runner.killDaemon()
+      runner.killAll()
       try runner.startDaemon(wrapper: ["prlimit", "--nofile=4096:4096"])
       try expect(
-        runner, "ulimit of open files", "istbpfd may have 4096 descriptors", type: "LimitNOFILE=",
+        runner, "ulimit of open files", "istbpf-relay may have 4096 descriptors",
+        type: "systemctl edit istbpf-relay@, with [Service] LimitNOFILE=",
         wrapper: enter)
     }
   }

@@ -179,6 +179,7 @@ struct MetricsPageTests {
     /// What makes each of them fire, of the series as they are: what is added each minute, or the value instead.
     let causes: [String: (Scrape) -> [String: String]] = [
       "IstbpfDown": { _ in ["up": "0+0x60"] },
+      "IstbpfRelayDown": { _ in ["istbpf_relay_up": "0+0x60"] },
       "IstbpfInstanceUnguarded": { _ in ["istbpf_unguarded_instances": "1+0x60"] },
       "IstbpfRegistryStale": { _ in ["istbpf_registry_current": "0+0x60"] },
       "IstbpfInstancesHeld": { _ in ["istbpf_registry_held_instances": "3+0x60"] },

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import LinuxSystem
 import TestSupport
 import Testing
 
@@ -18,6 +19,62 @@ struct RemoteConnectionTests {
         #expect(try app.tell("ending", "$WARP_IST_db", port, 20) == "ECONNRESET")
         #expect(try db.tell("served", port, 20) == "ECONNRESET")
         #expect(try app.connect("$WARP_IST_db", port).hasPrefix("shop/db"))
+      }
+    }
+  }
+
+  @Test(
+    "So does one that dies in the middle of a transfer, however it dies",
+    arguments: [(SIGKILL, 1), (SIGKILL, 2), (SIGSEGV, 1), (SIGABRT, 2)])
+  func diesInTransfer(signal: Int32, runner: Int) async throws {
+    try await ClusterLaboratory.with { cluster in
+      try cluster.deploy("shop", "app", "db")
+      let app = try cluster.instance(of: "shop/app", on: 1)
+      let db = try cluster.instance(of: "shop/db", on: 2)
+      try db.listen(3211)
+      #expect(try app.tell("transfer", "$WARP_IST_db", 3211) == "transferring")
+      usleep(200_000)
+      cluster[runner].killRelay(by: signal)
+      let ends = try app.tell("transferred", "$WARP_IST_db", 3211, 20)
+      #expect(ends.contains("ECONNRESET"), "\(ends)")
+      #expect(try db.tell("served", 3211, 20) == "ECONNRESET")
+    }
+  }
+
+  @Test("A relay that hangs is killed, so that its connections do not stand still for ever")
+  func hangs() async throws {
+    try await ClusterLaboratory.with { cluster in
+      try cluster.deploy("shop", "app", "db")
+      let app = try cluster.instance(of: "shop/app", on: 1)
+      let db = try cluster.instance(of: "shop/db", on: 2)
+      try db.listen(3211)
+      #expect(try app.tell("transfer", "$WARP_IST_db", 3211) == "transferring")
+      let relay = try ProcessHandle(try cluster[1].relay())
+      relay.signal(SIGSTOP)
+      let ends = try app.tell("transferred", "$WARP_IST_db", 3211, 60)
+      #expect(ends.contains("ECONNRESET"), "\(ends)")
+      #expect(relay.awaitEnd(within: 5000))
+      #expect(cluster[1].logs("istbpf-relay does not answer: it is killed"))
+      let works = try cluster[1].eventually {
+        try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2"
+      }
+      #expect(works)
+    }
+  }
+
+  @Test("Connects that begin at once right after a relay has begun anew all succeed")
+  func burstAfterRestart() async throws {
+    try await ClusterLaboratory.with { cluster in
+      try cluster.deploy("shop", "app", "db")
+      let app = try cluster.instance(of: "shop/app", on: 1)
+      let db = try cluster.instance(of: "shop/db", on: 2)
+      try db.listen(3211)
+      #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+      for runner in [1, 2] {
+        cluster[runner].killRelay()
+        #expect(try app.tell("burst", "$WARP_IST_db", 3211, 200) == #"{"connected": 200}"#)
+        #expect(try cluster[runner].istbpf("runner", "restart-relay").status == 0)
+        #expect(try app.tell("burst", "$WARP_IST_db", 3211, 200) == #"{"connected": 200}"#)
       }
     }
   }

@@ -69,12 +69,12 @@ public final class RunnerLaboratory: @unchecked Sendable {
   /// Kills the daemon with SIGKILL and waits for its end.
   public func killDaemon() { daemon?.stop() }
 
-  /// Kills istbpf-relay with SIGKILL, if there is one, and waits for its end.
-  public func killRelay() {
+  /// Kills istbpf-relay by a signal, if there is one, and waits for its end.
+  public func killRelay(by signal: Int32 = SIGKILL) {
     guard let process = UnixSocket.listener(at: installation.relaySocketPath),
       let handle = try? ProcessHandle(process)
     else { return }
-    handle.signal(SIGKILL)
+    handle.signal(signal)
     _ = handle.awaitEnd(within: 5000)
   }
 

@@ -1,7 +1,7 @@
 """The program of a test's instance: does what each line of standard input says, a JSON list of a
 function's name and its arguments, and answers with one line: a result, or an errno's name."""
 
-import errno, fcntl, hashlib, json, os, re, socket, struct, subprocess, sys, threading, time
+import errno, fcntl, hashlib, json, os, queue, re, socket, struct, subprocess, sys, threading, time
 
 ME = f"{os.environ.get('WARP_DEPLOYMENT')}/{os.environ.get('WARP_SERVICE')}"
 listeners, held, background = {}, {}, {}
@@ -212,6 +212,38 @@ def ending(host, port, seconds):
     """How a connection that `hold` made ends, within so many seconds: EOF, or the errno's name."""
     held[host, port].settimeout(seconds)
     return "data" if held[host, port].recv(1) else "EOF"
+
+
+def transfer(host, port):
+    """Sends without end on a connection of its own, and reads what comes back; `transferred` says how it ends."""
+    client = dial(host, port, timeout=60)
+    greeting(client)
+    ends = held["transfer", host, port] = queue.Queue()
+
+    def write():
+        try:
+            while True:
+                client.sendall(bytes(65536))
+        except OSError as error:
+            ends.put(errno.errorcode[error.errno])
+
+    def read():
+        try:
+            while client.recv(65536):
+                pass
+            ends.put("EOF")
+        except OSError as error:
+            ends.put(errno.errorcode[error.errno])
+
+    for act in (write, read):
+        threading.Thread(target=act, daemon=True).start()
+    return "transferring"
+
+
+def transferred(host, port, seconds):
+    """How one that `transfer` began has ended, within so many seconds, for who wrote and for who read: one of them
+    is told why, and the other one EPIPE, or EOF."""
+    return " ".join(sorted(held["transfer", host, port].get(timeout=seconds) for _ in range(2)))
 
 
 def served(port, seconds):

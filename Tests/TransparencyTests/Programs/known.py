@@ -76,9 +76,6 @@ KNOWN = [
         only=("client: recv",),
     ),
     Known(
-        "ResetOnAccept", EVERYWHERE, "direct too, now and then, the reset comes before connect() returns", sometimes=True,
-    ),
-    Known(
         "CutConnectWaits", [ACROSS],
         "what the near runner asked for before it gave up reaches the far one once the wire is mended, and opens a "
         "connection there that is reset, where the wire was cut within a round trip of the end of another stream and "

@@ -114,6 +114,22 @@ class SmallBacklog:
         t.tell()
 
 
+@case(MANY, "500 at once, all of which are accepted before the first is greeted", limit=60, alone=True)
+class AcceptedBeforeGreeted:
+    def server(t):
+        listener = t.listener(backlog=512)
+        t.tell()
+        listener.settimeout(15 * SLOWNESS)
+        for number, s in enumerate([t.keep(listener.accept()[0]) for _ in range(500)]):
+            s.sendall(b"%04d" % number)
+        t.hear()
+
+    def client(t):
+        t.hear()
+        greetings(t, connect_at_once(t, 500))
+        t.tell()
+
+
 @case(MANY, "500 at once to a listener with backlog 64, three times", limit=180, alone=True)
 class FiveHundredSmallBacklog:
     def server(t):

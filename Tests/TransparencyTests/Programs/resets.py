@@ -231,24 +231,18 @@ class ResetOnAccept:
 
     def client(t):
         t.hear()
-        connects, reads = {}, {}
+        outcomes = {}
         for _ in range(60):
             s = socket.socket()
             try:
+                # Now and then the reset comes before connect() returns, also direct.
                 s.connect(t.address())
-                told = "connected"
+                told = str(s.recv(1))
             except OSError as error:
                 told = name_of(error)
-            connects[told] = connects.get(told, 0) + 1
-            if told == "connected":
-                try:
-                    told = str(s.recv(1))
-                except OSError as error:
-                    told = name_of(error)
-                reads[told] = reads.get(told, 0) + 1
+            outcomes[told] = outcomes.get(told, 0) + 1
             s.close()
-        t.see("connect", str(connects))
-        t.see("recv", str(reads))
+        t.see("connect or recv", str(outcomes))
         t.meet()
 
 
