@@ -296,7 +296,7 @@ let package = Package(
       name: "EngineConfigurationTests", dependencies: ["EngineConfiguration", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "FrontDoorTests", dependencies: ["FrontDoor", "Model", "TestSupport"],
+      name: "FrontDoorTests", dependencies: ["FrontDoor", "LinuxSystem", "Model", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "NameResolutionTests", dependencies: ["Model", "NameResolution", "TestSupport"],

@@ -8,9 +8,13 @@
 #include "dataplane_abi.h"
 
 /* First address of the range. Set by the daemon before the programs are loaded. */
-const volatile __u32 range_base = 0xc6120000; /* 198.18.0.0 */
+const volatile __u32 range_base = IST_STANDARD_RANGE;
 
 #define LOOPBACK_NET 127u
+
+/* Of an IPv4 header's frag_off (RFC 791), in host byte order: its offset, and all but "do not fragment". */
+#define IP_FRAGMENT_OFFSET 0x1fff
+#define IP_FRAGMENT 0x3fff
 
 static __always_inline int in_range(__u32 address)
 {

@@ -61,7 +61,7 @@ static __always_inline void describe_packet(struct __sk_buff *skb, __u32 offset,
 			return;
 		event->protocol = ip.protocol;
 		set_peer_ipv4(event, incoming ? ip.saddr : ip.daddr);
-		if (ip.frag_off & bpf_htons(0x1fff))
+		if (ip.frag_off & bpf_htons(IP_FRAGMENT_OFFSET))
 			return; /* no first fragment: no ports */
 		offset += ip.ihl * 4;
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {

@@ -73,7 +73,7 @@ static __always_inline int parse_segment(struct __sk_buff *skb, int outgoing,
 	if (skb->protocol != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)))
 		return 0;
 	/* Sockets send and get whole segments only. */
-	if (ip.protocol != IPPROTO_TCP || ip.frag_off & bpf_htons(0x3fff) ||
+	if (ip.protocol != IPPROTO_TCP || ip.frag_off & bpf_htons(IP_FRAGMENT) ||
 	    bpf_skb_load_bytes(skb, ip.ihl * 4, &tcp, sizeof(tcp)))
 		return 0;
 	segment->peer_port = bpf_ntohs(outgoing ? tcp.dest : tcp.source);

@@ -58,7 +58,7 @@ static __noinline int answers_fabric(struct __sk_buff *skb)
 	if (!frame || (frame->tcp.syn && !frame->tcp.ack))
 		return 0;
 	own = bpf_ntohl(frame->ip.daddr) - range_base;
-	if (own != 1 && own != 2)
+	if (own != IST_GATEWAY_OFFSET && own != IST_HOST_OFFSET)
 		return 0;
 	flow.ipv4.saddr = frame->ip.saddr;
 	flow.ipv4.daddr = frame->ip.daddr;
@@ -102,7 +102,7 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 		return IST_FRAME_MALFORMED;
 	if (frame->ip.protocol != IPPROTO_TCP)
 		return IST_FRAME_NOT_TCP;
-	if (frame->ip.frag_off & bpf_htons(0x3fff)) /* all but "do not fragment" */
+	if (frame->ip.frag_off & bpf_htons(IP_FRAGMENT))
 		return IST_FRAME_FRAGMENT;
 	/* Only now: a datagram may be shorter than a TCP header, and is not malformed. */
 	frame = headers_of(skb, sizeof(*frame));

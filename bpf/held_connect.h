@@ -23,7 +23,7 @@
 static __always_inline struct bpf_sock *relay_listener(struct __sk_buff *skb)
 {
 	struct bpf_sock_tuple to = {
-		.ipv4.daddr = bpf_htonl(range_base + 1),
+		.ipv4.daddr = bpf_htonl(range_base + IST_GATEWAY_OFFSET),
 		.ipv4.dport = bpf_htons(IST_RELAY_PORT),
 	};
 

@@ -65,8 +65,8 @@ public final class FlowTable: Sendable {
   public func countDenial(of flow: Flow, _ reason: Reason, plan: AddressPlan) throws(DataplaneError)
   {
     let key = ist_denial_key(
-      deployment: UInt32(flow.deployment), service: (plan.offset(of: flow.source) ?? 0) >> 8,
-      reason: reason.rawValue)
+      deployment: UInt32(flow.deployment),
+      service: UInt32(plan.place(of: flow.source)?.service ?? 0), reason: reason.rawValue)
     try denials.set((denials.value(at: key) ?? 0) + 1, at: key)
   }
 

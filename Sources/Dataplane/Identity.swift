@@ -34,8 +34,11 @@ public struct Identity: Hashable, Sendable {
   /// The ifindex of the fabric's end and of ist0: `IST_IFINDEX` in dataplane_abi.h, which is a
   /// macro and so not seen by Swift. A test holds the two together.
   public var ifindex: Int32 {
-    Int32(UInt32(deployment) << UInt32(IST_OFFSET_BITS) | address.rawValue & 0x1ffff)
+    Int32(UInt32(deployment) << UInt32(IST_OFFSET_BITS) | address.rawValue & Self.offsetMask)
   }
+
+  /// `IST_OFFSET_MASK`: the bits of an ifindex, and of an address, that are the address's place in the range.
+  static let offsetMask: UInt32 = 1 << UInt32(IST_OFFSET_BITS) - 1
 
   /// The value for the maps. `cgroup` is the id of the instance's cgroup; 0 where it is not known.
   func abi(cgroup: UInt64 = 0, namespace: NamespaceNumbers = .unknown) -> ist_identity {

@@ -29,11 +29,11 @@ public struct Names: Sendable {
   }
 
   func service(_ deployment: UInt32, at address: UInt32) -> String {
-    service(deployment, number: (plan.offset(of: IPv4Address(address)) ?? 0) >> 8)
+    service(deployment, number: UInt32(plan.place(of: IPv4Address(address))?.service ?? 0))
   }
 
   func address(service: UInt32, octet: UInt32) -> String {
-    "\(IPv4Address(plan.base.rawValue + service << 8 + octet))"
+    "\(plan.instanceAddress(ServiceNumber(clamping: service), InstanceNumber(clamping: octet)))"
   }
 
   /// The addresses of the instances whose bits are set in a C array of 64-bit words.
@@ -52,18 +52,17 @@ public struct Names: Sendable {
   func identity(ifindex: UInt32) -> Identity {
     Identity(
       deployment: UInt16(ifindex >> UInt32(IST_OFFSET_BITS)),
-      address: IPv4Address(plan.base.rawValue + ifindex & ((1 << UInt32(IST_OFFSET_BITS)) - 1)))
+      address: IPv4Address(plan.base.rawValue + ifindex & Identity.offsetMask))
   }
 
   /// What people call an address of a deployment: `shop/app.2`, or `shop/app` for the service address;
   /// nil where it is no declared service's.
   public func endpoint(_ address: IPv4Address, deployment: UInt16) -> String? {
-    guard let offset = plan.offset(of: address), let name = deployments[UInt32(deployment)],
-      let service = services[Self.key(UInt32(deployment), offset >> 8)]
+    guard let place = plan.place(of: address), let name = deployments[UInt32(deployment)],
+      let service = services[Self.key(UInt32(deployment), UInt32(place.service))]
     else { return nil }
-    let octet = offset & 0xff
-    return octet == UInt32(IST_SERVICE_OCTET)
-      ? "\(name)/\(service)" : "\(name)/\(service).\(octet)"
+    return place.octet == UInt8(IST_SERVICE_OCTET)
+      ? "\(name)/\(service)" : "\(name)/\(service).\(place.octet)"
   }
 
   private static func key(_ deployment: UInt32, _ service: UInt32) -> UInt64 {

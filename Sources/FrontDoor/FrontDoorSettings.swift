@@ -1,3 +1,5 @@
+import Glibc
+import LinuxSystem
 import Model
 
 /// What a runner is told of its front door.
@@ -5,9 +7,9 @@ public struct FrontDoorSettings: Hashable, Sendable {
   /// The domain that the services' URLs end with: `example.org`.
   public var domain: DomainName
   /// Where https is taken.
-  public var https: DoorAddress
+  public var https: SocketAddress
   /// Where http is taken, to be redirected; nil where it is not.
-  public var http: DoorAddress?
+  public var http: SocketAddress?
   /// The directory of certificates and keys.
   public var certificates: String
 
@@ -17,7 +19,8 @@ public struct FrontDoorSettings: Hashable, Sendable {
   public static let user = "haproxy"
 
   /// Settings from their parts.
-  public init(domain: DomainName, https: DoorAddress, http: DoorAddress?, certificates: String) {
+  public init(domain: DomainName, https: SocketAddress, http: SocketAddress?, certificates: String)
+  {
     (self.domain, self.https, self.http) = (domain, https, http)
     self.certificates = certificates
   }
@@ -28,16 +31,7 @@ public struct FrontDoorSettings: Hashable, Sendable {
   }
 }
 
-/// An IP address and TCP port of this runner on which the front door listens.
-public struct DoorAddress: Hashable, Sendable {
-  /// The address, numeric, without brackets.
-  public let host: String
-  /// The port, in host byte order.
-  public let port: UInt16
-
-  /// Port `port` of `host`, a numeric address.
-  public init(host: String, port: UInt16) { (self.host, self.port) = (host, port) }
-
+extension SocketAddress {
   /// As HAProxy's `bind` has it.
-  var bindText: String { host.contains(":") ? "ipv6@\(host):\(port)" : "ipv4@\(host):\(port)" }
+  var bindText: String { (family == AF_INET6 ? "ipv6@" : "ipv4@") + "\(host):\(port)" }
 }

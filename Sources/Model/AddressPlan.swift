@@ -55,6 +55,17 @@ public struct AddressPlan: Hashable, Sendable {
     IPv4Address(base.rawValue + UInt32(service) << 8 + UInt32(instance))
   }
 
+  /// The service whose /24 `address` is in, 0 for the fabric's own, and its last octet, which is an instance's number or 1;
+  /// nil outside of the range.
+  public func place(of address: IPv4Address) -> (service: ServiceNumber, octet: UInt8)? {
+    offset(of: address).map { (ServiceNumber($0 >> 8), UInt8($0 & 0xff)) }
+  }
+
+  /// The service address in the /24 that `address` is in.
+  public static func serviceAddress(of address: IPv4Address) -> IPv4Address {
+    IPv4Address(address.rawValue & ~0xff | 1)
+  }
+
   /// Whether `address` lies in the range.
   public func contains(_ address: IPv4Address) -> Bool {
     address.rawValue & Self.mask == base.rawValue

@@ -90,7 +90,7 @@ extension ConfigurationKeys {
       "The runner's name, `WARP_RUNNER`, which its certificate must have; without it the host's. "
         + "`--runner-name` goes over it."),
     ConfigurationKey(
-      "range", .text, "198.18.0.0/15", example: "10.64.0.0/15", isReported: true,
+      "range", .text, AddressPlan.standard.description, example: "10.64.0.0/15", isReported: true,
       "The range that every deployment has, a /15; the same on all runners. `--range` goes over it."
     ),
     ConfigurationKey(

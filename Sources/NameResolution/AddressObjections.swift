@@ -21,9 +21,15 @@ public final class AddressObjections: Sendable {
   /// Objections to what belongs to `plan`, to this runner or to none; `update` adds other runners.
   public init(plan: AddressPlan) { self.plan = plan }
 
-  /// Takes over where runners take their tunnels: their names, by address.
-  public func update(_ runners: [IPv4Address: String]) {
-    state.withLock { $0.runners = runners }
+  /// Takes over where runners take their tunnels: their addresses, as `SocketAddress` reads them, by name.
+  public func update(addresses: [String: String]) {
+    var names: [IPv4Address: String] = [:]
+    for (name, text) in addresses {
+      if let host = SocketAddress(text)?.host, let address = IPv4Address(host) {
+        names[address] = name
+      }
+    }
+    state.withLock { $0.runners = names }
   }
 
   /// Why an address must not be opened for a name; nil where it may. To be asked by a thread in the host's

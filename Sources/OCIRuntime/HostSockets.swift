@@ -40,10 +40,12 @@ enum HostSockets {
     var seen: Set<ProcessNamespaces.Identity> = []
     var candidates: [Named] = []
     for process in processes {
+      // One that ends just now has none of its own, and leaves its namespace to the next process that is in it.
       guard let namespace = try? ProcessNamespaces.identity(.network, of: process),
-        seen.insert(namespace).inserted,
+        !seen.contains(namespace),
         let table = try? SmallFile.read("/proc/\(process)/net/unix")
       else { continue }
+      seen.insert(namespace)
       candidates += named(in: table).filter { isCandidate($0, isMeant) }
     }
     guard !candidates.isEmpty else { return Found() }

@@ -64,6 +64,7 @@ final class BufferBudget: Sendable {
 
   /// A quarter of what all TCP of this host may have before the kernel begins to save (tcp_mem), in bytes.
   static let standard: Int = {
+    // Else a small machine's.
     (pagesOfTCP() ?? 65_536) * Int(sysconf(Int32(_SC_PAGESIZE))) / 4
   }()
 

@@ -43,7 +43,7 @@ struct InheritedTunnel {
   let channel: TunnelChannel
   let reader: FrameReader
   /// Where its runner takes tunnels, if this one made it.
-  let address: TunnelAddress?
+  let address: SocketAddress?
 
   init?(
     _ message: Istbpf_Handover_V1_Tunnel, _ descriptors: ReceivedDescriptors, _ keys: HandOverKeys
@@ -52,7 +52,7 @@ struct InheritedTunnel {
       let channel = TunnelChannel(message, keys: keys, socket: socket),
       let reader = FrameReader(beginning: message.header, count: Int(message.headerCount))
     else { return nil }
-    address = message.address.isEmpty ? nil : TunnelAddress(message.address)
+    address = message.address.isEmpty ? nil : SocketAddress(message.address)
     guard (address == nil) == message.address.isEmpty else { return nil }
     (self.message, self.channel, self.reader) = (message, channel, reader)
   }

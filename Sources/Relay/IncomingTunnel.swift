@@ -14,6 +14,7 @@ final class IncomingTunnel: EventSource {
     let descriptor = socket.rawValue
     linux_tcp_no_delay(descriptor)
     let configuration = loop.shared.configuration
+    // There is none where there is no memory.
     guard let identities = loop.shared.identities,
       let handshake = try? TunnelHandshake(
         .server, on: socket, peer: address, identities: identities,

@@ -42,7 +42,7 @@ final class Listener: EventSource {
       var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
       let descriptor = linux_accept(listener, &address, &length)
       if descriptor >= 0 {
-        deal(OwnedDescriptor(owning: descriptor), from: TunnelAddress.text(of: address))
+        deal(OwnedDescriptor(owning: descriptor), from: SocketAddress.text(of: address))
         continue
       }
       switch Errno.last {

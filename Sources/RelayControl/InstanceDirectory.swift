@@ -1,3 +1,4 @@
+import LinuxSystem
 import Model
 import Relay
 import Synchronization
@@ -54,7 +55,8 @@ package final class InstanceDirectory: Sendable {
       for instance in entry.instances {
         runners[instance.address] = instance.runner
         serving.insert(instance.runner)
-        instances[instance.address.service, default: []].append(instance.address)
+        instances[AddressPlan.serviceAddress(of: instance.address), default: []].append(
+          instance.address)
       }
       for service in entry.services where !service.isPrivate {
         publicPorts[plan.serviceAddress(service.number)] = service.port
@@ -112,7 +114,7 @@ package final class InstanceDirectory: Sendable {
     guard let cluster else { return }
     var peers: [String: TunnelPeer] = [:]
     for (name, text) in runners {
-      guard let address = TunnelAddress(text),
+      guard let address = SocketAddress(text),
         let identifier = RunnerIdentifier(cluster: cluster, name: name)
       else { continue }
       peers[name] = TunnelPeer(runner: identifier, address: address)
@@ -228,7 +230,9 @@ package final class InstanceDirectory: Sendable {
           ? nil : "\(stream.runner.name) has no instance of \(request.deployment)"
       }
       if request.source == plan.gateway {
-        guard places?.publicPorts[request.destination.service] == request.port else {
+        guard
+          places?.publicPorts[AddressPlan.serviceAddress(of: request.destination)] == request.port
+        else {
           return "\(request.destination):\(request.port) of \(request.deployment) is not public"
         }
       } else if places?.runners[request.source] != stream.runner.name {
@@ -240,11 +244,6 @@ package final class InstanceDirectory: Sendable {
       return nil
     }
   }
-}
-
-extension IPv4Address {
-  /// The address of the service that an instance with this address is of.
-  fileprivate var service: IPv4Address { IPv4Address(rawValue & ~0xff | 1) }
 }
 
 extension StreamRequest {

@@ -126,7 +126,7 @@ final class Carrier: Sendable {
       ? KernelTLS.probe() : .unavailable("the configuration says so (tunnel.kernelTLS)")
     let listenerName = "tunnels \(cluster.address)"
     let listener = try listeners.take(listenerName) {
-      guard let address = TunnelAddress(cluster.address) else {
+      guard let address = SocketAddress(cluster.address) else {
         throw ConfigurationProblem(
           key: "tunnel.address", problem: "\(cluster.address) is no IP address with a port")
       }
@@ -298,13 +298,7 @@ final class Carrier: Sendable {
       runners.runners.map { ($0.name, $0.address) }, uniquingKeysWith: { first, _ in first })
     directory.update(
       runners: addresses, drained: Set(runners.runners.filter(\.drained).map(\.name)))
-    var names: [IPv4Address: String] = [:]
-    for (name, text) in addresses {
-      if let host = TunnelAddress(text)?.host, let address = IPv4Address(host) {
-        names[address] = name
-      }
-    }
-    objections.update(names)
+    objections.update(addresses: addresses)
   }
 
   /// Takes over what there is of a deployment. Throws where it says what cannot be, and where its fabric cannot be

@@ -184,9 +184,9 @@ final class OutsideConnects: HeldConnectDecider {
   }
 
   private func isAllowed(_ flow: Flow, _ port: PortNumber) -> Bool {
-    guard let offset = plan.offset(of: flow.source) else { return false }
+    guard let place = plan.place(of: flow.source) else { return false }
     return state.withLock {
-      $0.rules[flow.deployment]?[ServiceNumber(offset >> 8)]?.allow(flow.destination, port) ?? false
+      $0.rules[flow.deployment]?[place.service]?.allow(flow.destination, port) ?? false
     }
   }
 

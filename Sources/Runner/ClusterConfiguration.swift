@@ -1,5 +1,6 @@
 import Configuration
 import Foundation
+import LinuxSystem
 import Model
 import RegistryEtcd
 import Relay
@@ -10,7 +11,7 @@ public struct ClusterConfiguration: Sendable {
   /// The registry that the runners share.
   public var etcd: EtcdConfiguration
   /// Where this runner takes tunnels, and what it tells the others.
-  public var tunnelAddress: TunnelAddress
+  public var tunnelAddress: SocketAddress
   /// The cluster and the runner, as its certificate must name them.
   public var identity: RunnerIdentifier
   /// The files that say so.
@@ -72,7 +73,7 @@ extension ClusterConfiguration {
         key: "cluster", problem: "\(cluster) and runner \(runner) cannot stand in a certificate")
     }
     let address = try required("tunnel.address")
-    guard let tunnelAddress = TunnelAddress(address) else {
+    guard let tunnelAddress = SocketAddress(address) else {
       throw InvalidConfiguration(
         key: "tunnel.address",
         problem: "\(address) is no IP address with a port, like 192.0.2.7:7443")

@@ -73,6 +73,7 @@ extension Runner {
     do {
       for deployment in try await registry.deployments() {
         for service in try await registry.services(of: deployment.name) {
+          // Which notes what the kernel does not take.
           try? publish(service, of: deployment)
         }
       }

@@ -209,6 +209,7 @@ private struct ControlServerService: ServiceLifecycle.Service {
         }
       }
     } onGracefulShutdown: {
+      // For people alone.
       try? manager.tell(.stopping)
       containers.stop()
       control.stop()

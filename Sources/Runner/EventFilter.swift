@@ -41,9 +41,9 @@ struct EventFilter: Sendable {
     if let deployment, deployment != instance.deployment { return false }
     guard let services else { return true }
     return [instance.address, peer].contains { address in
-      guard let offset = address.flatMap(plan.offset) else { return false }
+      guard let place = address.flatMap(plan.place) else { return false }
       return services.contains(
-        ServiceKey(deployment: instance.deployment, service: ServiceNumber(offset >> 8)))
+        ServiceKey(deployment: instance.deployment, service: place.service))
     }
   }
 }

@@ -1,5 +1,6 @@
 import Configuration
 import FrontDoor
+import LinuxSystem
 import Model
 import Relay
 
@@ -21,13 +22,13 @@ extension FrontDoorSettings {
         key: "frontDoor.domain",
         problem: "\(text) is no domain: labels of a-z, 0-9 and - are needed, as in example.org")
     }
-    func address(_ key: String, _ standard: String) throws -> DoorAddress {
+    func address(_ key: String, _ standard: String) throws -> SocketAddress {
       let text = reader.string(forKey: ConfigKey(key)) ?? standard
-      guard let address = TunnelAddress(text) else {
+      guard let address = SocketAddress(text) else {
         throw InvalidConfiguration(
           key: key, problem: "\(text) is no IP address with a port, like \(standard)")
       }
-      return DoorAddress(host: address.host, port: address.port)
+      return address
     }
     guard let certificates = reader.string(forKey: "frontDoor.certificates"), !certificates.isEmpty
     else {

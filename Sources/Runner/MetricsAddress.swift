@@ -1,18 +1,13 @@
 import Configuration
-import Relay
+import LinuxSystem
 
 /// Where metrics and health are served: on loopback, since they name every deployment and service.
-public struct MetricsAddress: Hashable, Sendable {
-  /// The address, numeric: `127.0.0.1` or `::1`.
-  public let host: String
-  /// The port, in host byte order.
-  public let port: Int
-
+enum MetricsAddress {
   /// Reads `metrics.address`; nil where there is none. Throws `InvalidConfiguration`.
-  static func read(_ reader: ConfigReader) throws -> MetricsAddress? {
+  static func read(_ reader: ConfigReader) throws -> SocketAddress? {
     let key = "metrics.address"
     guard let text = reader.string(forKey: ConfigKey(key)) else { return nil }
-    guard let address = TunnelAddress(text) else {
+    guard let address = SocketAddress(text) else {
       throw InvalidConfiguration(
         key: key, problem: "\(text) is no IP address with a port, like 127.0.0.1:9464")
     }
@@ -20,6 +15,6 @@ public struct MetricsAddress: Hashable, Sendable {
       throw InvalidConfiguration(
         key: key, problem: "\(text) is not on loopback: have a proxy serve it elsewhere")
     }
-    return MetricsAddress(host: address.host, port: Int(address.port))
+    return address
   }
 }

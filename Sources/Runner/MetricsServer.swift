@@ -1,5 +1,6 @@
 import ControlAPI
 import Hummingbird
+import LinuxSystem
 import Logging
 import ServiceLifecycle
 
@@ -12,7 +13,7 @@ import ServiceLifecycle
 ///   not. A registry that is away is told there, but what runs goes on, so it is no reason for 503.
 struct MetricsServer: ServiceLifecycle.Service {
   let runner: Runner
-  let address: MetricsAddress
+  let address: LinuxSystem.SocketAddress
   let logger: Logger
 
   func run() async throws {
@@ -41,13 +42,13 @@ struct MetricsServer: ServiceLifecycle.Service {
     let application = Application(
       router: router,
       configuration: .init(
-        address: .hostname(address.host, port: address.port), serverName: "istbpfd"),
+        address: .hostname(address.host, port: Int(address.port)), serverName: "istbpfd"),
       logger: logger)
     do {
       try await application.run()
     } catch {
       throw InvalidConfiguration(
-        key: "metrics.address", problem: "\(address.host):\(address.port) cannot be used: \(error)")
+        key: "metrics.address", problem: "\(address) cannot be used: \(error)")
     }
   }
 

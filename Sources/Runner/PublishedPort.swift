@@ -55,6 +55,7 @@ struct PublishedPort {
       target = .namespaces(
         Set(
           Self.descendants(of: process).compactMap {
+            // None where it has ended meanwhile.
             try? ProcessNamespaces.identity(.network, of: $0)
           }))
     default: return nil

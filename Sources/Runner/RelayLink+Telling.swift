@@ -43,6 +43,7 @@ extension RelayLink {
       guard let command = change(&state) else { return nil }
       for leaving in state.leaving where leaving !== state.connection {
         let answer = Answer()
+        // One that has ended need not be told.
         if (try? leaving.send(command) { answer.set($0) }) != nil {
           earlier.withLock { $0.append((leaving, answer)) }
         }

@@ -59,6 +59,7 @@ struct RelayUnits: Sendable {
     let process =
       Self.properties(try say(["show", "--property=MainPID", unit]))["MainPID"]
       .flatMap { pid_t($0) } ?? 0
+    // Nil where it has ended already, which shows as it does not listen.
     if process > 0 { return .started(try? ProcessHandle(process)) }
     // A warning, as that the unit's file has changed, may come with one that has begun.
     guard said.isEmpty else { throw RunnerError.noRelay("systemctl start \(unit): \(said)") }

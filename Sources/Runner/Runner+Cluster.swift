@@ -34,6 +34,7 @@ extension Runner {
       view = known
       directory?.update(known, plan: plan)
       outside.objections.update(known.runners)
+      // Nothing is told yet: the relay is told it with all that there is.
       try? tellRelay(known.runners)
       return report(known.condition, before: nil)
     }

@@ -22,7 +22,7 @@ extension Runner {
     let services = try await registry.services(of: deploymentName)
     switch target.host {
     case .ipv4(let address, let isMapped):
-      let asked = services.first { plan.offset(of: address).map { $0 >> 8 } == UInt32($0.number) }
+      let asked = services.first { plan.place(of: address)?.service == $0.number }
       guard let port = target.port ?? asked?.port else {
         throw InvalidTarget(text: text, reason: "name a port, as in \(text):443")
       }
@@ -149,8 +149,9 @@ extension Runner {
   }
 
   private func name(of service: Service, at address: IPv4Address) -> String {
-    address == plan.serviceAddress(service.number)
-      ? service.id : "\(service.id).\(address.rawValue & 0xff)"
+    guard let place = plan.place(of: address), address != plan.serviceAddress(service.number)
+    else { return service.id }
+    return "\(service.id).\(place.octet)"
   }
 
   // MARK: Instances

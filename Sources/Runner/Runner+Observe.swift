@@ -150,8 +150,8 @@ struct EventNaming {
   }
 
   private func outsideName(_ address: IPv4Address, of instance: Identity) -> String? {
-    plan.offset(of: instance.address).flatMap {
-      outside.name(of: address, for: ServiceNumber($0 >> 8), in: instance.deployment)?.rawValue
+    plan.place(of: instance.address).flatMap {
+      outside.name(of: address, for: $0.service, in: instance.deployment)?.rawValue
     }
   }
 

@@ -38,6 +38,7 @@ extension Runner {
     return namespaces(of: instance).contains { namespace in
       switch port.target {
       case .address(let address, _):
+        // None where it has ended meanwhile.
         let addresses = try? namespace.perform { try InterfaceAddress.all() }
         return addresses?.contains { $0.address == address.rawValue && $0.interface != "lo" }
           ?? false

@@ -1,5 +1,6 @@
 import Dataplane
 import Fabric
+import LinuxSystem
 import Model
 import NameResolution
 import Registry
@@ -116,12 +117,8 @@ extension InstanceDirectory {
 extension AddressObjections {
   /// Takes over where runners take their tunnels.
   func update(_ runners: [ClusterRunner]) {
-    var names: [IPv4Address: String] = [:]
-    for runner in runners {
-      if let host = TunnelAddress(runner.address)?.host, let address = IPv4Address(host) {
-        names[address] = runner.name
-      }
-    }
-    update(names)
+    update(
+      addresses: Dictionary(
+        runners.map { ($0.name, $0.address) }, uniquingKeysWith: { first, _ in first }))
   }
 }

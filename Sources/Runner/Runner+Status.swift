@@ -100,6 +100,7 @@ extension Runner {
       status.missingHooks = PinnedState.hookNames
     }
     status.hooks = PinnedState.hookNames.filter { !status.missingHooks.contains($0) }
+    // Without its fabric it is shown as not attached.
     if let namespace = try? fabric(of: running.instance.deployment).open() {
       status.switchAttached = try namespace.perform {
         PinnedState.isSwitchAttached(to: running.link.ifindex)

@@ -1,4 +1,5 @@
 import FrontDoor
+import LinuxSystem
 import Logging
 import Model
 
@@ -11,7 +12,7 @@ public struct RunnerConfiguration: Sendable {
   /// The runner's name, `WARP_RUNNER`.
   public var runnerName: String
   /// Where metrics and health are served over HTTP; nil for nowhere.
-  public var metricsAddress: MetricsAddress?
+  public var metricsAddress: SocketAddress?
   /// The other runners; nil where this one is alone.
   public var cluster: ClusterConfiguration?
 
@@ -33,7 +34,7 @@ public struct RunnerConfiguration: Sendable {
   /// A configuration from its parts.
   public init(
     installation: Installation, plan: AddressPlan, runnerName: String,
-    metricsAddress: MetricsAddress? = nil, cluster: ClusterConfiguration? = nil,
+    metricsAddress: SocketAddress? = nil, cluster: ClusterConfiguration? = nil,
     egress: EgressConfiguration = EgressConfiguration(), frontDoor: FrontDoorSettings? = nil,
     logLevel: Logger.Level = .info
   ) {

@@ -48,6 +48,10 @@ struct SharedLayoutTests {
     #expect(AddressPlan.instanceNumbers.upperBound == InstanceNumber(IST_LAST_INSTANCE))
     #expect(EgressRule.mostPerService == Int(IST_EGRESS_PER_SERVICE))
     #expect(Deployment.ids.upperBound == UInt16(IST_LAST_DEPLOYMENT))
+    #expect(AddressPlan.standard.base.rawValue == IST_STANDARD_RANGE)
+    #expect(
+      AddressPlan.standard.offset(of: AddressPlan.standard.gateway) == UInt32(IST_GATEWAY_OFFSET))
+    #expect(AddressPlan.standard.offset(of: AddressPlan.standard.host) == UInt32(IST_HOST_OFFSET))
     let address = AddressPlan.standard.serviceAddress(7)
     #expect(address.rawValue & 0xff == UInt32(IST_SERVICE_OCTET))
   }

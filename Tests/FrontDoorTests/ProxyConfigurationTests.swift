@@ -1,4 +1,5 @@
 import Foundation
+import LinuxSystem
 import Model
 import TestSupport
 import Testing
@@ -7,12 +8,12 @@ import Testing
 
 @Suite struct ProxyConfigurationTests {
   private func configuration(
-    http: DoorAddress? = DoorAddress(host: "0.0.0.0", port: 80), port: UInt16 = 443,
+    http: SocketAddress? = SocketAddress("0.0.0.0", port: 80), port: UInt16 = 443,
     descriptors: Int = 100_000
   ) throws -> ProxyConfiguration {
     let settings = FrontDoorSettings(
       domain: try #require(DomainName("example.org")),
-      https: DoorAddress(host: "::", port: port), http: http, certificates: "/nowhere")
+      https: try #require(SocketAddress("::", port: port)), http: http, certificates: "/nowhere")
     let services = try [("web", 60), ("app", 7200)].map { name, seconds in
       PublicService(
         label: "\(name)-shop", deployment: "shop", hostName: name,

@@ -1,4 +1,5 @@
 import Glibc
+import LinuxSystem
 import Relay
 import Testing
 import Tunnel
@@ -126,7 +127,7 @@ struct FailedTunnelTests {
     defer { laboratory.stop() }
     let gone = TunnelPeer(
       runner: laboratory.peer.runner,
-      address: try #require(TunnelAddress("127.0.0.1", port: try TestSocket.listener().port)))
+      address: try #require(SocketAddress("127.0.0.1", port: try TestSocket.listener().port)))
     let outcomes = (0..<500).map { _ in Outcome() }
     for outcome in outcomes {
       laboratory.a.open(try RelayLaboratory.request(9), to: gone) { outcome.set($0) }

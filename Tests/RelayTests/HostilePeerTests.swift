@@ -299,7 +299,7 @@ struct HostilePeerTests {
     func refusal(_ port: UInt16, _ name: String) throws -> StreamRefusal? {
       let peer = TunnelPeer(
         runner: try #require(RunnerIdentifier(cluster: "test", name: name)),
-        address: try #require(TunnelAddress("127.0.0.1", port: port)))
+        address: try #require(SocketAddress("127.0.0.1", port: port)))
       if case .failure(let refusal) = try laboratory.open(9, to: peer, timeout: .seconds(1)) {
         return refusal
       }

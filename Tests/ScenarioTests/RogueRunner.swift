@@ -34,7 +34,7 @@ final class RogueRunner: Sendable {
 
   /// Takes tunnels in its place.
   func listen() throws {
-    guard let address = TunnelAddress(ClusterWire.address(number), port: 7443) else {
+    guard let address = SocketAddress(ClusterWire.address(number), port: 7443) else {
       throw SystemError(.invalidArgument, "listen as", "runner\(number)")
     }
     let listener = try cluster.namespace(number).perform {
@@ -80,7 +80,7 @@ final class RogueRunner: Sendable {
     _ number: Int, _ deployment: String, from source: String, to destination: String, _ port: Int
   ) throws -> RelayStream {
     guard let runner = RunnerIdentifier(cluster: ClusterLaboratory.name, name: "runner\(number)"),
-      let address = TunnelAddress(ClusterWire.address(number), port: 7443),
+      let address = SocketAddress(ClusterWire.address(number), port: 7443),
       let source = IPv4Address(source), let destination = IPv4Address(destination)
     else { throw SystemError(.invalidArgument, "ask", "runner\(number)") }
     let outcome = Outcome()

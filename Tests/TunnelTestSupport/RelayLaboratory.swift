@@ -39,7 +39,7 @@ public final class RelayLaboratory: Sendable {
     namespaceOfA = namespaces?.a
     let (listener, port) = try within(namespaces?.b) { try TestSocket.listener(host) }
     guard let runner = RunnerIdentifier(cluster: "test", name: "b"),
-      let address = TunnelAddress(host, port: try wire?(port) ?? port)
+      let address = SocketAddress(host, port: try wire?(port) ?? port)
     else { throw SystemError(.invalidArgument, "name", "a runner") }
     peer = TunnelPeer(runner: runner, address: address)
     self.a = try within(namespaces?.a) {

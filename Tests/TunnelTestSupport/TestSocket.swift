@@ -105,6 +105,14 @@ public final class TestSocket: Sendable {
     return Array(bytes.prefix(received))
   }
 
+  /// Waits until there are bytes to receive, or the end, and takes none; throws `SystemError`.
+  public func awaitBytes() throws {
+    var byte: UInt8 = 0
+    guard recv(descriptor, &byte, 1, Int32(MSG_PEEK)) >= 0 else {
+      throw SystemError(.last, "receive from", "a socket")
+    }
+  }
+
   /// Receives to the end; throws `SystemError`.
   public func receiveAll() throws -> [UInt8] {
     var all: [UInt8] = []

@@ -24,6 +24,13 @@
 #define IST_OFFSET_BITS 17
 #define IST_OFFSET_MASK ((1u << IST_OFFSET_BITS) - 1)
 
+/* The range unless another one is configured, in host byte order: 198.18.0.0. */
+#define IST_STANDARD_RANGE 0xc6120000u
+
+/* The fabric's own addresses, by their place in the range: the gateway's, and that which the host connects from. */
+#define IST_GATEWAY_OFFSET 1
+#define IST_HOST_OFFSET 2
+
 /* The last octet of an address within the /24 of its service. */
 #define IST_SERVICE_OCTET 1
 #define IST_FIRST_INSTANCE 2
