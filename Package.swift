@@ -8,6 +8,8 @@
 // Model does no I/O. Dataplane is the only user of libbpf, Fabric the only user of netlink, NameResolution
 // the only user of c-ares, and they know nothing of each other, of the registry or of gRPC. Tunnel is the
 // only user of BoringSSL; Relay moves bytes between tunnels and sockets that others made, and knows no fabric.
+//
+// A target of over 1,500 lines of its own says why it is one: "Large: ...".
 
 import PackageDescription
 
@@ -56,7 +58,7 @@ let package = Package(
     .systemLibrary(
       name: "CLibseccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
 
-    // Linux as Swift: no concept of this project in it.
+    // Linux as Swift: no concept of this project in it. Large: a file for each facility, which hardly know each other.
     .target(
       name: "LinuxSystem",
       dependencies: [
@@ -64,10 +66,10 @@ let package = Package(
       ],
       swiftSettings: strict),
 
-    // Deployments, services, instances, addresses: pure values.
+    // Deployments, services, instances, addresses: pure values. Large: a file for each.
     .target(name: "Model", dependencies: ["CLibidn2"], swiftSettings: strict),
 
-    // The kernel side: programs and maps; namespaces and links.
+    // The kernel side: programs and maps; namespaces and links. Large: all that knows the layout of the maps is in one place.
     .target(
       name: "Dataplane", dependencies: ["CDataplaneABI", "CLibbpf", "LinuxSystem", "Model"],
       swiftSettings: strict, plugins: ["CompileBPF"]),
@@ -97,7 +99,8 @@ let package = Package(
       exclude: ["handover.proto"],
       swiftSettings: strict),
 
-    // Between runners: the encrypted connections, and the loop that moves bytes through them.
+    // Between runners: the encrypted connections, and the loop that moves bytes through them. Large: a record, a frame and a
+    // handshake are parts of one protocol, of which nothing is public.
     .target(
       name: "Tunnel",
       dependencies: [
@@ -107,6 +110,7 @@ let package = Package(
       ],
       exclude: ["tunnel.proto"],
       swiftSettings: strict),
+    // Large: what one loop's thread works on, tunnels, streams, pairs of sockets, which call each other without a lock.
     .target(
       name: "Relay",
       dependencies: [
@@ -130,6 +134,7 @@ let package = Package(
       name: "RegistrySQLite",
       dependencies: ["Model", "Registry", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict),
+    // Large: one in-memory view of the keys, and all that can happen to the connection by which it is kept.
     .target(
       name: "RegistryEtcd",
       dependencies: [
@@ -170,6 +175,7 @@ let package = Package(
       ],
       exclude: ["relay.proto"],
       swiftSettings: strict),
+    // Large: the process as a whole: held SYNs, requests of the front door, connects to outside, each in files of its own.
     .target(
       name: "RelayService",
       dependencies: [
@@ -193,6 +199,8 @@ let package = Package(
       ],
       exclude: ["containers.proto", "control.proto", "peers.proto"],
       swiftSettings: strict),
+    // Large: one actor, whose tables of deployments, instances and rules every part of it changes under one order; apart
+    // from it only what asks it (ControlService) and what it asks (RelayLink), which are named so.
     .target(
       name: "Runner",
       dependencies: [
@@ -226,6 +234,7 @@ let package = Package(
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       resources: [.embedInCode("Page")], swiftSettings: strict),
+    // Large: a file for each command.
     .target(
       name: "Commands",
       dependencies: [
@@ -248,7 +257,8 @@ let package = Package(
     .executableTarget(name: "istbpfd", dependencies: ["DaemonCommand"], swiftSettings: strict),
     .executableTarget(name: "istbpf", dependencies: ["Commands"], swiftSettings: strict),
 
-    // The OCI runtime that stands before runc or crun.
+    // The OCI runtime that stands before runc or crun. Large: a file for each part of a container's configuration that could lead
+    // out of it.
     .target(
       name: "OCIRuntime", dependencies: ["ControlAPI", "Dataplane", "LinuxSystem", "Model"],
       swiftSettings: strict),

@@ -82,7 +82,7 @@ static __always_inline void submit(struct ist_held_syn *syn)
 		bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
 }
 
-static __always_inline int is_first(const struct frame *frame)
+static __always_inline int is_initial_syn(const struct frame *frame)
 {
 	return frame->tcp.syn && !frame->tcp.ack;
 }
@@ -118,7 +118,7 @@ static __always_inline int is_known(struct __sk_buff *skb, const struct frame *f
 		return 0;
 	/* One that was replaced since the lookup is refused (bpf_sk_assign, Linux 6.6). */
 	known = (socket->state != BPF_TCP_NEW_SYN_RECV || !bpf_sk_assign(skb, socket, 0)) &&
-		!(is_first(frame) && is_over(socket));
+		!(is_initial_syn(frame) && is_over(socket));
 	bpf_sk_release(socket);
 	return known;
 }
@@ -218,7 +218,7 @@ static __always_inline int forward_remote(struct __sk_buff *skb, const struct is
 	if (!listener)
 		return TC_ACT_OK;
 	bpf_sk_release(listener);
-	if (is_first(frame)) {
+	if (is_initial_syn(frame)) {
 		hold(skb, frame, &flow);
 		return TC_ACT_SHOT;
 	}
@@ -237,7 +237,7 @@ static __always_inline int replay(struct __sk_buff *skb)
 	struct bpf_sock *listener;
 	int action;
 
-	if (!frame || skb->protocol != bpf_htons(ETH_P_IP) || !is_first(frame))
+	if (!frame || skb->protocol != bpf_htons(ETH_P_IP) || !is_initial_syn(frame))
 		return TC_ACT_SHOT;
 	flow.source = bpf_ntohl(frame->ip.saddr);
 	flow.destination = bpf_ntohl(frame->ip.daddr);

@@ -38,6 +38,12 @@ int64_t linux_tcp_silence(int fd) {
   return info.tcpi_unacked || info.tcpi_probes > 1 ? info.tcpi_last_ack_recv : 0;
 }
 
+int linux_tcp_is_closed(int fd) {
+  struct tcp_info info;
+  socklen_t length = sizeof info;
+  return !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) && info.tcpi_state == TCP_CLOSE;
+}
+
 int linux_tcp_drop_incoming(int fd) {
   struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
   struct sock_fprog program = {.len = 1, .filter = &nothing};

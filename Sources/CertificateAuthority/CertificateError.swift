@@ -2,7 +2,7 @@
 public enum CertificateError: Error, Hashable, CustomStringConvertible {
   /// A name that cannot stand in a certificate.
   case invalidName(String, subject: String)
-  /// A domain that is none.
+  /// An invalid domain.
   case invalidDomain(String)
   /// There is an authority already.
   case exists(directory: String)

@@ -6,7 +6,7 @@ import Model
 import Synchronization
 
 /// What the data path says to who observes.
-public enum Told: Sendable {
+public enum ObservedEvent: Sendable {
   /// Something happened.
   case event(Event)
   /// So many events of an instance were not told, because they were too many at once.
@@ -17,7 +17,7 @@ public enum Told: Sendable {
 /// buffer takes no more.
 public final class EventReader: Sendable {
   /// What is done with what is told, one after the other; it must not block.
-  public typealias Handler = @Sendable (Told) -> Void
+  public typealias Handler = @Sendable (ObservedEvent) -> Void
 
   private let state: PinnedState
   private let stopped = Atomic(false)
@@ -81,13 +81,13 @@ private struct UntoldEvents: Sendable {
 
   /// What went untold since the last call; forgets instances that ended, once that is told. The map
   /// may be changing: what is missed now is found next time.
-  mutating func changes() -> [Told] {
+  mutating func changes() -> [ObservedEvent] {
     // Counts only grow: what cannot be read now is found next time.
     guard let entries = try? state.maps.eventRates.entries(), let names = try? Names(state) else {
       return []
     }
     var now: [UInt32: (denials: UInt64, connections: UInt64)] = [:]
-    var changes: [Told] = []
+    var changes: [ObservedEvent] = []
     for (ifindex, rate) in entries {
       let before = seen[ifindex] ?? (0, 0)
       if isGone(ifindex) {

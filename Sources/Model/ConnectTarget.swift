@@ -72,7 +72,7 @@ public struct ConnectTarget: Hashable, Sendable {
   }
 }
 
-/// A target that is none.
+/// An invalid target.
 public struct InvalidTarget: Error, Hashable, Sendable, CustomStringConvertible {
   /// What was given.
   public let text: String

@@ -132,7 +132,7 @@ extension IPv4Network {
   static let loopback = IPv4Network(IPv4Address(0x7f00_0000), 8)
 }
 
-/// A rule for egress that is none.
+/// An invalid rule for egress.
 public struct InvalidEgressRule: Error, Hashable, Sendable, CustomStringConvertible {
   /// What was given.
   public let text: String

@@ -162,7 +162,7 @@ private struct JSONScanner {
       if octet == UInt8(ascii: "\"") {
         let raw = Data(text[begin..<index])
         guard let string = try? JSONDecoder().decode(String.self, from: raw) else {
-          throw fault("has a text that is none: \(quoted(String(decoding: raw, as: UTF8.self)))")
+          throw fault("has an invalid text: \(quoted(String(decoding: raw, as: UTF8.self)))")
         }
         return string
       }

@@ -30,7 +30,7 @@ public struct PortNumber: Hashable, Sendable {
   }
 }
 
-/// A port that is none.
+/// An invalid port.
 public struct InvalidPort: Error, Hashable, Sendable, CustomStringConvertible {
   /// What was given.
   public let text: String

@@ -76,7 +76,7 @@ extension EventLoop {
   /// How many connections there are, and things that may become one.
   private var left: Int {
     streams.count + pairs.count + tunnels.count + halfOpen.count + outside.count
-      + unjoinedOutside.count + dialing.count + farewells + asked.load(ordering: .relaxed)
+      + unjoinedOutside.count + dialing.count + lingeringCloses + asked.load(ordering: .relaxed)
   }
 
   /// Ends the tunnels that carry nothing, and from now on each that comes to carry nothing; or does so no more.
@@ -152,6 +152,7 @@ extension EventLoop {
     let pair = SocketPair(
       near, far, in: self, carriesUrgent: inherited.message.carriesUrgent, outside: outside)
     (pair.outbound, pair.inbound) = (inherited.outbound, inherited.inbound)
+    (near.hasShutDown, far.hasShutDown) = (inherited.inbound.isDone, inherited.outbound.isDone)
     pair.begin()
   }
 }
@@ -176,7 +177,7 @@ extension Stream {
     message.held.withUnsafeBytes { held.hold($0) }
     inPipe = inherited.inPipe
 
-    moveOut.hasWished = message.wished
+    moveOut.hasRequested = message.moveRequested
     (moveOut.isImpossible, moveIn.isImpossible) = (message.cannotMoveOut, message.cannotMoveIn)
   }
 }

@@ -46,7 +46,7 @@ final class EventLoop: @unchecked Sendable {
   var unjoined: [UInt64: Stream] = [:]
   var listeners: [Listener] = []
   /// How many sockets are told their last words.
-  var farewells = 0
+  var lingeringCloses = 0
   /// Whether tunnels that carry nothing are ended: another relay makes them now.
   var isRetired = false
   /// What is looked at while the loop is busy, and `isPolled` then.

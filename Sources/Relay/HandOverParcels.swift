@@ -39,7 +39,7 @@ extension Stream {
       message.held = Data(held.bytes)
       if let inPipe { message.inPipe = inPipe.describe(&descriptors) }
 
-      message.wished = moveOut.hasWished
+      message.moveRequested = moveOut.hasRequested
       (message.cannotMoveOut, message.cannotMoveIn) = (moveOut.isImpossible, moveIn.isImpossible)
     }
     return HandOverParcel(

@@ -32,6 +32,10 @@ final class LocalSocket: EventSource {
   /// The errno that broke the connection off, nil while nothing has. What came before may be unread still, and
   /// a read that returns 0 is no FIN then.
   private(set) var failure: Int32?
+  /// Whether the program's FIN has come, and no RST at the same time.
+  private var hasFIN = false
+  /// Whether this side's FIN has been sent, by this process or the one before.
+  var hasShutDown = false
   private var isCutOff = false
   /// What the kernel keeps of what the program sends.
   private(set) var unread = UnreadLimit()
@@ -106,6 +110,8 @@ final class LocalSocket: EventSource {
     if events & (linux_epoll_read_hangup | linux_epoll_hangup | linux_epoll_error) != 0 {
       hasEnd = true
     }
+    let isBroken = events & (linux_epoll_hangup | linux_epoll_error) != 0
+    if events & linux_epoll_read_hangup != 0, !isBroken { hasFIN = true }
     if events & linux_epoll_urgent != 0 { hasUrgent = true }
     if connecting != nil { return checkConnection() }
     if events & linux_epoll_error != 0 { fail(linux_socket_error(descriptor)) }
@@ -118,6 +124,24 @@ final class LocalSocket: EventSource {
     failure = errno
     // What was there before it is still to be read, and no other event will tell.
     (isReadable, hasEnd) = (true, true)
+  }
+
+  /// The same of one with which a write failed. splice(2) says nothing of a reset that comes while it moves bytes, and
+  /// takes its errno: then the next write fails with EPIPE, as it does after a FIN and a reset.
+  func writeFailed(_ errno: Int32) { fail(errno == EPIPE && !hasFIN ? ECONNRESET : errno) }
+
+  /// Takes note of a reset where a read of 0 is none of a FIN, since splice(2) has taken the errno.
+  func checkEnd() {
+    guard failure == nil, !hasShutDown, linux_tcp_is_closed(descriptor) != 0 else { return }
+    // Of a FIN and a reset behind it the kernel tells: EPIPE.
+    let errno = linux_socket_error(descriptor)
+    fail(errno > 0 ? errno : ECONNRESET)
+  }
+
+  /// Sends this side's FIN.
+  func shutDownSending() {
+    hasShutDown = true
+    shutdown(descriptor, Int32(SHUT_WR))
   }
 
   func raiseUnread(to size: Int32) { unread.raise(to: size, on: descriptor) }

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Which loop has idle tunnels to which peer, for the threads that ask for streams.
-final class IdleCensus: Sendable {
+final class IdleTunnelIndex: Sendable {
   private let loops = Mutex<[TunnelPeer: Set<Int>]>([:])
 
   /// The loop `index` has some now, or has none.
@@ -16,7 +16,7 @@ final class IdleCensus: Sendable {
   }
 
   /// The loops that have idle tunnels to `peer`.
-  func having(_ peer: TunnelPeer) -> Set<Int> { loops.withLock { $0[peer] ?? [] } }
+  func loops(with peer: TunnelPeer) -> Set<Int> { loops.withLock { $0[peer] ?? [] } }
 }
 
 extension Relay {
@@ -26,7 +26,7 @@ extension Relay {
   func chooseLoop(for peer: TunnelPeer, turn: Int) -> EventLoop {
     let loads = loops.map(\.load)
     let least = loads.min() ?? 0
-    let having = shared.census.having(peer)
+    let having = shared.idleTunnels.loops(with: peer)
     func first(where isFit: (Int) -> Bool) -> Int? {
       for offset in loops.indices {
         let index = (turn + offset) % loops.count

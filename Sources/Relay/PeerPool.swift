@@ -144,7 +144,7 @@ final class PeerPool {
   private func noteIdle() {
     guard (idle.count > 0) != hasNoted else { return }
     hasNoted = idle.count > 0
-    loop.shared.census.note(peer, loop.index, hasIdle: hasNoted)
+    loop.shared.idleTunnels.note(peer, loop.index, hasIdle: hasNoted)
   }
 
   private func nextWaiting() -> PendingOpen? {

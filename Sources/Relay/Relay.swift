@@ -15,7 +15,7 @@ struct RelayShared: Sendable {
   let authorize: StreamAuthorizer
   let observe: @Sendable (RelayEvent) -> Void
   let budget: BufferBudget
-  let census = IdleCensus()
+  let idleTunnels = IdleTunnelIndex()
   let succession = Succession()
 }
 
@@ -184,7 +184,7 @@ public final class Relay: Sendable {
   public func close(_ local: consuming OwnedDescriptor, saying lastWords: [UInt8]) {
     let handoff = DescriptorHandoff(local)
     nextLoop().post { loop in
-      if let socket = handoff.take() { Farewell.say(lastWords, on: socket, in: loop) }
+      if let socket = handoff.take() { LingeringClose.begin(lastWords, on: socket, in: loop) }
     }
   }
 

@@ -16,7 +16,7 @@ extension Stream {
       if isShutdownDue {
         isShutdownDue = false
         // Where that was the last, it is closed at once.
-        if let local, !isDone { shutdown(local.descriptor, Int32(SHUT_WR)) }
+        if let local, !isDone { local.shutDownSending() }
       }
       if switchIncoming() { continue }
       // What follows both ends is not of this stream any more, but the next one's preface.
@@ -112,7 +112,7 @@ extension Stream {
     case .reset(let errno): received(reset: errno)
     case .move where !moveIn.hasMove && (isOpener ? moveIn.isUnderWay : moveIn.next != nil):
       moveIn.hasMove = true
-    case .wish where isOpener:
+    case .moveRequest where isOpener:
       incoming.isSpent = true
     case .done where awaitsDone && hasSentEnd && hasReceivedEnd: hasReceivedDone = true
     default: violated("it sent \(frame) out of place")
@@ -179,7 +179,7 @@ extension Stream {
 
   /// A write failed; what can still be read is.
   private func localFailed(_ error: Errno) {
-    local?.fail(error.rawValue)
+    local?.writeFailed(error.rawValue)
     loop.schedule(self)
   }
 

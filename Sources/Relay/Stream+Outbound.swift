@@ -60,6 +60,7 @@ extension Stream {
 
   /// The program has sent all: its FIN came, or its connection was broken off.
   private func finishOut() -> Bool {
+    local?.checkEnd()
     if let failure = local?.failure {
       // After its FIN the kernel has EPIPE for a reset, which then follows the END.
       guard failure == EPIPE else {
@@ -106,6 +107,7 @@ extension Stream {
       } else if local.hasEnd {
         next = linux_receive(local.descriptor, payload + count, UInt64(room - count), 0)
         if next < 0 { noteReadError(local) }
+        if next == 0 { local.checkEnd() }
         count += Int(max(0, next))
       } else {
         local.isReadable = false

@@ -108,6 +108,8 @@ final class Stream: SocketOwner {
     joinedAt = loop.now
     self.local = local
     local.owner = self
+    // One that another process had.
+    local.hasShutDown = hasReceivedEnd && !isShutdownDue
     beginWindows()
     run()
   }

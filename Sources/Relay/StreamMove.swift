@@ -21,7 +21,7 @@ struct StreamMove {
   /// Whether the opener has asked, and waits for a tunnel or the answer.
   var isRequested = false
   /// Whether the acceptor, sending, has asked the opener to make a tunnel.
-  var hasWished = false
+  var hasRequested = false
   /// Whether MOVE has been appended, or has come.
   var hasMove = false
   /// How often it failed.
@@ -49,7 +49,7 @@ extension Stream {
   /// for, so that tunnels do not pile up.
   private var wantsToMoveOut: Bool { unread == nil && limit.isNear(out.channel.recordsSent) }
 
-  /// Asks for a move where a key nears its limit: this runner's, or the other's, which wished for it.
+  /// Asks for a move where a key nears its limit: this runner's, or the other's, which asked for it.
   func moveIfNeeded() {
     guard isOpener else { return }
     if !hasSentEnd, wantsToMoveOut { requestMove(.sending) }
@@ -121,9 +121,9 @@ extension Stream {
       }
       return true
     }
-    if !isOpener, !moveOut.hasWished, wantsToMoveOut {
-      moveOut.hasWished = true
-      return append(.wish)
+    if !isOpener, !moveOut.hasRequested, wantsToMoveOut {
+      moveOut.hasRequested = true
+      return append(.moveRequest)
     }
     return false
   }

@@ -21,7 +21,7 @@ extension TunnelConnection {
       switch reader.next(from: channel) {
       case .blocked: isReadable = false
       case .frame(.reset): continue  // of the stream before
-      case .frame(.wish): isSpent = true
+      case .frame(.moveRequest): isSpent = true
       case .frame(.answer(let count)) where (1...StreamPreface.maximumSize).contains(count):
         reader.expectMessage(count)
       case .message(let bytes):

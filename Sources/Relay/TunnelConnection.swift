@@ -100,7 +100,7 @@ final class TunnelConnection: EventSource {
     while true {
       switch reader.next(from: channel) {
       case .frame(.reset): continue
-      case .frame(.wish): isSpent = true
+      case .frame(.moveRequest): isSpent = true
       case .blocked where !reader.isInside && !isSpent:
         isReadable = false
         return

@@ -181,8 +181,8 @@ package final class InstanceDirectory: Sendable {
     }
   }
 
-  /// An instance that requests of the front door may go to, and the way to it.
-  package enum Way: Sendable {
+  /// An instance that requests of the front door may go to, and where that is.
+  package enum Destination: Sendable {
     /// It is on this runner.
     case local(IPv4Address)
     /// It is on another.
@@ -192,22 +192,26 @@ package final class InstanceDirectory: Sendable {
   /// The instances of a service that can be reached, in the order in which to try them: this runner's first, but those
   /// of runners that are being emptied last, otherwise in random order. A runner that is alone may have had another name
   /// before: there, all are its own.
-  package func ways(to service: ServiceNumber, of deployment: DeploymentName) -> [Way] {
+  package func destinations(to service: ServiceNumber, of deployment: DeploymentName)
+    -> [Destination]
+  {
     let address = plan.serviceAddress(service)
     return state.withLock { state in
       guard let places = state.places(of: deployment) else { return [] }
-      var found: (local: [Way], remote: [Way], drained: [Way]) = ([], [], [])
+      var found: (local: [Destination], remote: [Destination], drained: [Destination]) = (
+        [], [], []
+      )
       for instance in (places.instances[address] ?? []).shuffled() {
         guard let runner = places.runners[instance] else { continue }
         let isLocal = cluster == nil || runner == own
-        let remote = state.peers[runner].map { Way.remote(instance, $0) }
-        guard let way = isLocal ? .local(instance) : remote else { continue }
+        let remote = state.peers[runner].map { Destination.remote(instance, $0) }
+        guard let destination = isLocal ? .local(instance) : remote else { continue }
         if state.drained.contains(runner) {
-          found.drained.append(way)
+          found.drained.append(destination)
         } else if isLocal {
-          found.local.append(way)
+          found.local.append(destination)
         } else {
-          found.remote.append(way)
+          found.remote.append(destination)
         }
       }
       return found.local + found.remote + found.drained

@@ -14,7 +14,7 @@ import Tunnel
 /// is tried for a while. Once a connection is there, the request is that instance's, and is never
 /// given to another, whatever becomes of it.
 final class PublicRequest: Sendable {
-  private let door: PublicDoor
+  private let service: ServiceListener
   /// The connection, while it is nobody's.
   private let current: Mutex<DescriptorHandoff>
   private let relay: Relay
@@ -35,12 +35,12 @@ final class PublicRequest: Sendable {
 
   /// A request whose connection is `socket`; `ended` is called when that is an instance's, or was answered.
   init(
-    _ socket: consuming OwnedDescriptor, _ door: PublicDoor, relay: Relay,
+    _ socket: consuming OwnedDescriptor, _ service: ServiceListener, relay: Relay,
     fabrics: FabricNames, dialing: DispatchQueue, ended: @escaping @Sendable () -> Void
   ) {
     self.ended = ended
     current = Mutex(DescriptorHandoff(socket))
-    (self.door, self.relay, self.fabrics, self.dialing) = (door, relay, fabrics, dialing)
+    (self.service, self.relay, self.fabrics, self.dialing) = (service, relay, fabrics, dialing)
   }
 
   deinit { ended() }
@@ -49,20 +49,22 @@ final class PublicRequest: Sendable {
 
   /// Looks for an instance that takes it, or answers in the place of one.
   func begin() {
-    attempt(door.ways.prefix(Self.attempts), door.route)
+    attempt(service.destinations.prefix(Self.attempts), service.route)
   }
 
-  private func attempt(_ ways: ArraySlice<InstanceDirectory.Way>, _ route: PublicRoute) {
-    guard let way = ways.first else { return missed(route) }
-    switch way {
-    case .local(let address): dialing.async { self.dial(address, ways, route) }
+  private func attempt(
+    _ destinations: ArraySlice<InstanceDirectory.Destination>, _ route: PublicRoute
+  ) {
+    guard let destination = destinations.first else { return missed(route) }
+    switch destination {
+    case .local(let address): dialing.async { self.dial(address, destinations, route) }
     case .remote(let address, let peer):
       let request = StreamRequest(
         deployment: route.deployment, source: fabrics.plan.gateway, destination: address,
         port: route.port)
       relay.open(request, to: peer, timeout: Self.dialTimeout) { result in
         guard case .success(let stream) = result else {
-          return self.attempt(ways.dropFirst(), route)
+          return self.attempt(destinations.dropFirst(), route)
         }
         if let socket = self.handoff.take() { self.relay.join(socket, to: stream) }
       }
@@ -70,13 +72,14 @@ final class PublicRequest: Sendable {
   }
 
   private func dial(
-    _ address: IPv4Address, _ ways: ArraySlice<InstanceDirectory.Way>, _ route: PublicRoute
+    _ address: IPv4Address, _ destinations: ArraySlice<InstanceDirectory.Destination>,
+    _ route: PublicRoute
   ) {
     let fabric = fabrics.fabric(of: route.deployment)
     guard
       // Where there is no socket, as without a fabric, the next instance is tried, and then the answer says so.
       let dialing = try? TransparentSocket.dialing(in: fabric, as: fabrics.plan.gateway)
-    else { return attempt(ways.dropFirst(), route) }
+    else { return attempt(destinations.dropFirst(), route) }
     guard let socket = handoff.take() else { return }
     relay.pair(
       socket,
@@ -85,7 +88,7 @@ final class PublicRequest: Sendable {
     ) { socket, _ in
       let handoff = DescriptorHandoff(socket)
       self.current.withLock { $0 = handoff }
-      self.attempt(ways.dropFirst(), route)
+      self.attempt(destinations.dropFirst(), route)
     }
   }
 
@@ -95,14 +98,14 @@ final class PublicRequest: Sendable {
       defer { round += 1 }
       return round
     }
-    guard ContinuousClock.now < deadline, door.beginWait() else {
-      let words = Answer.text(route, hasInstances: !door.ways.isEmpty)
+    guard ContinuousClock.now < deadline, service.beginWait() else {
+      let words = Answer.text(route, hasInstances: !service.destinations.isEmpty)
       if let socket = handoff.take() { relay.close(socket, saying: words) }
       return
     }
     let pause = min(Self.firstPause << min(round, 8), Self.longestPause)
     dialing.asyncAfter(deadline: .now() + .milliseconds(pause)) {
-      self.door.endWait()
+      self.service.endWait()
       // Where nobody waits for the answer any more, an instance must not be asked.
       if self.handoff.isHungUp { return self.handoff.reset() }
       self.begin()

@@ -21,7 +21,7 @@ final class PublicServices: Sendable {
   private let logger: Logger
   private let queue = DispatchQueue(label: "istbpf.front-door")
   private let dialing = DispatchQueue(label: "istbpf.front-door.dial", attributes: .concurrent)
-  private let doors = Mutex<[String: PublicDoor]>([:])
+  private let sockets = Mutex<[String: ServiceListener]>([:])
   /// How many requests look for an instance.
   private let serving = Atomic(0)
 
@@ -55,15 +55,15 @@ final class PublicServices: Sendable {
   func open(_ routes: [PublicRoute]) throws {
     var first: (any Error)?
     for route in routes {
-      if let door = doors.withLock({ $0[route.socketPath] }) {
-        door.follow(route)
+      if let service = sockets.withLock({ $0[route.socketPath] }) {
+        service.follow(route)
         continue
       }
       do {
-        let door = try PublicDoor(
+        let service = try ServiceListener(
           route, directory: directory, listeners: listeners, group: group, queue: queue
-        ) { [weak self] socket, door in self?.accepted(socket, door) }
-        doors.withLock { $0[route.socketPath] = door }
+        ) { [weak self] socket, service in self?.accepted(socket, service) }
+        sockets.withLock { $0[route.socketPath] = service }
       } catch {
         logger.error(
           "no requests can be taken for \(route.title): \(error)",
@@ -77,28 +77,28 @@ final class PublicServices: Sendable {
   /// Takes requests for no other services any more.
   func close(allBut routes: [PublicRoute]) {
     let kept = Set(routes.map(\.socketPath))
-    doors.withLock { $0 = $0.filter { kept.contains($0.key) } }
+    sockets.withLock { $0 = $0.filter { kept.contains($0.key) } }
   }
 
   /// Takes no requests any more: those that come wait for another relay, or for `open`.
   func leave() {
-    let left = doors.withLock { doors in
-      defer { doors = [:] }
-      return doors.values
+    let left = sockets.withLock { sockets in
+      defer { sockets = [:] }
+      return sockets.values
     }
-    for door in left { door.leave() }
+    for service in left { service.leave() }
   }
 
   /// The instances of a deployment are others than before.
   func changed(_ deployment: DeploymentName) {
-    for door in doors.withLock({ $0.values }) where door.route.deployment == deployment {
-      door.noteInstances()
+    for service in sockets.withLock({ $0.values }) where service.route.deployment == deployment {
+      service.noteInstances()
     }
   }
 
-  private func accepted(_ socket: consuming OwnedDescriptor, _ door: PublicDoor) {
+  private func accepted(_ socket: consuming OwnedDescriptor, _ service: ServiceListener) {
     serving.wrappingAdd(1, ordering: .relaxed)
-    PublicRequest(socket, door, relay: relay, fabrics: fabrics, dialing: dialing) { [self] in
+    PublicRequest(socket, service, relay: relay, fabrics: fabrics, dialing: dialing) { [self] in
       serving.wrappingSubtract(1, ordering: .relaxed)
     }.begin()
   }
@@ -126,7 +126,7 @@ struct FabricNames: Sendable {
 }
 
 /// The Unix socket of one service, and where its requests go.
-final class PublicDoor: Sendable {
+final class ServiceListener: Sendable {
   private struct State {
     var route: PublicRoute
     var hasInstances = false
@@ -152,7 +152,7 @@ final class PublicDoor: Sendable {
   init(
     _ route: PublicRoute, directory: InstanceDirectory, listeners: ListenerStore, group: gid_t,
     queue: DispatchQueue,
-    accepted: @escaping @Sendable (consuming OwnedDescriptor, PublicDoor) -> Void
+    accepted: @escaping @Sendable (consuming OwnedDescriptor, ServiceListener) -> Void
   ) throws {
     state = Mutex(State(route: route))
     path = route.socketPath
@@ -191,9 +191,9 @@ final class PublicDoor: Sendable {
   var route: PublicRoute { state.withLock { $0.route } }
 
   /// The instances that requests may go to, in the order in which to try them.
-  var ways: [InstanceDirectory.Way] {
+  var destinations: [InstanceDirectory.Destination] {
     let route = route
-    return directory.ways(to: route.service, of: route.deployment)
+    return directory.destinations(to: route.service, of: route.deployment)
   }
 
   /// Has requests go where `route` says from now on.
@@ -204,7 +204,7 @@ final class PublicDoor: Sendable {
 
   /// Notes whether there are instances.
   func noteInstances() {
-    let hasInstances = !ways.isEmpty
+    let hasInstances = !destinations.isEmpty
     state.withLock { state in
       if state.hasInstances || hasInstances { state.lastInstance = .now }
       state.hasInstances = hasInstances
@@ -214,7 +214,7 @@ final class PublicDoor: Sendable {
   /// Whether it is worth waiting for an instance to come, or for one to listen. Then `endWait` is to be
   /// called.
   func beginWait() -> Bool {
-    let hasInstances = !ways.isEmpty
+    let hasInstances = !destinations.isEmpty
     return state.withLock { state in
       guard state.waiting < Self.waitingLimit,
         hasInstances || .now - state.lastInstance < Self.restart

@@ -52,10 +52,10 @@ final class EventFeed: Sendable {
   }
 
   /// What was told last, the oldest first.
-  var recent: [Told] { state.withLock { $0.recent.elements } }
+  var recent: [ObservedEvent] { state.withLock { $0.recent.elements } }
 
   /// Hands `told` to whom it concerns; never waits.
-  func publish(_ told: Told) {
+  func publish(_ told: ObservedEvent) {
     let subscriptions = state.withLock { state in
       state.recent.add(told)
       return Array(state.subscriptions.values)
@@ -75,16 +75,16 @@ final class EventFeed: Sendable {
 
 /// The last that was told, at most `EventFeed.kept`.
 private struct RecentEvents {
-  private var ring: [Told] = []
+  private var ring: [ObservedEvent] = []
   private var oldest = 0
 
-  mutating func add(_ told: Told) {
+  mutating func add(_ told: ObservedEvent) {
     guard ring.count == EventFeed.kept else { return ring.append(told) }
     ring[oldest] = told
     oldest = (oldest + 1) % EventFeed.kept
   }
 
-  var elements: [Told] { Array(ring[oldest...] + ring[..<oldest]) }
+  var elements: [ObservedEvent] { Array(ring[oldest...] + ring[..<oldest]) }
 }
 
 /// Somebody who observes.
@@ -92,15 +92,15 @@ protocol EventSubscriber: Sendable {
   var filter: EventFilter { get }
 
   /// Takes it, if the filter lets it through; never waits.
-  func offer(_ told: Told)
+  func offer(_ told: ObservedEvent)
 }
 
 /// One observer's share of the feed.
 final class EventSubscription: EventSubscriber {
   let filter: EventFilter
   /// What it has not read yet; ends with `end`.
-  let told: AsyncStream<Told>
-  private let continuation: AsyncStream<Told>.Continuation
+  let told: AsyncStream<ObservedEvent>
+  private let continuation: AsyncStream<ObservedEvent>.Continuation
   private let lost = Atomic<UInt64>(0)
 
   init(_ filter: EventFilter, capacity: Int, ended: @escaping @Sendable () -> Void) {
@@ -110,7 +110,7 @@ final class EventSubscription: EventSubscriber {
   }
 
   /// Queues it, if the filter lets it through; the oldest gives way where the queue is full.
-  func offer(_ told: Told) {
+  func offer(_ told: ObservedEvent) {
     guard filter.admits(told) else { return }
     if case .dropped = continuation.yield(told) { lost.add(1, ordering: .relaxed) }
   }
@@ -138,7 +138,7 @@ final class SummarySubscription: EventSubscriber {
     continuation.onTermination = { _ in ended() }
   }
 
-  func offer(_ told: Told) {
+  func offer(_ told: ObservedEvent) {
     guard filter.admits(told) else { return }
     let isFirst = summary.withLock { summary in
       let wasEmpty = summary.isEmpty

@@ -20,7 +20,7 @@ struct EventFilter: Sendable {
 
   var wantsConnections: Bool { opened || closed }
 
-  func admits(_ told: Told) -> Bool {
+  func admits(_ told: ObservedEvent) -> Bool {
     switch told {
     case .event(let event): admits(event.kind) && admits(event.instance, peer: event.peer.ipv4)
     case .untold(let instance, let denials, _):

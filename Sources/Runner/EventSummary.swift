@@ -32,7 +32,7 @@ struct EventSummary: Sendable {
   /// What was denied, oldest first.
   private(set) var denials: [Event] = []
   /// What instances had too much of, as `EventReader` tells it.
-  private(set) var untold: [Told] = []
+  private(set) var untold: [ObservedEvent] = []
   /// Denials, and connections that are in no pair, beyond what it has room for.
   private(set) var omitted: UInt64 = 0
   /// Up to twice as many as are kept, so that old ones give way many at a time.
@@ -51,7 +51,7 @@ struct EventSummary: Sendable {
   var connections: ArraySlice<Event> { recent.suffix(kept) }
 
   /// Adds what was told.
-  mutating func add(_ told: Told) {
+  mutating func add(_ told: ObservedEvent) {
     guard case .event(let event) = told else { return untold.append(told) }
     if case .denied = event.kind {
       guard denials.count < Self.maximumDenials else { return omitted += 1 }

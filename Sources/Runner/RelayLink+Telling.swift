@@ -101,7 +101,7 @@ extension RelayLink {
 
   /// Takes note of `topic` by `change`, which returns whether that is anything new, and tells the relay; likewise where the
   /// relay refused before what there is. Throws what it says against it, and has it told again later.
-  private func tell(_ topic: Topic, _ change: (inout Told) -> Bool) throws {
+  private func tell(_ topic: Topic, _ change: (inout Desired) -> Bool) throws {
     do {
       try tell { state in
         let isNew = change(&state.told)

@@ -12,7 +12,7 @@ import Synchronization
 /// place. What was told is kept here, so nobody need know whether there is a relay just now.
 final class RelayLink: Sendable {
   /// What is told, as it was told last.
-  struct Told {
+  struct Desired {
     var settings: Istbpf_Relay_V1_Settings
     /// Nil before anything was told: a relay that goes on keeps what it was told by the istbpfd before.
     var runners: Istbpf_Relay_V1_Runners?
@@ -53,7 +53,7 @@ final class RelayLink: Sendable {
   }
 
   struct State {
-    var told: Told
+    var told: Desired
     /// The relay that has been told everything; nil where there is none.
     var connection: RelayConversation?
     var greeting: Istbpf_Relay_V1_Greeting?
@@ -120,7 +120,7 @@ final class RelayLink: Sendable {
     units = RelayUnits(installation)
     self.logger = logger
     callbacks = Mutex(nil)
-    state = Mutex(State(told: Told(settings: try Istbpf_Relay_V1_Settings(configuration))))
+    state = Mutex(State(told: Desired(settings: try Istbpf_Relay_V1_Settings(configuration))))
   }
 
   /// The relay as people are shown it; nil where none is needed.

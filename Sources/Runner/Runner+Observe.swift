@@ -80,7 +80,7 @@ struct EventNaming {
   }
 
   /// Names as they are now, or were a second ago.
-  mutating func message(_ told: Told) throws -> Istbpf_Control_V1_ObserveResponse {
+  mutating func message(_ told: ObservedEvent) throws -> Istbpf_Control_V1_ObserveResponse {
     try refresh()
     return .with { response in
       switch told {

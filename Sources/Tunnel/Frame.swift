@@ -13,7 +13,7 @@ package enum Frame: Hashable, Sendable {
   /// This direction of the stream goes on in the tunnel that a continuation named.
   case move
   /// The runner that accepted asks the one that opened to move the stream, since its key is used up.
-  case wish
+  case moveRequest
   /// A `StreamPreface` of so many bytes follows.
   case preface(Int)
   /// A `StreamAnswer` of so many bytes follows.
@@ -40,7 +40,7 @@ package enum Frame: Hashable, Sendable {
     case (2, 0): self = .end
     case (3, _): self = .reset(Int32(number))
     case (4, 0): self = .move
-    case (5, 0): self = .wish
+    case (5, 0): self = .moveRequest
     case (6, _): self = .preface(number)
     case (7, _): self = .answer(number)
     case (8, 0...0xff): self = .urgent(UInt8(number))
@@ -56,7 +56,7 @@ package enum Frame: Hashable, Sendable {
     case .end: 2 << 24
     case .reset(let errno): 3 << 24 | UInt32(errno & 0xff_ffff)
     case .move: 4 << 24
-    case .wish: 5 << 24
+    case .moveRequest: 5 << 24
     case .preface(let count): 6 << 24 | UInt32(count)
     case .answer(let count): 7 << 24 | UInt32(count)
     case .urgent(let byte): 8 << 24 | UInt32(byte)

@@ -39,7 +39,7 @@ extension StreamPreface {
   package init(decoding bytes: [UInt8]) throws(PrefaceFault) {
     let message: Istbpf_Tunnel_V1_PrefaceMessage
     do { message = try Istbpf_Tunnel_V1_PrefaceMessage(serializedBytes: bytes) } catch {
-      throw PrefaceFault(errno: EPROTO, cause: "it sent a preface that is none")
+      throw PrefaceFault(errno: EPROTO, cause: "it sent a preface that cannot be read")
     }
     guard message.version == Self.version else {
       throw PrefaceFault(
@@ -64,7 +64,7 @@ extension StreamPreface {
       let port = try? PortNumber(Int(open.port))
     else { throw PrefaceFault(errno: EPROTO, cause: "it asked for no deployment or no port") }
     guard let typeOfService = UInt8(exactly: open.typeOfService) else {
-      throw PrefaceFault(errno: EPROTO, cause: "it asked for a type of service that is none")
+      throw PrefaceFault(errno: EPROTO, cause: "it asked for a type of service over 255")
     }
     var request = StreamRequest(
       deployment: deployment, source: IPv4Address(open.source),
@@ -92,7 +92,7 @@ extension StreamAnswer {
   /// The answer in a message's `bytes`; an errno that Linux has not becomes EPROTO.
   package init(decoding bytes: [UInt8]) throws(PrefaceFault) {
     guard let message = try? Istbpf_Tunnel_V1_AnswerMessage(serializedBytes: bytes) else {
-      throw PrefaceFault(errno: EPROTO, cause: "it sent an answer that is none")
+      throw PrefaceFault(errno: EPROTO, cause: "it sent an answer that cannot be read")
     }
     let token = StreamToken(bytes: message.stream)
     guard message.errno != 0 || token != nil else {

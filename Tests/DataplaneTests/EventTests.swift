@@ -42,7 +42,7 @@ struct EventTests {
   }
 
   private final class Heard: Sendable {
-    let told = Mutex<[Told]>([])
+    let told = Mutex<[ObservedEvent]>([])
     var events: [Event] {
       told.withLock { $0.compactMap { if case .event(let event) = $0 { event } else { nil } } }
     }

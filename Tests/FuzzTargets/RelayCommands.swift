@@ -23,7 +23,7 @@ extension FuzzTarget {
     for service in entry.services {
       _ = directory.candidates(
         for: AddressPlan.standard.serviceAddress(service.number), in: entry.id)
-      _ = directory.ways(to: service.number, of: entry.name)
+      _ = directory.destinations(to: service.number, of: entry.name)
     }
     directory.remove(entry.id)
     precondition(directory.deployments.isEmpty)

@@ -25,7 +25,7 @@ extension FuzzTarget {
   }
 
   static let frameHeader = FuzzTarget(
-    "frame-header", seeds: [Frame.data(7), .end, .reset(104), .move, .wish].map(\.bytes)
+    "frame-header", seeds: [Frame.data(7), .end, .reset(104), .move, .moveRequest].map(\.bytes)
   ) { bytes in
     let header = bytes.prefix(4).reduce(0 as UInt32) { $0 << 8 | UInt32($1) }
     if let frame = Frame(header: header) { precondition(frame.header == header) }

@@ -91,6 +91,23 @@ struct OutsideTests {
     #expect(eventually { stage.ended.value == 1 })
   }
 
+  @Test("An answer is read, then the reset, though its writer closed with an upload unread")
+  func unreadUpload() throws {
+    let stage = try Stage()
+    for _ in 0..<40 {
+      var (program, world): (TestSocket, TestSocket?) = try stage.connection()
+      let writer = Thread { [program] in try? program.send([UInt8](repeating: 1, count: 2_000_000))
+      }
+      writer.start()
+      _ = try world?.receive(10)
+      try world?.awaitBytes()
+      try world?.send(Array("413".utf8))
+      world = nil
+      #expect(try program.receiveExactly(3) == Array("413".utf8))
+      #expect(program.ending() == .connectionReset)
+    }
+  }
+
   @Test("What is sent to a program that has closed its socket is answered with a reset")
   func closed() throws {
     let stage = try Stage()

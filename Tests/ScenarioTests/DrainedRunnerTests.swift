@@ -127,7 +127,7 @@ struct DrainedRunnerTests {
     let runners = ["r1": "192.0.2.1:7443", "r2": "192.0.2.2:7443", "r3": "192.0.2.3:7443"]
     func order(_ drained: Set<String>) -> [String] {
       directory.update(runners: runners, drained: drained)
-      return directory.ways(to: 1, of: shop).map { way in
+      return directory.destinations(to: 1, of: shop).map { way in
         switch way {
         case .local: "r1"
         case .remote(_, let peer): peer.runner.name

@@ -13,7 +13,7 @@ struct EventSummaryTests {
   private func event(
     _ kind: ist_event_kind, _ instance: UInt32 = 0x102, with peer: UInt32 = 0x202, port: UInt16 = 1,
     _ more: (inout ist_event) -> Void = { _ in }
-  ) throws -> Told {
+  ) throws -> ObservedEvent {
     var record = ist_event()
     record.kind = kind.rawValue
     record.reason = IST_FOREIGN_ADDRESS.rawValue

@@ -8,7 +8,7 @@ struct FrameTests {
   @Test(
     "A frame's header says it again",
     arguments: [
-      Frame.data(1), .data(Frame.maximumNumber), .end, .reset(104), .reset(0), .move, .wish,
+      Frame.data(1), .data(Frame.maximumNumber), .end, .reset(104), .reset(0), .move, .moveRequest,
       .preface(1024), .answer(7), .urgent(0), .urgent(255), .done,
     ])
   func headers(frame: Frame) {

@@ -78,6 +78,9 @@ int64_t linux_send_urgent(int fd, uint8_t byte);
 /* The socket's pending error (SO_ERROR), which reading clears; -1 where it cannot be read. */
 int linux_socket_error(int fd);
 
+/* Whether a TCP socket's connection is over: reset, or ended both ways. 0 too where it cannot be asked. */
+int linux_tcp_is_closed(int fd);
+
 /* send(2) that neither blocks nor raises SIGPIPE; `more` keeps the segment or record open. */
 int64_t linux_send(int fd, const void *bytes, uint64_t count, int more);
 

@@ -265,9 +265,9 @@ package nonisolated struct Istbpf_Handover_V1_Stream: @unchecked Sendable {
   package mutating func clearInPipe() {_uniqueStorage()._inPipe = nil}
 
   /// Of moves to other tunnels.
-  package var wished: Bool {
-    get {_storage._wished}
-    set {_uniqueStorage()._wished = newValue}
+  package var moveRequested: Bool {
+    get {_storage._moveRequested}
+    set {_uniqueStorage()._moveRequested = newValue}
   }
 
   package var cannotMoveOut: Bool {
@@ -671,7 +671,7 @@ nonisolated extension Istbpf_Handover_V1_Item: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Istbpf_Handover_V1_Stream: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Stream"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}token_high\0\u{3}token_low\0\u{1}opener\0\u{3}knows_urgent\0\u{3}knows_done\0\u{1}deployment\0\u{3}local_gone\0\u{1}out\0\u{1}incoming\0\u{3}sent_end\0\u{3}sent_done\0\u{3}sent_reset\0\u{3}opener_bytes\0\u{3}out_pipe\0\u{3}header_due\0\u{3}frame_left\0\u{3}received_end\0\u{3}received_done\0\u{3}shutdown_due\0\u{3}urgent_due\0\u{1}held\0\u{3}in_pipe\0\u{1}wished\0\u{3}cannot_move_out\0\u{3}cannot_move_in\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}token_high\0\u{3}token_low\0\u{1}opener\0\u{3}knows_urgent\0\u{3}knows_done\0\u{1}deployment\0\u{3}local_gone\0\u{1}out\0\u{1}incoming\0\u{3}sent_end\0\u{3}sent_done\0\u{3}sent_reset\0\u{3}opener_bytes\0\u{3}out_pipe\0\u{3}header_due\0\u{3}frame_left\0\u{3}received_end\0\u{3}received_done\0\u{3}shutdown_due\0\u{3}urgent_due\0\u{1}held\0\u{3}in_pipe\0\u{3}move_requested\0\u{3}cannot_move_out\0\u{3}cannot_move_in\0")
 
   fileprivate class _StorageClass {
     var _tokenHigh: UInt64 = 0
@@ -696,7 +696,7 @@ nonisolated extension Istbpf_Handover_V1_Stream: SwiftProtobuf.Message, SwiftPro
     var _urgentDue: UInt32? = nil
     var _held: Data = Data()
     var _inPipe: Istbpf_Handover_V1_Pipe? = nil
-    var _wished: Bool = false
+    var _moveRequested: Bool = false
     var _cannotMoveOut: Bool = false
     var _cannotMoveIn: Bool = false
 
@@ -731,7 +731,7 @@ nonisolated extension Istbpf_Handover_V1_Stream: SwiftProtobuf.Message, SwiftPro
       _urgentDue = source._urgentDue
       _held = source._held
       _inPipe = source._inPipe
-      _wished = source._wished
+      _moveRequested = source._moveRequested
       _cannotMoveOut = source._cannotMoveOut
       _cannotMoveIn = source._cannotMoveIn
     }
@@ -774,7 +774,7 @@ nonisolated extension Istbpf_Handover_V1_Stream: SwiftProtobuf.Message, SwiftPro
         case 20: try { try decoder.decodeSingularUInt32Field(value: &_storage._urgentDue) }()
         case 21: try { try decoder.decodeSingularBytesField(value: &_storage._held) }()
         case 22: try { try decoder.decodeSingularMessageField(value: &_storage._inPipe) }()
-        case 23: try { try decoder.decodeSingularBoolField(value: &_storage._wished) }()
+        case 23: try { try decoder.decodeSingularBoolField(value: &_storage._moveRequested) }()
         case 24: try { try decoder.decodeSingularBoolField(value: &_storage._cannotMoveOut) }()
         case 25: try { try decoder.decodeSingularBoolField(value: &_storage._cannotMoveIn) }()
         default: break
@@ -855,8 +855,8 @@ nonisolated extension Istbpf_Handover_V1_Stream: SwiftProtobuf.Message, SwiftPro
       try { if let v = _storage._inPipe {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
       } }()
-      if _storage._wished != false {
-        try visitor.visitSingularBoolField(value: _storage._wished, fieldNumber: 23)
+      if _storage._moveRequested != false {
+        try visitor.visitSingularBoolField(value: _storage._moveRequested, fieldNumber: 23)
       }
       if _storage._cannotMoveOut != false {
         try visitor.visitSingularBoolField(value: _storage._cannotMoveOut, fieldNumber: 24)
@@ -895,7 +895,7 @@ nonisolated extension Istbpf_Handover_V1_Stream: SwiftProtobuf.Message, SwiftPro
         if _storage._urgentDue != rhs_storage._urgentDue {return false}
         if _storage._held != rhs_storage._held {return false}
         if _storage._inPipe != rhs_storage._inPipe {return false}
-        if _storage._wished != rhs_storage._wished {return false}
+        if _storage._moveRequested != rhs_storage._moveRequested {return false}
         if _storage._cannotMoveOut != rhs_storage._cannotMoveOut {return false}
         if _storage._cannotMoveIn != rhs_storage._cannotMoveIn {return false}
         return true
