@@ -126,16 +126,16 @@ final class LocalSocket: EventSource {
     (isReadable, hasEnd) = (true, true)
   }
 
-  /// The same of one with which a write failed. splice(2) says nothing of a reset that comes while it moves bytes, and
-  /// takes its errno: then the next write fails with EPIPE, as it does after a FIN and a reset.
-  func writeFailed(_ errno: Int32) { fail(errno == EPIPE && !hasFIN ? ECONNRESET : errno) }
+  /// The same of one with which splice(2) to it failed. That says nothing of a reset that comes while it moves bytes, and
+  /// takes its errno: then the next one fails with EPIPE, as it does after a FIN and a reset.
+  func spliceFailed(_ errno: Int32) { fail(errno == EPIPE && !hasFIN ? ECONNRESET : errno) }
 
   /// Takes note of a reset where a read of 0 is none of a FIN, since splice(2) has taken the errno.
   func checkEnd() {
     guard failure == nil, !hasShutDown, linux_tcp_is_closed(descriptor) != 0 else { return }
     // Of a FIN and a reset behind it the kernel tells: EPIPE.
     let errno = linux_socket_error(descriptor)
-    fail(errno > 0 ? errno : ECONNRESET)
+    fail(errno > 0 ? errno : hasFIN ? EPIPE : ECONNRESET)
   }
 
   /// Sends this side's FIN.

@@ -173,7 +173,7 @@ final class PeerPool {
   }
 
   /// How many tunnels are made at a time. While the runners do not know each other yet there are few: each of these
-  /// costs five times as much as one that comes after the first.
+  /// costs more than twice as much as one that comes after the first.
   private var mostDials: Int {
     let most = loop.shared.configuration.maximumDialsPerPeer
     return loop.shared.identities?.knows(peer.runner) == true ? most : min(most, 4)

@@ -245,7 +245,7 @@ final class SocketPair: SocketOwner {
       let moved = linux_splice(pipe.output, to.descriptor, UInt64(pipe.count))
       if moved <= 0 {
         let error = moved < 0 ? Errno.last : .brokenPipe
-        if !isTemporary(error, &to.isWritable) { to.writeFailed(error.rawValue) }
+        if !isTemporary(error, &to.isWritable) { to.spliceFailed(error.rawValue) }
         return
       }
       pipe.count -= Int(moved)
@@ -262,7 +262,7 @@ final class SocketPair: SocketOwner {
         way.urgent = nil
       } else {
         let error = Errno.last
-        if !isTemporary(error, &to.isWritable) { to.writeFailed(error.rawValue) }
+        if !isTemporary(error, &to.isWritable) { to.fail(error.rawValue) }
       }
     }
   }
@@ -293,7 +293,8 @@ final class SocketPair: SocketOwner {
     loop.pipes.put(pipe)
     if count == 0 {
       from.checkEnd()
-      guard from.failure == nil else { return nil }
+      // EPIPE is a FIN and a reset behind it.
+      guard from.failure == nil || from.failure == EPIPE else { return nil }
       way.hasEnd = true
       return true
     }

@@ -168,25 +168,25 @@ extension Stream {
     if sent == 0, Errno.last == .interrupted { local.isWritable = true }
   }
 
-  private func explainWrite() -> Bool {
+  private func explainWrite(isSplice: Bool = false) -> Bool {
     switch Errno.last {
     case .resourceTemporarilyUnavailable: local?.isWritable = false
     case .interrupted: loop.schedule(self)
-    case let error: localFailed(error)
+    case let error: localFailed(error, isSplice: isSplice)
     }
     return false
   }
 
   /// A write failed; what can still be read is.
-  private func localFailed(_ error: Errno) {
-    local?.writeFailed(error.rawValue)
+  private func localFailed(_ error: Errno, isSplice: Bool = false) {
+    if isSplice { local?.spliceFailed(error.rawValue) } else { local?.fail(error.rawValue) }
     loop.schedule(self)
   }
 
   private func drain(_ pipe: Pipe, into local: LocalSocket) -> Bool {
     while pipe.count > 0 {
       let moved = linux_splice(pipe.output, local.descriptor, UInt64(pipe.count))
-      guard moved > 0 else { return explainWrite() }
+      guard moved > 0 else { return explainWrite(isSplice: true) }
       pipe.count -= Int(moved)
       noteMoved(.receiving, Int(moved))
     }

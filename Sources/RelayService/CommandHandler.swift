@@ -272,10 +272,10 @@ final class CommandHandler: Sendable {
       try result.get()
     case .complete:
       carrier.keep(Set(state.named.map { UInt16(clamping: $0) }))
-      try files.keepOnly(state.named)
       try start(&state)
       // Those that an istbpfd has brought which had them of this process.
       listeners.closeUnused()
+      try files.keepOnly(state.named)
     default: throw ImpossibleMessage("a command of a newer version")
     }
   }

@@ -50,11 +50,14 @@ extension RelayLink {
   /// Has a relay, for as long as this one is there.
   func keep() {
     replaceOther()
+    var next = DispatchTime.now() + Self.interval
     while true {
-      if wakeup.wait(timeout: .now() + Self.interval) == .timedOut {
+      _ = wakeup.wait(timeout: next)
+      if next <= .now() {
         replaceOther()
         tellRefused()
         checkAnswers()
+        next = .now() + Self.interval
       }
       while true {
         guard isDue else { break }
@@ -246,20 +249,23 @@ extension RelayLink {
     // Nothing new is told in between.
     try state.withLock { state in
       let deployments = state.told.deployments.keys.map { Topic.deployment($0) }
-      for topic in [.runners] + deployments + [.publicServices] {
+      let end: [Topic] = state.isComplete ? [.publicServices, .whole] : [.publicServices]
+      for topic in [.runners] + deployments + end {
         guard let command = state.told.command(for: topic) else { continue }
+        let title = state.told.title(of: topic)
         try send(connection, command, answers) { [self] problem in
-          logger.error("istbpf-relay cannot take over \(topic): \(problem)")
+          logger.error("istbpf-relay cannot take over \(title): \(problem)")
           refused.withLock { _ = $0.insert(topic) }
         }
       }
-      if state.isComplete { try send(connection, .complete(.init()), answers) }
       (state.connection, state.greeting, state.problem) = (connection, relay, nil)
+      state.told.refused = []
     }
     guard answers.wait(timeout: .now() + Self.patience) == .success else {
       throw RunnerError.noRelay("it does not answer")
     }
-    state.withLock { $0.told.refused = refused.withLock { $0 } }
+    let topics = refused.withLock { $0 }
+    state.withLock { $0.told.refused.formUnion(topics) }
     logger.info("istbpf-relay (pid \(relay.pid), version \(relay.version)) knows what there is")
     return true
   }

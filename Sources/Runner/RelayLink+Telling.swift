@@ -39,8 +39,8 @@ extension RelayLink {
   ) throws {
     let answer = Answer()
     let earlier = Mutex<[(RelayConversation, Answer)]>([])
-    let connection: RelayConversation? = state.withLock { state in
-      guard let command = change(&state) else { return nil }
+    let (isNew, connection): (Bool, RelayConversation?) = state.withLock { state in
+      guard let command = change(&state) else { return (false, nil) }
       for leaving in state.leaving where leaving !== state.connection {
         let answer = Answer()
         // One that has ended need not be told.
@@ -48,16 +48,17 @@ extension RelayLink {
           earlier.withLock { $0.append((leaving, answer)) }
         }
       }
-      guard let connection = state.connection else { return nil }
+      guard let connection = state.connection else { return (true, nil) }
       do {
         try connection.send(command) { answer.set($0) }
-        return connection
+        return (true, connection)
       } catch {
         // It ends, and the next one is told.
         connection.channel.end()
-        return nil
+        return (true, nil)
       }
     }
+    guard isNew else { return }
     // What they say against it is no news: it is in effect with the one that has taken their place, or they have ended.
     for (leaving, answer) in earlier.withLock({ $0 }) { _ = try? wait(for: answer, of: leaving) }
     guard let connection else {
@@ -92,40 +93,62 @@ extension RelayLink {
     // The socket of a fabric that is another's, or nobody's, must not be in the way of the next one there.
     dropListeners(
       "fabric \(deployment.id) ", but: "fabric \(deployment.id) \(deployment.fabric)")
-    try tell(.deployment(deployment.id)) { told in
+    try tell(.deployment(deployment.id), isRetold: true) { told in
       guard told.deployments[deployment.id] != deployment else { return false }
       told.deployments[deployment.id] = deployment
       return true
     }
   }
 
-  /// Takes note of `topic` by `change`, which returns whether that is anything new, and tells the relay; likewise where the
-  /// relay refused before what there is. Throws what it says against it, and has it told again later.
-  private func tell(_ topic: Topic, _ change: (inout Desired) -> Bool) throws {
+  /// Takes note of `topic` by `change`, which returns whether that is anything new, and tells the relay: `command`, or else
+  /// all that there is of it. Throws what the relay says against it, and has it told again later. Where it is nothing
+  /// new the relay is told only if it refused it before and `isRetold`.
+  private func tell(
+    _ topic: Topic, as command: Istbpf_Relay_V1_Command.OneOf_Command? = nil, isRetold: Bool,
+    _ change: (inout Desired) -> Bool
+  ) throws {
+    var isTold = false
+    func settle(isRefused: Bool) {
+      guard isTold else { return }
+      state.withLock { state in
+        let others = state.told.unanswered[topic, default: 1] - 1
+        state.told.unanswered[topic] = others == 0 ? nil : others
+        if isRefused { state.told.refused.insert(topic) }
+      }
+    }
     do {
       try tell { state in
         let isNew = change(&state.told)
-        guard state.told.refused.remove(topic) != nil || isNew else { return nil }
+        // What somebody else is telling just now may be refused yet.
+        let isOpen =
+          state.told.refused.contains(topic) || state.told.unanswered[topic] != nil
+        guard isNew || isRetold && isOpen else { return nil }
         // Also where there is none yet.
         if case .deployment(let id) = topic, state.told.deployments[id] != nil {
           state.isWanted = true
         }
-        return state.told.command(for: topic)
+        state.told.refused.remove(topic)
+        state.told.unanswered[topic, default: 0] += 1
+        isTold = true
+        return command ?? state.told.command(for: topic)
       }
+      settle(isRefused: false)
     } catch {
-      state.withLock { _ = $0.told.refused.insert(topic) }
+      settle(isRefused: true)
       throw error
     }
   }
 
-  /// Tells again what the relay refused.
+  /// Tells again what the relay refused, if there is one.
   func tellRefused() {
     for topic in state.withLock({ $0.told.refused }) {
+      guard state.withLock({ $0.connection }) != nil else { return }
+      let title = state.withLock { $0.told.title(of: topic) }
       do {
-        try tell(topic) { _ in false }
-        logger.notice("istbpf-relay has taken over \(topic) now")
+        try tell(topic, isRetold: true) { _ in false }
+        logger.notice("istbpf-relay has taken over \(title) now")
       } catch {
-        logger.debug("\(topic): \(error)")
+        logger.debug("\(title): \(error)")
       }
     }
   }
@@ -146,12 +169,12 @@ extension RelayLink {
   func withdraw(_ deployment: UInt16) throws {
     let id = UInt32(deployment)
     dropListeners("fabric \(id) ")
-    try tell(.deployment(id)) { $0.deployments.removeValue(forKey: id) != nil }
+    try tell(.deployment(id), isRetold: true) { $0.deployments.removeValue(forKey: id) != nil }
   }
 
   /// Tells where runners take tunnels.
   func tell(_ runners: Istbpf_Relay_V1_Runners) throws {
-    try tell(.runners) { told in
+    try tell(.runners, isRetold: false) { told in
       guard told.runners != runners else { return false }
       told.runners = runners
       return true
@@ -160,7 +183,9 @@ extension RelayLink {
 
   /// Tells which services the front door serves; others are still served, unless the list is exact.
   func tell(_ services: [Istbpf_Relay_V1_PublicService], isExact: Bool) throws {
-    try tell(.publicServices) { told in
+    let command = Istbpf_Relay_V1_Command.OneOf_Command.publicServices(
+      .with { ($0.services, $0.exact) = (services, isExact) })
+    try tell(.publicServices, as: command, isRetold: false) { told in
       let new = Dictionary(services.map { ($0.socket, $0) }, uniquingKeysWith: { _, last in last })
       let all = isExact ? new : (told.services ?? [:]).merging(new) { _, new in new }
       guard all != told.services else { return false }

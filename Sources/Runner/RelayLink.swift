@@ -21,6 +21,18 @@ final class RelayLink: Sendable {
     var services: [String: Istbpf_Relay_V1_PublicService]?
     /// What the relay could not take over whole.
     var refused: Set<Topic> = []
+    /// How often each was told without an answer yet.
+    var unanswered: [Topic: Int] = [:]
+
+    /// What it is called in the log.
+    func title(of topic: Topic) -> String {
+      switch topic {
+      case .runners: "where runners are"
+      case .deployment(let id): deployments[id]?.name ?? "that deployment \(id) is no more"
+      case .publicServices: "the services of the front door"
+      case .whole: "that this is all"
+      }
+    }
 
     /// What there is of `topic` now, to be told whole.
     func command(for topic: Topic) -> Istbpf_Relay_V1_Command.OneOf_Command? {
@@ -32,24 +44,19 @@ final class RelayLink: Sendable {
         services.map { services in
           .publicServices(.with { ($0.services, $0.exact) = (Array(services.values), true) })
         }
+      case .whole: .complete(.init())
       }
     }
   }
 
   /// What is told of by itself, and again where the relay refused it.
-  enum Topic: Hashable, CustomStringConvertible {
+  enum Topic: Hashable {
     case runners
     /// By its id: what there is of it, or that it is no more.
     case deployment(UInt32)
     case publicServices
-
-    var description: String {
-      switch self {
-      case .runners: "where runners are"
-      case .deployment(let id): "deployment \(id)"
-      case .publicServices: "the services of the front door"
-      }
-    }
+    /// That all there is has been told.
+    case whole
   }
 
   struct State {

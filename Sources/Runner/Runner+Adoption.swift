@@ -43,14 +43,18 @@ extension Runner {
     }
     for deployment in deployments {
       let services = try await registry.services(of: deployment.name)
-      do {
-        try apply(services, of: deployment)
-        try tellRelay(deployment)
-      } catch {
+      do { try apply(services, of: deployment) } catch {
         // It goes on as it was, and is tried again.
-        markUnapplied(deployment)
         logger.error(
           "\(deployment.name) is not in effect as it is declared: \(error)",
+          metadata: deployment.name.logFields)
+      }
+      do { try tellRelay(deployment) } catch {
+        // One that it was never told of would be no more to it once it is told that this is all.
+        guard relay.knows(deployment.id) else { throw error }
+        markUnapplied(deployment)
+        logger.error(
+          "istbpf-relay has not taken over \(deployment.name): \(error)",
           metadata: deployment.name.logFields)
       }
     }

@@ -3,10 +3,10 @@ import CBoringSSL
 /// Reading PEM text with BoringSSL.
 enum PEM {
   /// Calls `body` with each certificate of `text`, which `body` must not keep without a reference of
-  /// its own; how many there were. Throws `body`'s error.
+  /// its own; how many there were, nil where one cannot be read. Throws `body`'s error.
   static func eachCertificate(
     in text: String, _ body: (OpaquePointer) throws -> Void
-  ) rethrows -> Int {
+  ) rethrows -> Int? {
     guard let source = source(text) else { return 0 }
     defer { BIO_free(source) }
     var count = 0
@@ -15,7 +15,11 @@ enum PEM {
       try body(certificate)
       count += 1
     }
-    // The end of the text leaves an error too.
+    // The end of the text is an error too.
+    let error = ERR_peek_last_error()
+    guard ERR_GET_LIB(error) == ERR_LIB_PEM, ERR_GET_REASON(error) == PEM_R_NO_START_LINE else {
+      return nil
+    }
     ERR_clear_error()
     return count
   }

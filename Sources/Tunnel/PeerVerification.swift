@@ -39,8 +39,13 @@ final class PeerVerification {
       )
       return false
     }
-    guard X509_STORE_CTX_get_error_depth(store) == 0 else { return true }
     guard let certificate else { return false }
+    if let weakness = Self.weakness(of: certificate) {
+      failure = (.untrusted, Self.describe(certificate), weakness)
+      X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
+      return false
+    }
+    guard X509_STORE_CTX_get_error_depth(store) == 0 else { return true }
     guard let fault = fault(of: certificate) else {
       validity = CertificateValidity.range(of: X509_STORE_CTX_get0_chain(store))
       return true
@@ -49,6 +54,20 @@ final class PeerVerification {
     X509_STORE_CTX_set_error(
       store, fault.kind == .revoked ? X509_V_ERR_CERT_REVOKED : X509_V_ERR_APPLICATION_VERIFICATION)
     return false
+  }
+
+  /// Why a certificate of a chain proves nothing: what BoringSSL takes, and OpenSSL by its level of security does not.
+  private static func weakness(of certificate: OpaquePointer) -> String? {
+    guard let key = X509_get0_pubkey(certificate) else { return "its key cannot be read" }
+    if EVP_PKEY_id(key) == EVP_PKEY_RSA, EVP_PKEY_bits(key) < 2048 {
+      return "its RSA key has only \(EVP_PKEY_bits(key)) bits: 2048 are needed"
+    }
+    // That of a root proves nothing anyway.
+    let isRoot =
+      X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(certificate)) == 0
+    let sha1 = [NID_sha1WithRSAEncryption, NID_ecdsa_with_SHA1]
+    return !isRoot && sha1.contains(X509_get_signature_nid(certificate))
+      ? "it is signed with SHA-1" : nil
   }
 
   private func fault(of certificate: OpaquePointer) -> (kind: TunnelError.Kind, cause: String)? {

@@ -7,12 +7,13 @@ import Glibc
 /// read.
 ///
 /// It is good for what the certificates were good for, and for `lifetime`, in the roles that the runners had. No tunnel
-/// that is made with it yields another. BoringSSL alone has the secret, and zeroes it at the end.
+/// that is made with it yields another. The secret is in BoringSSL's memory alone.
 final class PreSharedKey: Sendable {
   /// How long it is used.
   static let lifetime = Duration.seconds(3600)
   /// How the keys of handshakes with one are agreed on. An exchange that holds against quantum computers adds nothing:
-  /// the secret comes from a handshake that had one.
+  /// the secret comes from a handshake that had one. A client begins by the first, and offers the others too: a server that
+  /// does not know its key has it begin again with ML-KEM (HelloRetryRequest).
   static let groups = [UInt16(SSL_GROUP_X25519), UInt16(SSL_GROUP_SECP256R1)]
 
   /// Who proved to be at the other end.
@@ -87,6 +88,7 @@ final class PreSharedKey: Sendable {
           let key = handshake.key(named: Array(UnsafeBufferPointer(start: name, count: length)))
         else { continue }
         return SSL_add1_credential(connection, key.credential) == 1
+          && SSL_set1_group_ids(connection, groups, groups.count) == 1
           ? ssl_select_cert_success : ssl_select_cert_error
       }
       return ssl_select_cert_success

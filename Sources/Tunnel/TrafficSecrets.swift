@@ -27,7 +27,7 @@ final class TrafficSecrets {
   }
 
   /// BoringSSL's key log callback: a line is `LABEL <client random> <secret>`, both in hexadecimal.
-  /// BoringSSL zeroes the line itself, as it does all memory that it gives back.
+  /// BoringSSL zeroes the line itself.
   static let callback: @convention(c) (OpaquePointer?, UnsafePointer<CChar>?) -> Void = {
     connection, line in
     guard let connection, let line, let handshake = HandshakeState.of(connection) else { return }

@@ -57,15 +57,15 @@ final class HandshakeState {
 
   /// Keeps the key of a handshake in which `peer` has shown its certificate, for further ones.
   func keepKey(of connection: OpaquePointer, peer: PeerCertificate) {
-    // A client that offered a key in vain has agreed on this tunnel's without ML-KEM: the next one's it keeps.
-    if expected != nil, let key { return identities.forget(key) }
-    guard let validity = verification.validity,
+    // A runner of an earlier version has none. What is made with the key is to be as safe as this tunnel.
+    guard SSL_get_group_id(connection) == UInt16(SSL_GROUP_X25519_MLKEM768),
+      let validity = verification.validity,
       let made = PreSharedKey(of: connection, peer: peer, validity: validity)
     else { return }
     if expected == nil {
       identities.keepAccepted(made, as: identity)
     } else {
-      identities.keepBegun(made, as: identity)
+      identities.keepBegun(made, offered: key, as: identity)
     }
   }
 
@@ -128,7 +128,7 @@ package final class TunnelHandshake {
     self.connection = connection
     if let key = state.keyToOffer() {
       guard SSL_add1_credential(connection, key.credential) == 1,
-        SSL_set1_group_ids(connection, PreSharedKey.groups, PreSharedKey.groups.count) == 1
+        SSL_set1_client_key_shares(connection, PreSharedKey.groups, 1) == 1
       else { throw Self.noMemory(peer) }
     }
     guard let output = buffer.makeBIO() else { throw Self.noMemory(peer) }
@@ -174,19 +174,23 @@ package final class TunnelHandshake {
       abandonConnection()
       return .failed(failed)
     }
-    guard result == 1 else { return explain(SSL_get_error(connection, result), error) }
+    guard result == 1 else {
+      return explain(SSL_get_error(connection, result), result == 0 ? nil : error)
+    }
     return finish(connection)
   }
 
-  private func explain(_ code: Int32, _ error: Errno) -> Progress {
+  /// `error` is nil at the end of what the peer sends.
+  private func explain(_ code: Int32, _ error: Errno?) -> Progress {
     switch code {
     case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE:
       if let failure = buffer.failure { return fail(.system(failure), "cannot send: \(failure)") }
       return .waiting
     case SSL_ERROR_SYSCALL:
-      return error.rawValue == 0
-        ? fail(.closed, "it closed the connection during the handshake")
-        : fail(.system(error), "the connection broke during the handshake: \(error)")
+      guard let error, error.rawValue != 0 else {
+        return fail(.closed, "it closed the connection during the handshake")
+      }
+      return fail(.system(error), "the connection broke during the handshake: \(error)")
     case SSL_ERROR_ZERO_RETURN:
       return fail(.closed, "it closed the connection during the handshake")
     default:
@@ -211,6 +215,10 @@ package final class TunnelHandshake {
     guard let peer = state.peer, let socket = socket.take() else {
       return fail(
         .handshake, "it showed no certificate, or it, or its key, was refused meanwhile")
+    }
+    // There are no sessions (`TunnelIdentity`). With one the key that is said to be in use need not be.
+    guard SSL_session_reused(connection) == 0 else {
+      return fail(.handshake, "it resumed a session, and there is none")
     }
     // Bytes that BoringSSL has taken already could not be given back; no runner sends any so early.
     guard SSL_has_pending(connection) == 0, let channel = channel(connection, socket, peer)

@@ -95,11 +95,12 @@ public final class TunnelIdentities: Sendable {
     keep(key, as: identity) { $0.addAccepted(key) }
   }
 
-  /// The same of one that this runner began. One that there is stays: of many handshakes at a time each yields one, and
-  /// the peer keeps only some.
-  func keepBegun(_ key: PreSharedKey, as identity: TunnelIdentity) {
+  /// The same of one that this runner began, and `offered` another key in, which was not taken. Else the one that there is
+  /// stays: of many handshakes at a time each yields one, and the peer keeps only some.
+  func keepBegun(_ key: PreSharedKey, offered: PreSharedKey?, as identity: TunnelIdentity) {
     keep(key, as: identity) { keys in
-      if keys.outgoing(to: key.peer.runner)?.isValid() != true { keys.addBegun(key) }
+      let current = keys.outgoing(to: key.peer.runner)
+      if current == nil || current === offered || current?.isValid() == false { keys.addBegun(key) }
     }
   }
 

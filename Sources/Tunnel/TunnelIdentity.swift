@@ -79,6 +79,7 @@ public final class TunnelIdentity: Sendable {
         throw refused("the authority's certificate cannot be used")
       }
     }
+    guard let authorities else { throw refused("an authority's certificate cannot be read") }
     guard authorities > 0 else { throw refused("there is no authority's certificate") }
     return try useOwn(context, cluster: cluster, credentials)
   }
@@ -87,7 +88,7 @@ public final class TunnelIdentity: Sendable {
     _ context: OpaquePointer, cluster: String, _ credentials: TunnelCredentials
   ) throws -> PeerCertificate {
     var own: PeerCertificate?
-    _ = try PEM.eachCertificate(in: credentials.certificate) { certificate in
+    let count = try PEM.eachCertificate(in: credentials.certificate) { certificate in
       guard own == nil else {
         guard SSL_CTX_add1_chain_cert(context, certificate) == 1 else {
           throw refused("the chain's certificates cannot be used")
@@ -103,6 +104,7 @@ public final class TunnelIdentity: Sendable {
         throw refused("the certificate cannot be used")
       }
     }
+    guard count != nil else { throw refused("a certificate of the chain cannot be read") }
     guard let own else { throw refused("there is no certificate") }
     guard let key = PEM.key(in: credentials.key) else { throw refused("there is no private key") }
     defer { EVP_PKEY_free(key) }

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What it issues is looked at with OpenSSL, which the tunnels use.
+/// What it issues is looked at with OpenSSL, another library than that of the tunnels.
 @Suite("Certificate authority")
 final class CertificateAuthorityTests {
   private let directory: URL

@@ -66,7 +66,7 @@ public final class TestAuthority: @unchecked Sendable {
 
   /// What a runner's key may be.
   public enum KeyKind: CaseIterable, Sendable {
-    case p256, p384, p521, ed25519, rsa2048
+    case p256, p384, p521, ed25519, rsa2048, rsa1024
   }
 
   private static func makeKey(_ kind: KeyKind = .p256) throws -> OpaquePointer {
@@ -76,12 +76,13 @@ public final class TestAuthority: @unchecked Sendable {
       case .p384: (EVP_PKEY_EC, NID_secp384r1)
       case .p521: (EVP_PKEY_EC, NID_secp521r1)
       case .ed25519: (EVP_PKEY_ED25519, nil)
-      case .rsa2048: (EVP_PKEY_RSA, nil)
+      case .rsa2048, .rsa1024: (EVP_PKEY_RSA, nil)
       }
     var key: OpaquePointer?
     guard let context = EVP_PKEY_CTX_new_id(algorithm, nil) else { throw Failure() }
     defer { EVP_PKEY_CTX_free(context) }
     guard EVP_PKEY_keygen_init(context) == 1,
+      kind != .rsa1024 || EVP_PKEY_CTX_set_rsa_keygen_bits(context, 1024) == 1,
       curve.map({ EVP_PKEY_CTX_set_ec_paramgen_curve_nid(context, $0) }) ?? 1 == 1,
       EVP_PKEY_keygen(context, &key) == 1, let key
     else { throw Failure() }

@@ -147,7 +147,8 @@ struct HandshakeTests {
   }
 
   @Test(
-    "A certificate may have a key of any common kind", arguments: TestAuthority.KeyKind.allCases)
+    "A certificate may have a key of any common kind",
+    arguments: TestAuthority.KeyKind.allCases.filter { $0 != .rsa1024 })
   func keyKinds(kind: TestAuthority.KeyKind) throws {
     func identities(_ name: String) throws -> TunnelIdentities {
       TunnelIdentities(
@@ -158,6 +159,33 @@ struct HandshakeTests {
     let (near, far) = try HandshakePair.run(
       client: identities("client"), server: identities("server"))
     #expect(near.channel != nil && far.channel != nil, "\(near), \(far)")
+  }
+
+  @Test("An RSA key of 1024 bits is refused, and said to be too short")
+  func shortKey() throws {
+    let short = try TunnelIdentity(
+      cluster: "test",
+      credentials: authority.issue(names: "URI:spiffe://test/runner/client", key: .rsa1024))
+    let error = try HandshakePair.run(client: identities(short), server: server).server.error
+    #expect(error?.kind == .untrusted)
+    #expect(error?.cause.contains("only 1024 bits") == true, "\(error as Any)")
+  }
+
+  @Test("A certificate of a bundle that cannot be read is an error, and not the end of the bundle")
+  func damagedBundle() throws {
+    let good = try authority.issue(names: "URI:spiffe://test/runner/a")
+    let damaged = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    for credentials in [
+      TunnelCredentials(
+        authorities: good.authorities + damaged, certificate: good.certificate, key: good.key),
+      TunnelCredentials(
+        authorities: good.authorities, certificate: good.certificate + damaged, key: good.key),
+    ] {
+      let error = #expect(throws: TunnelError.self) {
+        try TunnelIdentity(cluster: "test", credentials: credentials)
+      }
+      #expect(error?.cause.contains("cannot be read") == true, "\(error as Any)")
+    }
   }
 
   @Test("A rotated identity is used by the next handshake")
