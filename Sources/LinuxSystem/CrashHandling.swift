@@ -10,8 +10,8 @@ public enum CrashHandling {
     for number in [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV] {
       signal(number, SIG_DFL)
     }
-    // With 0 a program that core_pattern has a pipe to would still get the memory; with 1 none is started (core(5)), and
-    // no file has room for anything.
+    // With 0 a program that core_pattern has a pipe to would still get the memory (core(5)); with 1 none is started
+    // (fs/coredump.c), and no file has room for anything.
     var limit = rlimit(rlim_cur: 1, rlim_max: 1)
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
   }
