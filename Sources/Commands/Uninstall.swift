@@ -47,10 +47,7 @@ struct Uninstall: ParsableCommand {
         // Else it would start them again where they do not end in order.
         _ = CapturedCommand(["systemctl", "stop", "istbpf-relay@*.service"], seconds: 30)
       }
-      if let relay = RelayInstance.running(installation) {
-        relay.end()
-        print("ended istbpf-relay")
-      }
+      let relayLock = try endRelays(installation)
       if FrontDoor.end(of: installation) { print("removed the front door's haproxy") }
       try removeFabrics(installation)
       if cgroups.exists {
@@ -59,12 +56,14 @@ struct Uninstall: ParsableCommand {
           try cgroups.removeRecursively(patience: .seconds(20))
         }
       }
-      var directories = [installation.pinDirectory, installation.runtimeDirectory]
+      var directories = [installation.pinDirectory]
       if !keepRegistry { directories.append(installation.stateDirectory) }
       for directory in directories where FileManager.default.fileExists(atPath: directory) {
         try removed(directory) { try FileManager.default.removeItem(atPath: directory) }
       }
+      try removeRuntimeDirectory(installation)
       _ = consume lock
+      _ = consume relayLock
     }
   }
 
@@ -76,6 +75,43 @@ struct Uninstall: ParsableCommand {
     } catch let held as LockFile.Held {
       let pid = held.pid.map { " (pid \($0))" } ?? ""
       throw Refusal(description: "istbpfd is running\(pid): stop it first")
+    }
+  }
+
+  /// Ends those that run, and keeps others from starting meanwhile: one that has begun is found only when it listens.
+  private func endRelays(_ installation: Installation) throws -> LockFile? {
+    let until = ContinuousClock.now + .seconds(20)
+    while true {
+      for relay in RelayInstance.all(installation) {
+        relay.end()
+        print("ended istbpf-relay")
+      }
+      guard FileManager.default.fileExists(atPath: installation.runtimeDirectory) else {
+        return nil
+      }
+      guard mkdir(installation.relayDirectory, 0o700) == 0 || errno == EEXIST else {
+        throw SystemError(.last, "make directory", installation.relayDirectory)
+      }
+      do { return try LockFile(path: installation.relayLockPath) } catch let held as LockFile.Held {
+        guard ContinuousClock.now < until else {
+          let pid = held.pid.map { " (pid \($0))" } ?? ""
+          throw Refusal(
+            description: "istbpf-relay\(pid) neither listens nor ends: end it, and try again")
+        }
+        usleep(10_000)
+      }
+    }
+  }
+
+  /// Under another name first: what is starting just now, and knows nothing of its end yet, then makes nothing in it.
+  private func removeRuntimeDirectory(_ installation: Installation) throws {
+    let directory = installation.runtimeDirectory
+    guard FileManager.default.fileExists(atPath: directory) else { return }
+    let other = "\(directory).removed.\(getpid())"
+    // A directory that something is mounted at cannot be renamed.
+    let isRenamed = rename(directory, other) == 0
+    try removed(directory) {
+      try FileManager.default.removeItem(atPath: isRenamed ? other : directory)
     }
   }
 

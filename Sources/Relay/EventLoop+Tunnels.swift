@@ -98,6 +98,7 @@ extension EventLoop {
   /// Counts it no more.
   func drop(_ tunnel: TunnelConnection) {
     guard tunnels.removeValue(forKey: tunnel.id) != nil else { return }
+    if let pool = tunnel.pool { prepared.lost(pool.peer) }
     counters.tunnelsLive.add(-1)
     if tunnel.isKernel { counters.tunnelsKernel.add(-1) }
   }

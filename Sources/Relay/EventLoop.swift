@@ -34,6 +34,7 @@ final class EventLoop: @unchecked Sendable {
   var tunnels: [UInt64: TunnelConnection] = [:]
   var halfOpen = HalfOpenHandshakes()
   var dialing: [ObjectIdentifier: OutgoingTunnel] = [:]
+  private(set) lazy var prepared = PreparedPeers(in: self)
   /// Streams that were accepted here, by what they may be continued by.
   var accepted: [StreamToken: Stream] = [:]
   var streams: [ObjectIdentifier: Stream] = [:]

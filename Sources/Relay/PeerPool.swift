@@ -63,6 +63,14 @@ final class PeerPool {
     dialForWaiting()
   }
 
+  /// Whether a tunnel is ready for the next stream, or on its way.
+  var hasNext: Bool { idle.count > 0 || dials > 0 }
+
+  /// Has one made for the next stream; see `PreparedPeers`.
+  func makeReady() {
+    if loop.hasAmpleRoomForTunnels { dial() }
+  }
+
   /// Takes `tunnel` back, which carries nothing now.
   func put(_ tunnel: TunnelConnection) {
     lastProgress = loop.now
@@ -114,6 +122,7 @@ final class PeerPool {
   /// asked once more.
   func dialFailed(_ error: TunnelError) {
     dials -= 1
+    loop.prepared.lost(peer)
     waiting.removeAll(where: \.isOver)
     if waiting.count > dials {
       if error.isPassing, let open = waiting.first(where: { !$0.hasFailedOnce }) {
@@ -191,7 +200,7 @@ final class PeerPool {
       }
       // The last one is there for the next stream.
       let ready = loop.shared.configuration.readyTimeout.nanoseconds
-      if !isInUse {
+      if !isInUse, !loop.prepared.contains(peer) {
         for tunnel in idle.takeIdle(since: loop.now < ready ? 0 : loop.now - ready) {
           tunnel.close()
         }

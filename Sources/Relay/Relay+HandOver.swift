@@ -108,10 +108,21 @@ extension Relay {
       try channel.send(Istbpf_Handover_V1_Answer())
       for item in items {
         turn &+= 1
-        goOn(with: item, in: loops[item.loop(of: loops.count) ?? turn % loops.count], began, ended)
+        goOn(with: item, in: loop(for: item, turn: turn), began, ended)
       }
       took(items.count)
     }
+  }
+
+  /// A stream's is said by its token; an idle tunnel is best where one to its peer is kept ready.
+  private func loop(for item: HandOverItem, turn: Int) -> EventLoop {
+    if let index = item.loop(of: loops.count) { return loops[index] }
+    if case .tunnel(let tunnel) = item, let address = tunnel.address {
+      let peer = TunnelPeer(runner: tunnel.channel.peer.runner, address: address)
+      let home = homeLoop(of: peer)
+      if !shared.idleTunnels.loops(with: peer).contains(home.index) { return home }
+    }
+    return loops[turn % loops.count]
   }
 
   private func goOn(

@@ -16,6 +16,14 @@ public struct RelayInstance: Sendable {
     return RelayInstance(handle: handle)
   }
 
+  /// That one, and those that have left their place and carry something still.
+  public static func all(_ installation: Installation) -> [RelayInstance] {
+    let left = leaving(installation).compactMap { process in
+      (try? ProcessHandle(process)).map(RelayInstance.init)
+    }
+    return (running(installation).map { [$0] } ?? []) + left
+  }
+
   /// The process ids of those that have left their place and carry something still, in ascending order: each holds a file
   /// of its own.
   public static func leaving(_ installation: Installation) -> [pid_t] {

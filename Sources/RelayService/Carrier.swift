@@ -21,8 +21,9 @@ final class Carrier: Sendable {
   private let ports: FabricPorts
   private let outside: OutsideConnects
   private let relay: Relay
-  /// Nil on a runner that is alone.
+  /// Nil on a runner that is alone, as is `ready`.
   private let member: Member?
+  private let ready: ReadyTunnels?
   /// Nil where there is no front door.
   private let services: PublicServices?
   private let fabrics: FabricNames
@@ -93,8 +94,9 @@ final class Carrier: Sendable {
           identities: member.identity.identities,
           authorize: { stream, reply in remote.authorize(stream, reply) },
           observe: { event in logger.log(event) })
+        ready = ReadyTunnels(by: directory, on: relay)
       } else {
-        member = nil
+        (member, ready) = (nil, nil)
         relay = try Relay.withoutTunnels()
       }
       services =
@@ -173,6 +175,7 @@ final class Carrier: Sendable {
     if let socket = member.tunnels.take() { relay.listen(on: socket) }
     let following = Task { [relay] in await member.identity.follow(for: relay) }
     state.withLock { $0.following = following }
+    ready?.start()
   }
 
   /// Whether it carries nothing, nor is asked to; then it decides on no connect any more, for whoever stops it now. Blocks
@@ -199,6 +202,7 @@ final class Carrier: Sendable {
 
   /// Takes nothing any more: another relay does. What there is goes on. Blocks for less than a second.
   func leave() {
+    ready?.stop()
     ports.leave(within: Self.decidedWithin)
     relay.stopListening()
     services?.leave()
@@ -227,6 +231,7 @@ final class Carrier: Sendable {
       on: try listeners.take(member.listenerName) {
         throw SystemError(.noSuchFileOrDirectory, "take again", member.listenerName)
       })
+    ready?.start()
   }
 
   /// Lets other runners ask for nothing more: it is not told any more what there is.
@@ -264,6 +269,7 @@ final class Carrier: Sendable {
   /// Ends all connections. Blocks for a second at most.
   func stop() {
     state.withLock { $0.following }?.cancel()
+    ready?.stop()
     ports.stopListening()
     relay.shutdown(grace: Self.grace)
     member?.remote.stop()
@@ -299,6 +305,7 @@ final class Carrier: Sendable {
     directory.update(
       runners: addresses, drained: Set(runners.runners.filter(\.drained).map(\.name)))
     objections.update(addresses: addresses)
+    ready?.changed()
   }
 
   /// Takes over what there is of a deployment. Throws where it says what cannot be, and where its fabric cannot be
@@ -312,6 +319,7 @@ final class Carrier: Sendable {
       )
     }
     directory.update(entry)
+    ready?.changed()
     // What is allowed no more goes first.
     outside.forget(in: entry.id, except: Set(rules.map(\.0)))
     for (service, networks) in rules { outside.allow(networks, of: service, in: entry.id) }
@@ -327,6 +335,7 @@ final class Carrier: Sendable {
     outside.forget(in: id, except: [])
     ports.withdraw(id)
     directory.remove(id)
+    ready?.changed()
   }
 
   /// Deployments but these are no more.

@@ -115,6 +115,53 @@ struct ReuseTests {
     try exchange(laboratory, listener, port)
   }
 
+  @Test(
+    "To a peer that is prepared one tunnel is ready before the first stream, and again after it was ended"
+  )
+  func prepared() throws {
+    var brief = configuration(kernel: true, loops: 2)
+    brief.idleTimeout = .milliseconds(200)
+    brief.readyTimeout = .milliseconds(200)
+    let laboratory = try RelayLaboratory(a: brief)
+    defer { laboratory.stop() }
+    laboratory.a.prepare([laboratory.peer])
+    #expect(eventually { laboratory.b.counters.tunnelsLive == 1 })
+    // Longer than one that was made for a stream would be kept.
+    usleep(1_000_000)
+    #expect(laboratory.a.counters.tunnelsLive == 1)
+    let (listener, port) = try TestSocket.listener()
+    try exchange(laboratory, listener, port)
+    #expect(laboratory.a.counters.tunnelsReused == 1)
+    laboratory.b.killTunnels(with: try #require(RunnerIdentifier(cluster: "test", name: "a")))
+    let made = laboratory.a.counters.handshakes
+    #expect(eventually { laboratory.a.counters.handshakes == made + 1 })
+    #expect(eventually { laboratory.b.counters.tunnelsLive == 1 })
+    try exchange(laboratory, listener, port)
+    #expect(laboratory.a.counters.tunnelsReused == 2)
+    laboratory.a.prepare([])
+    #expect(eventually { laboratory.a.counters.tunnelsLive == 0 })
+  }
+
+  @Test(
+    "A prepared peer that is not there is dialled again ever more rarely, and reached once it is")
+  func preparedLater() throws {
+    let laboratory = try RelayLaboratory(a: configuration(kernel: true, loops: 1))
+    defer { laboratory.stop() }
+    let (listener, port) = try TestSocket.listener()
+    let peer = TunnelPeer(
+      runner: laboratory.peer.runner,
+      address: try #require(SocketAddress("127.0.0.1", port: port)))
+    // It accepts, and says what no runner would.
+    laboratory.a.prepare([peer])
+    for _ in 0..<2 { try listener.accept().send(Array("no".utf8)) }
+    #expect(eventually { laboratory.a.counters.handshakesFailed == 2 })
+    usleep(1_500_000)
+    #expect(
+      laboratory.a.counters.handshakesFailed == 2, "the third attempt comes after two seconds")
+    laboratory.a.prepare([laboratory.peer])
+    #expect(eventually { laboratory.b.counters.tunnelsLive == 1 })
+  }
+
   @Test("After a peer has ended all tunnels, the next stream makes a new one")
   func peerRestarts() throws {
     let laboratory = try RelayLaboratory()

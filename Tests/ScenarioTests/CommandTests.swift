@@ -1,4 +1,6 @@
 import Foundation
+import Glibc
+import LinuxSystem
 import TestSupport
 import Testing
 
@@ -140,6 +142,25 @@ struct CommandTests {
       #expect(app.program.awaitEnd() == 128 + SIGKILL)
       #expect(runner.traces().isEmpty)
       #expect(try runner.istbpf("uninstall").status == 0, "where nothing is there is nothing to do")
+    }
+  }
+
+  @Test(
+    "uninstall waits for a relay that is just starting, which has its lock and is found by nobody yet"
+  )
+  func uninstallAtStart() async throws {
+    try await RunnerLaboratory.with { runner in
+      runner.killDaemon()
+      let installation = runner.installation
+      try FileManager.default.createDirectory(
+        atPath: installation.relayDirectory, withIntermediateDirectories: true)
+      let starting = try Conversation(["flock", installation.relayLockPath, "sleep", "2"])
+      defer { starting.stop() }
+      #expect(runner.eventually { (try? LockFile.isHeld(installation.relayLockPath)) == true })
+      let removed = try runner.istbpf("uninstall", "--force")
+      #expect(removed.status == 0, "\(removed.errors)")
+      #expect(!starting.isRunning)
+      #expect(runner.traces().isEmpty, "\(runner.traces())")
     }
   }
 }

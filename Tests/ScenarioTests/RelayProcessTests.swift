@@ -136,6 +136,33 @@ struct RelayProcessTests {
     }
   }
 
+  @Test("The first connect to a runner finds a tunnel, also after a relay was killed")
+  func ready() async throws {
+    try await ClusterLaboratory.with { cluster in
+      try cluster.deploy("shop", "app", "db")
+      try cluster.deploy("other", "app")
+      let app = try cluster.instance(of: "shop/app", on: 1)
+      _ = try cluster.instance(of: "other/app", on: 2)
+      /// What /metrics of runner 1 says of a series, or of all with this name together.
+      func figure(_ name: String) throws -> Int {
+        try cluster.get("/metrics", from: 1).split(separator: "\n")
+          .filter { $0.hasPrefix(name + " ") || $0.hasPrefix(name + "{") }
+          .reduce(0) { sum, line in sum + (Int(line.split(separator: " ").last ?? "") ?? 0) }
+      }
+      usleep(2_000_000)
+      #expect(try figure("istbpf_tunnels") == 0, "no deployment has instances on both")
+      try cluster.instance(of: "shop/db", on: 2).listen(3211)
+      for isKilled in [false, true, true] {
+        if isKilled { cluster[1].killRelay() }
+        // Each makes one to the other.
+        #expect(try cluster[1].eventually { try figure("istbpf_tunnels") == 2 })
+        let before = try figure("istbpf_tunnels_reused_total")
+        #expect(try app.connect("$WARP_IST_db", 3211) == "shop/db at 198.18.2.2")
+        #expect(try figure("istbpf_tunnels_reused_total") == before + 1)
+      }
+    }
+  }
+
   @Test("A relay that was started without istbpfd goes on by what was said last")
   func resumed() async throws {
     try await ClusterLaboratory.with { cluster in
