@@ -93,6 +93,7 @@ final class PreparedPeers {
       left -= 1
       attempts.begin(at: loop.now)
       peers[peer] = attempts
+      next = min(next, attempts.next)
       loop.pool(peer).makeReady()
     }
     if next != .max { lookLater(after: next - loop.now) }

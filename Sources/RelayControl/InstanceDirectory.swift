@@ -142,11 +142,11 @@ package final class InstanceDirectory: Sendable {
   /// The other runners with which a connection may come at any time: those that have instances of a deployment that this
   /// one has instances of too, but for those that are being emptied.
   package var neighbours: Set<TunnelPeer> {
-    state.withLock { state in
-      let served = state.places.values.lazy.map(\.serving).filter { $0.contains(self.own) }
-      let names = served.reduce(into: Set<String>()) { $0.formUnion($1) }
-      return Set(names.subtracting(state.drained).subtracting([own]).compactMap { state.peers[$0] })
-    }
+    // A copy: those who decide on a connect meanwhile do not wait.
+    let state = state.withLock { $0 }
+    let served = state.places.values.lazy.map(\.serving).filter { $0.contains(self.own) }
+    let names = served.reduce(into: Set<String>()) { $0.formUnion($1) }
+    return Set(names.subtracting(state.drained).subtracting([own]).compactMap { state.peers[$0] })
   }
 
   /// Where a runner takes tunnels; nil where it is not there.

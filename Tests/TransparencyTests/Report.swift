@@ -70,14 +70,10 @@ struct Report {
 
     ## In the virtual machine
 
-    On Linux 6.1 with kernel TLS, emulated, half of the cases have been run, twelve at a time. The 55 of `connecting.py`,
-    `ending.py`, `resets.py`, `lingering.py` and `killed.py` were the same but for what is listed and for two: fifty
-    connects at once to a closed port, and the program that is killed while it reads. Of the 49 of `names.py`, `ports.py`,
-    `listeners.py`, `mptcp.py`, `oneself.py`, `patient.py` and `fast_open.py` seven more differed. Five of these nine had
-    EHOSTUNREACH, or waited, it seems since handshakes take longer there than the 5 s they may; two were times in the case.
-    Both have been mended since. Since handshakes take a fraction of what they did, twelve cases were run there again, and were
-    the same: ten of resets and ends, 500 connects at once, and the same port 200 times in a row. The same port 6,000 times is open:
-    a few connects took more than 0.8 s, and one was reset. The other half, and other kernels, have not been run.
+    On Linux 6.1 with kernel TLS, emulated, all cases run in one go of 47 minutes. On one runner they are the same, but for what is
+    listed. So they are across runners but for four, which are open: two buffers of 8 KiB and a reader that does not read take in
+    1,900 KiB instead of 1,024 at most; and where the wire is cut and mended again, bytes, a transfer and an end that were
+    written meanwhile come to ECONNRESET. Other kernels have not been tried.
 
     """
 }
