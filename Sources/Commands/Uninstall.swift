@@ -104,15 +104,19 @@ struct Uninstall: ParsableCommand {
   }
 
   /// Under another name first: what is starting just now, and knows nothing of its end yet, then makes nothing in it.
+  /// One that could not be removed whole before goes too.
   private func removeRuntimeDirectory(_ installation: Installation) throws {
-    let directory = installation.runtimeDirectory
-    guard FileManager.default.fileExists(atPath: directory) else { return }
-    let other = "\(directory).removed.\(getpid())"
+    let files = FileManager.default
+    let (directory, other) = (
+      installation.runtimeDirectory, installation.runtimeDirectory + ".removed"
+    )
+    if files.fileExists(atPath: other) {
+      try removed(other) { try files.removeItem(atPath: other) }
+    }
+    guard files.fileExists(atPath: directory) else { return }
     // A directory that something is mounted at cannot be renamed.
     let isRenamed = rename(directory, other) == 0
-    try removed(directory) {
-      try FileManager.default.removeItem(atPath: isRenamed ? other : directory)
-    }
+    try removed(directory) { try files.removeItem(atPath: isRenamed ? other : directory) }
   }
 
   private func instances(in cgroups: Cgroup) throws -> [Cgroup] {
