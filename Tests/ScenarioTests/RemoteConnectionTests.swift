@@ -82,7 +82,7 @@ struct RemoteConnectionTests {
     }
   }
 
-  @Test("Connects that begin at once and stay open all succeed, though no tunnel is ready")
+  @Test("Connects that begin at once and stay open all succeed, though one tunnel at most is ready")
   func burst() async throws {
     try await ClusterLaboratory.with { cluster in
       let (app, _) = try Self.pair(cluster)

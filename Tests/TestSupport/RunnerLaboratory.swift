@@ -94,19 +94,14 @@ public final class RunnerLaboratory: @unchecked Sendable {
 
   /// Starts istbpf-relay as a service manager does, from another file than the tests' if one is given, and waits until it
   /// listens.
-  public func startRelay(
-    _ program: String? = nil, awaitsListening: Bool = true
-  ) throws -> Conversation {
+  public func startRelay(_ program: String? = nil) throws -> Conversation {
     let relay = try Conversation(
       wrapper + [
         "bash", "-c", "exec -a istbpf-relay \"$0\" \"$@\"", try program ?? Product.istbpfd(),
         "--installation", installation.name,
       ])
     laboratory.atEnd { relay.stop() }
-    guard
-      !awaitsListening
-        || eventually({ UnixSocket.listener(at: installation.relaySocketPath) != nil })
-    else {
+    guard eventually({ UnixSocket.listener(at: installation.relaySocketPath) != nil }) else {
       throw Conversation.Silence(description: "istbpf-relay does not listen: \(relay.errorText)")
     }
     return relay
