@@ -25,21 +25,24 @@ extension Relay {
 final class PreparedPeers {
   /// How many tunnels are begun at a time, so that a runner that starts among many does not meet all at once.
   private static let batch = 8
-  /// The pause between such batches, and between attempts with one peer, in nanoseconds: twice as long each time.
-  private static let (pause, first, longest): (UInt64, UInt64, UInt64) = (
-    100_000_000, 1_000_000_000, 60_000_000_000
-  )
+  /// The pause between such batches, in nanoseconds.
+  private static let pause: UInt64 = 100_000_000
 
-  private struct Attempts {
-    /// When the last one was begun, in nanoseconds, and how long after it the next one may be.
-    var last: UInt64 = 0
-    var pause: UInt64 = 0
+  /// When a peer was dialled, and when it may be again: after a second, and twice as long each time, up to a minute.
+  struct Attempts {
+    private static let (first, longest): (UInt64, UInt64) = (1_000_000_000, 60_000_000_000)
 
+    /// When the last attempt was begun, and how long after it the next one may be, in nanoseconds.
+    private var last: UInt64 = 0
+    private var pause: UInt64 = 0
+
+    /// When the next one may be begun, in nanoseconds.
     var next: UInt64 { last + pause }
 
+    /// One is begun. Where none was needed for long, the pauses are as at first.
     mutating func begin(at now: UInt64) {
       let isSoon = pause > 0 && now - last < 2 * pause
-      pause = isSoon ? min(2 * pause, PreparedPeers.longest) : PreparedPeers.first
+      pause = isSoon ? min(2 * pause, Self.longest) : Self.first
       last = now
     }
   }
@@ -80,7 +83,7 @@ final class PreparedPeers {
   private func begin() {
     // What another relay passes on may be just these; and one that ends needs none.
     guard loop.shared.succession.underWay.load(ordering: .relaxed) == 0 else {
-      return lookLater(after: Self.first)
+      return lookLater(after: 10 * Self.pause)
     }
     guard loop.stopsAt == nil, !loop.isRetired else { return }
     var left = Self.batch

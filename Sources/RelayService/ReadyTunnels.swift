@@ -6,7 +6,7 @@ import Synchronization
 /// Has a tunnel ready to each runner with which a connection may come: one that has instances of a deployment that this
 /// runner has too.
 final class ReadyTunnels: Sendable {
-  /// How long after the start: another relay may pass on tunnels before.
+  /// How long after the start, in seconds: another relay may pass on tunnels before that.
   private static let beginning = 1.0
   /// How long changes are gathered, in seconds: at a start there are thousands.
   private static let gathering = 0.1

@@ -2,10 +2,11 @@ import CLinux
 import Foundation
 import LinuxSystem
 import Model
-import Relay
 import Testing
 import Tunnel
 import TunnelTestSupport
+
+@testable import Relay
 
 @Suite("Tunnels from one stream to the next", .timeLimit(.minutes(10)))
 struct ReuseTests {
@@ -143,7 +144,8 @@ struct ReuseTests {
   }
 
   @Test(
-    "A prepared peer that is not there is dialled again ever more rarely, and reached once it is")
+    "A prepared peer that breaks off the handshake is dialled again, and one that takes its place is reached"
+  )
   func preparedLater() throws {
     let laboratory = try RelayLaboratory(a: configuration(kernel: true, loops: 1))
     defer { laboratory.stop() }
@@ -151,15 +153,30 @@ struct ReuseTests {
     let peer = TunnelPeer(
       runner: laboratory.peer.runner,
       address: try #require(SocketAddress("127.0.0.1", port: port)))
-    // It accepts, and says what no runner would.
     laboratory.a.prepare([peer])
+    // What no runner says.
     for _ in 0..<2 { try listener.accept().send(Array("no".utf8)) }
     #expect(eventually { laboratory.a.counters.handshakesFailed == 2 })
-    usleep(1_500_000)
-    #expect(
-      laboratory.a.counters.handshakesFailed == 2, "the third attempt comes after two seconds")
     laboratory.a.prepare([laboratory.peer])
     #expect(eventually { laboratory.b.counters.tunnelsLive == 1 })
+  }
+
+  @Test(
+    "A prepared peer is dialled after 1 s, 2 s and so on up to a minute, and anew where all was well for long"
+  )
+  func preparedPauses() {
+    let second: UInt64 = 1_000_000_000
+    var attempts = PreparedPeers.Attempts()
+    #expect(attempts.next == 0, "at once")
+    var now = 1000 * second
+    for pause: UInt64 in [1, 2, 4, 8, 16, 32, 60, 60] {
+      attempts.begin(at: now)
+      #expect(attempts.next == now + pause * second)
+      now = attempts.next
+    }
+    now += 60 * second
+    attempts.begin(at: now)
+    #expect(attempts.next == now + second)
   }
 
   @Test("After a peer has ended all tunnels, the next stream makes a new one")
@@ -252,6 +269,8 @@ struct ReuseTests {
       listener.descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
     let program = try laboratory.connect(port, change)
     let service = try listener.accept()
+    // The one that is kept ready, so that this stream's is the last to come back, and the first to be taken.
+    #expect(eventually { laboratory.b.counters.tunnelsLive == 2 })
     service.finish()
     #expect(try program.receiveAll().isEmpty)
     try program.send([UInt8](repeating: 5, count: Self.unread))
