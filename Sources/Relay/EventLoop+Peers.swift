@@ -5,7 +5,7 @@ import Tunnel
 
 /// Noticing peers that have vanished: a machine without power, a network that is cut. They send no FIN.
 ///
-/// On a tunnel on which nothing is under way the kernel's keepalive does it. Where bytes are, the
+/// On a tunnel on which nothing is under way the kernel's keepalive does it, as a rule. Where bytes are, the
 /// kernel would go on for a quarter of an hour (tcp_retries2), and TCP_USER_TIMEOUT would also end
 /// the streams whose far program takes its time to read. So the loop looks itself.
 extension EventLoop {
@@ -34,15 +34,23 @@ extension EventLoop {
     }
   }
 
+  private func isAtRest(_ tunnel: TunnelConnection) -> Bool {
+    var unsent = linux_tcp_nothing_unsent
+    return linux_tcp_last_heard(tunnel.channel.descriptor, &unsent) >= 0
+      && unsent == linux_tcp_nothing_unsent
+  }
+
   private func check(_ tunnel: TunnelConnection) {
     let silence = linux_tcp_silence(tunnel.channel.descriptor)
     guard silence > 0 else {
       tunnel.unansweredSince = nil
       return
     }
-    // Bytes may have been sent only now, after a silence in which nothing had to be acknowledged.
     let lastAnswer = now - min(now, UInt64(silence) * 1_000_000)
-    let since = max(tunnel.unansweredSince ?? now, lastAnswer)
+    // Bytes may have been sent only now, after a silence in which nothing had to be acknowledged. Where nothing is under
+    // way, the kernel has probed all the while; its own count of these begins anew where their pauses change
+    // (`PeerReachability`).
+    let since = isAtRest(tunnel) ? lastAnswer : max(tunnel.unansweredSince ?? now, lastAnswer)
     tunnel.unansweredSince = since
     guard now - since >= shared.configuration.peerTimeout.nanoseconds else { return }
     linux_reset_on_close(tunnel.channel.descriptor)

@@ -147,6 +147,37 @@ struct PeerLossTests {
     }
   }
 
+  @Test(
+    "So are streams at rest, in the time that a runner may be silent and a quarter more",
+    arguments: [0, 250, 500, 750])
+  func longCutAtRest(phase milliseconds: UInt32) throws {
+    var brief = RelayConfiguration()
+    // The kernel probes at 4, 6, 8 and 10 s.
+    (brief.keepAlive, brief.peerTimeout) = (.seconds(4), .seconds(12))
+    brief.loops = 1
+    try withRunners(brief) { runners in
+      // The tunnel of the first is the one by which is seen whether the runner is there. It is given up first, since it was
+      // heard of last up to a second before the cut, and another takes its place that is probed already.
+      let watched = try runners.connect()
+      usleep(1_200_000)
+      let others = try (0..<3).map { _ in try runners.connect() }
+      for _ in 0..<30 {
+        for pair in others {
+          try pair.program.send([1])
+          #expect(try pair.service.receive() == [1])
+        }
+        usleep(100_000 + milliseconds * 1000 / 30)
+      }
+      try runners.cut(true)
+      let start = ContinuousClock.now
+      for pair in others + [watched] {
+        pair.program.limit(40)
+        #expect([.connectionReset, .timedOut].contains(pair.program.ending()))
+      }
+      #expect(ContinuousClock.now - start < .seconds(17))
+    }
+  }
+
   @Test("A connect that was given up while the network was cut opens nothing once it is mended")
   func givenUp() throws {
     try withRunners(RelayConfiguration()) { runners in

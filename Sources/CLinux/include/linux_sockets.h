@@ -22,8 +22,8 @@ int linux_tcp_no_delay(int fd);
 int linux_tcp_keep_alive(int fd, int idle_seconds, int interval_seconds, int count);
 
 /* The milliseconds since the peer last acknowledged anything, while something awaits its
- * acknowledgement: bytes, or two probes of its closed window; 0 while nothing does, -1 on error.
- * (One probe may be lost, and the next comes up to two minutes later.)
+ * acknowledgement: bytes, or two probes of its closed window or of a connection at rest; 0 while
+ * nothing does, -1 on error. (One probe may be lost, and the next comes up to two minutes later.)
  *
  * TCP_USER_TIMEOUT is no substitute: since Linux 5.11 it ends a connection whose peer answers, but
  * has kept its window closed for so long (tcp_probe_timer). */
