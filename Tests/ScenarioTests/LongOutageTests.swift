@@ -104,9 +104,8 @@ struct LongOutageTests {
       let end = ContinuousClock.now + .seconds(away)
 
       // The one that was there is given up on this side, and on the far side too.
-      #expect(
-        ["ETIMEDOUT", "ECONNRESET", "EOF"].contains(
-          try stage.apps[0].tell("ending", "$WARP_IST_db", 3211, 48)))
+      let ending = try stage.apps[0].tell("ending", "$WARP_IST_db", 3211, 48)
+      #expect(["ETIMEDOUT", "ECONNRESET"].contains(ending))
       #expect(try stage.db.tell("served", 3211, 10) != "timeout")
       // By now runner 2's lease is over, and runner 1 knows of no db.
       #expect(try stage.apps[0].tell("wait", "$WARP_IST_db", 3211) == "ECONNREFUSED")

@@ -5,7 +5,7 @@ import errno, fcntl, hashlib, json, os, queue, re, socket, struct, subprocess, s
 
 ME = f"{os.environ.get('WARP_DEPLOYMENT')}/{os.environ.get('WARP_SERVICE')}"
 listeners, held, background = {}, {}, {}
-arrived, broken, apart = [], [], []
+arrived, ended, broken, apart = [], [], [], []
 # How many times slower than usual this machine is, as Scripts/vm-test says.
 SLOWNESS = int(os.environ.get("ISTBPF_TEST_SLOWNESS", "1"))
 
@@ -35,6 +35,7 @@ def answer(client):
     except OSError as error:
         broken.append((port, errno.errorcode[error.errno]))
     client.close()
+    ended.append(port)
 
 
 def listen(port, host="0.0.0.0", times=1, only6=False):
@@ -173,6 +174,11 @@ def callers():
 def count_callers():
     """How many connections there were."""
     return str(len(arrived))
+
+
+def count_ended():
+    """How many of them have ended, whatever the way."""
+    return str(len(ended))
 
 
 def peer(host, port):
