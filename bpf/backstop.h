@@ -18,8 +18,8 @@
 /* A packet, as far as the decision needs it. */
 struct packet {
 	__u32 ifindex;
-	__u32 peer;	/* the other end's IPv4 address, host byte order; 0 for IPv6 */
-	__u8 protocol;	/* IPPROTO_*; extension headers of IPv6 are not looked behind */
+	__u32 peer;    /* the other end's IPv4 address, host byte order; 0 for IPv6 */
+	__u8 protocol; /* IPPROTO_*; extension headers of IPv6 are not looked behind */
 	__u8 is_ipv4;
 };
 

@@ -11,7 +11,7 @@
 
 /* A connect() and what becomes of it. */
 struct connect_request {
-	__u32 protocol;	/* IPPROTO_*, of the socket */
+	__u32 protocol; /* IPPROTO_*, of the socket */
 	__u32 address;	/* host byte order; rewritten to an instance address where it was a service's */
 	__u16 port;	/* host byte order */
 };

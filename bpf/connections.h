@@ -23,9 +23,8 @@ static __always_inline int is_observed(void)
 	return wanted && *wanted;
 }
 
-static __always_inline void describe_connection(struct bpf_sock_ops *socket,
-						const struct connection *connection,
-						struct ist_event *event)
+static __always_inline void
+describe_connection(struct bpf_sock_ops *socket, const struct connection *connection, struct ist_event *event)
 {
 	event->protocol = IPPROTO_TCP;
 	event->incoming = connection->incoming;
@@ -37,8 +36,8 @@ static __always_inline void describe_connection(struct bpf_sock_ops *socket,
 }
 
 /* A connection is established. The IPv4 fields of a v4-mapped connection are set too. */
-static __always_inline void open_connection(const struct ist_identity *identity,
-					    struct bpf_sock_ops *socket, int incoming)
+static __always_inline void
+open_connection(const struct ist_identity *identity, struct bpf_sock_ops *socket, int incoming)
 {
 	__u32 peer = bpf_ntohl(socket->remote_ip4);
 	struct ist_event event = { .kind = IST_EVENT_OPENED };
@@ -47,8 +46,7 @@ static __always_inline void open_connection(const struct ist_identity *identity,
 
 	if (!sk)
 		return;
-	if (is_loopback(peer) || peer == identity->address ||
-	    (incoming && local_link(identity, peer))) {
+	if (is_loopback(peer) || peer == identity->address || (incoming && local_link(identity, peer))) {
 		/* An accepted socket has the flags of its listener. */
 		bpf_sock_ops_cb_flags_set(socket, 0);
 		return;
@@ -70,26 +68,23 @@ static __always_inline void open_connection(const struct ist_identity *identity,
  * Whether the other's FIN came is told by the state, but for FIN_WAIT2, which ends with the FIN or
  * with close(): there, whether anything came since.
  */
-static __always_inline void count_bytes(struct bpf_sock_ops *socket,
-					const struct connection *connection,
-					struct ist_event *event)
+static __always_inline void
+count_bytes(struct bpf_sock_ops *socket, const struct connection *connection, struct ist_event *event)
 {
 	__u32 state = socket->args[0];
-	int own_fin = (state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_FIN_WAIT2 ||
-		       state == BPF_TCP_CLOSING || state == BPF_TCP_LAST_ACK) &&
+	int own_fin = (state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_FIN_WAIT2 || state == BPF_TCP_CLOSING ||
+		       state == BPF_TCP_LAST_ACK) &&
 		      socket->snd_una == socket->snd_nxt;
-	int peer_fin = state == BPF_TCP_CLOSE_WAIT || state == BPF_TCP_CLOSING ||
-		       state == BPF_TCP_LAST_ACK ||
-		       (state == BPF_TCP_FIN_WAIT2 &&
-			socket->bytes_received != connection->received_at_end);
+	int peer_fin = state == BPF_TCP_CLOSE_WAIT || state == BPF_TCP_CLOSING || state == BPF_TCP_LAST_ACK ||
+		       (state == BPF_TCP_FIN_WAIT2 && socket->bytes_received != connection->received_at_end);
 
 	event->sent = socket->bytes_acked - own_fin - !connection->incoming;
 	event->received = socket->bytes_received - peer_fin;
 }
 
 /* The state of a connection changes from args[0] to args[1]. */
-static __always_inline void follow_connection(const struct ist_identity *identity,
-					      struct bpf_sock_ops *socket)
+static __always_inline void
+follow_connection(const struct ist_identity *identity, struct bpf_sock_ops *socket)
 {
 	struct ist_event event = { .kind = IST_EVENT_CLOSED };
 	struct bpf_sock *sk = socket->sk;

@@ -11,7 +11,7 @@
 #include "events.h"
 #include "maps.h"
 
-/* Counts a denial. `identity` may be NULL: then of a link that is nobody's. */
+/* Counts a denial. `identity` may be NULL: then of a link that is no instance's. */
 static __noinline int count_denial(const struct ist_identity *identity, enum ist_reason reason)
 {
 	struct ist_denial_key key = { .reason = reason };
@@ -32,9 +32,9 @@ static __noinline int count_denial(const struct ist_identity *identity, enum ist
 }
 
 /* Counts a denial and tells it; `event` says what was attempted. `identity` may be NULL. Denials of a
- * cgroup that is not identified are nobody's to know, the proof of attachment's own among them. */
-static __always_inline void deny(const struct ist_identity *identity, enum ist_reason reason,
-				 struct ist_event *event)
+ * cgroup that is not identified are not counted, the proof of attachment's own among them. */
+static __always_inline void
+deny(const struct ist_identity *identity, enum ist_reason reason, struct ist_event *event)
 {
 	if (identity && !is_identified(identity))
 		return;
@@ -48,8 +48,8 @@ static __always_inline void deny(const struct ist_identity *identity, enum ist_r
  * Says what a denied packet was, as far as its headers are there. `offset` is where the IP header
  * begins. The sender chose all of it: it is for people to read, and decides nothing.
  */
-static __always_inline void describe_packet(struct __sk_buff *skb, __u32 offset, int incoming,
-					    struct ist_event *event)
+static __always_inline void
+describe_packet(struct __sk_buff *skb, __u32 offset, int incoming, struct ist_event *event)
 {
 	__u16 ports[2] = {};
 

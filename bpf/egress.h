@@ -16,8 +16,7 @@
 #include "maps.h"
 
 /* The rule that lets the service connect there, with its count, or NULL. Host byte order. */
-static __always_inline __u64 *
-egress_rule(const struct ist_identity *identity, __u32 address, __u16 port)
+static __always_inline __u64 *egress_rule(const struct ist_identity *identity, __u32 address, __u16 port)
 {
 	struct ist_egress_key key = {
 		.prefix_length = IST_EGRESS_FIXED_BITS + 32,
@@ -35,24 +34,21 @@ egress_rule(const struct ist_identity *identity, __u32 address, __u16 port)
 }
 
 /* Whether the service may have TCP with this address and port outside. Host byte order. */
-static __always_inline int is_allowed_outside(const struct ist_identity *identity, __u32 address,
-					      __u16 port)
+static __always_inline int is_allowed_outside(const struct ist_identity *identity, __u32 address, __u16 port)
 {
-	return !in_range(address) && !is_loopback(address) &&
-	       egress_rule(identity, address, port) != NULL;
+	return !in_range(address) && !is_loopback(address) && egress_rule(identity, address, port) != NULL;
 }
 
 /* A TCP segment with an address outside, as far as the decision needs it. */
 struct segment {
-	__u16 peer_port;	/* host byte order */
+	__u16 peer_port; /* host byte order */
 	__u8 syn;
 	__u8 ack;
 };
 
 /* Whether a packet that the backstop takes for foreign is of a connection that egress allows. */
-static __always_inline int
-is_egress(const struct ist_identity *identity, const struct packet *packet,
-	  const struct segment *segment, int outgoing)
+static __always_inline int is_egress(const struct ist_identity *identity, const struct packet *packet,
+				     const struct segment *segment, int outgoing)
 {
 	if (!packet->is_ipv4)
 		return 0;
@@ -64,8 +60,7 @@ is_egress(const struct ist_identity *identity, const struct packet *packet,
 }
 
 /* Reads the segment; 0 where there is none. */
-static __always_inline int parse_segment(struct __sk_buff *skb, int outgoing,
-					 struct segment *segment)
+static __always_inline int parse_segment(struct __sk_buff *skb, int outgoing, struct segment *segment)
 {
 	struct tcphdr tcp;
 	struct iphdr ip;

@@ -42,8 +42,7 @@ static __noinline int tell(const struct ist_identity *identity, struct ist_event
 		if (!told)
 			__sync_fetch_and_add(&rate->denials_untold, 1);
 	} else {
-		told = take_token(&rate->flows_due, now, SECOND / IST_FLOWS_PER_SECOND,
-				  IST_FLOWS_BURST) &&
+		told = take_token(&rate->flows_due, now, SECOND / IST_FLOWS_PER_SECOND, IST_FLOWS_BURST) &&
 		       !bpf_ringbuf_output(&events, event, sizeof(*event), 0);
 		if (!told)
 			__sync_fetch_and_add(&rate->flows_untold, 1);

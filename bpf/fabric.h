@@ -73,8 +73,8 @@ static __noinline int answers_fabric(struct __sk_buff *skb)
 }
 
 /* Whether a frame to an address outside goes where the sender's service may connect. */
-static __always_inline int leaves_by_rule(struct __sk_buff *skb, const struct ist_identity *sender,
-					  __u32 destination)
+static __always_inline int
+leaves_by_rule(struct __sk_buff *skb, const struct ist_identity *sender, __u32 destination)
 {
 	__be16 port;
 
@@ -119,8 +119,7 @@ check_frame(struct __sk_buff *skb, const struct ist_identity *sender, __u32 *des
 	} else if (!service_of(*destination) && !answers_fabric(skb)) {
 		return IST_FRAME_RESERVED;
 	}
-	if (!is_senders_own(skb, sender, __builtin_offsetof(struct frame, tcp),
-			    bpf_htonl(*destination)))
+	if (!is_senders_own(skb, sender, __builtin_offsetof(struct frame, tcp), bpf_htonl(*destination)))
 		return IST_STRANGERS_SOCKET;
 	return IST_ALLOWED;
 }

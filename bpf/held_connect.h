@@ -110,8 +110,7 @@ static __always_inline int is_known(struct __sk_buff *skb, const struct frame *f
 		.ipv4.sport = frame->tcp.source,
 		.ipv4.dport = frame->tcp.dest,
 	};
-	struct bpf_sock *socket =
-		bpf_skc_lookup_tcp(skb, &flow, sizeof(flow.ipv4), BPF_F_CURRENT_NETNS, 0);
+	struct bpf_sock *socket = bpf_skc_lookup_tcp(skb, &flow, sizeof(flow.ipv4), BPF_F_CURRENT_NETNS, 0);
 	int known;
 
 	if (!socket)
@@ -124,8 +123,8 @@ static __always_inline int is_known(struct __sk_buff *skb, const struct frame *f
 }
 
 /* Hands the SYN to the daemon. Where that cannot be, the kernel of the caller sends it again. */
-static __always_inline void hold(struct __sk_buff *skb, const struct frame *frame,
-				 const struct ist_flow *flow)
+static __always_inline void
+hold(struct __sk_buff *skb, const struct frame *frame, const struct ist_flow *flow)
 {
 	struct ist_flow_state *state = bpf_map_lookup_elem(&flows, flow);
 	struct ist_flow_state fresh = { .outcome = IST_FLOW_PENDING };
@@ -187,16 +186,15 @@ static __always_inline int is_being_accepted(const struct ist_flow *flow)
 static __always_inline void note_abandoned(const struct ist_flow *flow)
 {
 	/* Not all of it constant: that would lie in .rodata, where range_base is alone. */
-	struct ist_flow_state abandoned = { .outcome = IST_FLOW_ABANDONED,
-					    .last_syn = bpf_ktime_get_ns() };
+	struct ist_flow_state abandoned = { .outcome = IST_FLOW_ABANDONED, .last_syn = bpf_ktime_get_ns() };
 
 	if (is_being_accepted(flow))
 		bpf_map_update_elem(&flows, flow, &abandoned, BPF_EXIST);
 }
 
 /* A frame to an instance of another runner, to a service address that no program rewrote, or to outside. */
-static __always_inline int forward_remote(struct __sk_buff *skb, const struct ist_identity *sender,
-					  __u32 destination)
+static __always_inline int
+forward_remote(struct __sk_buff *skb, const struct ist_identity *sender, __u32 destination)
 {
 	const struct frame *frame = headers_of(skb, sizeof(*frame));
 	struct ist_flow flow = {

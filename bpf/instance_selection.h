@@ -67,7 +67,7 @@ static __always_inline int has_instance(const __u64 *set, __u32 instance)
 /* The instances that a connection to a service address may go to, each as likely as the others. */
 struct candidates {
 	__u64 local[IST_INSTANCE_WORDS];
-	const __u64 *remote;	/* of other runners; NULL where none of them may get it */
+	const __u64 *remote; /* of other runners; NULL where none of them may get it */
 };
 
 /*
@@ -107,7 +107,7 @@ static __always_inline void find_candidates(const struct ist_service *service,
  * asked, which is the daemon's to do: it tries one after the other.
  */
 static __always_inline __u32 select_local_instance(const struct ist_service *service,
-					     const struct ist_service_key *key, __u16 port)
+						   const struct ist_service_key *key, __u16 port)
 {
 	struct candidates found;
 	__u32 here;
@@ -116,8 +116,7 @@ static __always_inline __u32 select_local_instance(const struct ist_service *ser
 	here = instance_count(found.local);
 	if (!here)
 		return 0;
-	if (found.remote &&
-	    bpf_get_prandom_u32() % (here + instance_count(found.remote)) >= here)
+	if (found.remote && bpf_get_prandom_u32() % (here + instance_count(found.remote)) >= here)
 		return 0;
 	return nth_instance(found.local, here == 1 ? 0 : bpf_get_prandom_u32() % here);
 }

@@ -33,8 +33,8 @@ static __always_inline struct ist_identity *caller(void)
 }
 
 /* Refuses a socket call of the current process; `event` says what it attempted. */
-static __always_inline int refuse(const struct ist_identity *identity, enum ist_reason reason,
-				  struct ist_event *event)
+static __always_inline int
+refuse(const struct ist_identity *identity, enum ist_reason reason, struct ist_event *event)
 {
 	event->pid = bpf_get_current_pid_tgid() >> 32;
 	bpf_get_current_comm(event->command, sizeof(event->command));
@@ -102,8 +102,7 @@ static __always_inline void remember_request(struct bpf_sock_addr *context, __u3
 		bpf_sk_storage_delete(&connections, context->sk);
 		return;
 	}
-	connection = bpf_sk_storage_get(&connections, context->sk, NULL,
-					BPF_SK_STORAGE_GET_F_CREATE);
+	connection = bpf_sk_storage_get(&connections, context->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!connection)
 		return;
 	connection->asked = asked == got ? 0 : asked;
@@ -123,11 +122,11 @@ static __always_inline int is_bound_to(struct bpf_sock_addr *context, __u16 port
 
 /*
  * What of a connect that the rules allow stays inside the instance's network namespace: it goes to a socket of
- * the instance or to nobody. Told at once: a packet that is dropped later would be waited for. Nobody at the
+ * the instance or to none. Told at once: a packet that is dropped later would be waited for. Nobody at the
  * address is answered here too, since rules of NAT that an engine made can lead from there to its own socket.
  */
-static __always_inline int answer_inside(struct bpf_sock_addr *context, enum listener whose,
-					 struct ist_event *event)
+static __always_inline int
+answer_inside(struct bpf_sock_addr *context, enum listener whose, struct ist_event *event)
 {
 	if (whose == LISTENER_OWN)
 		return PASS;
@@ -158,8 +157,7 @@ static __always_inline int connect_inside4(struct bpf_sock_addr *context, __u32 
 	to.ipv4.saddr = to.ipv4.daddr;
 	to.ipv4.dport = context->user_port;
 	set_peer_ipv4(&event, to.ipv4.daddr);
-	return answer_inside(context, whose_listener(identity, context, &to, sizeof(to.ipv4)),
-			     &event);
+	return answer_inside(context, whose_listener(identity, context, &to, sizeof(to.ipv4)), &event);
 }
 
 /* The same to ::1. */
@@ -171,8 +169,7 @@ static __always_inline int connect_inside6(struct bpf_sock_addr *context)
 	to.ipv6.daddr[3] = bpf_htonl(1);
 	to.ipv6.saddr[3] = bpf_htonl(1);
 	to.ipv6.dport = context->user_port;
-	return answer_inside(context, whose_listener(caller(), context, &to, sizeof(to.ipv6)),
-			     &event);
+	return answer_inside(context, whose_listener(caller(), context, &to, sizeof(to.ipv6)), &event);
 }
 
 /* connect() to an IPv4 address, plain or v4-mapped; `address` points into the context's copy. */
@@ -209,8 +206,7 @@ int ist_connect4(struct bpf_sock_addr *context)
 
 static __always_inline int is_v4_mapped(const struct bpf_sock_addr *context)
 {
-	return !context->user_ip6[0] && !context->user_ip6[1] &&
-	       context->user_ip6[2] == bpf_htonl(0xffff);
+	return !context->user_ip6[0] && !context->user_ip6[1] && context->user_ip6[2] == bpf_htonl(0xffff);
 }
 
 /* ::1, and :: which the kernel takes for it. */
@@ -244,8 +240,7 @@ int ist_connect6(struct bpf_sock_addr *context)
 /* The program sees the address that it asked for, not the instance that it got. */
 static __always_inline __u32 asked_address(struct bpf_sock_addr *context)
 {
-	const struct connection *connection =
-		bpf_sk_storage_get(&connections, context->sk, NULL, 0);
+	const struct connection *connection = bpf_sk_storage_get(&connections, context->sk, NULL, 0);
 
 	return connection ? connection->asked : 0;
 }
@@ -340,8 +335,7 @@ static __always_inline int filter_packet(struct __sk_buff *skb, int outgoing)
 		return PASS;
 	/* Only here, so that traffic of the deployment never asks. */
 	if (reason == IST_FOREIGN_PACKET && is_identified(identity) &&
-	    parse_segment(skb, outgoing, &segment) &&
-	    is_egress(identity, &packet, &segment, outgoing))
+	    parse_segment(skb, outgoing, &segment) && is_egress(identity, &packet, &segment, outgoing))
 		return PASS;
 	if (reason == IST_FOREIGN_PACKET && !outgoing)
 		reason = IST_INBOUND;
@@ -374,8 +368,7 @@ int ist_sockops(struct bpf_sock_ops *socket)
 	switch (socket->op) {
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
 		count_listener(identity, socket, 1);
-		bpf_sock_ops_cb_flags_set(socket, socket->bpf_sock_ops_cb_flags |
-						  BPF_SOCK_OPS_STATE_CB_FLAG);
+		bpf_sock_ops_cb_flags_set(socket, socket->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		choose_congestion_control(socket);

@@ -4,7 +4,6 @@
 
 #include <linux/bpf.h>
 
-
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
@@ -68,8 +67,7 @@ static __always_inline void set_listening(struct ist_listening *all, __u32 insta
 
 /* The two values of a port, made if they are not there and `make` is set. */
 static __always_inline int lookup_port(struct ist_identity *identity, __u32 port, int make,
-				       struct locked_listener **listener,
-				       struct ist_listening **all)
+				       struct locked_listener **listener, struct ist_listening **all)
 {
 	struct ist_listener_key key = {
 		.deployment = identity->deployment,
@@ -99,8 +97,8 @@ static __always_inline int lookup_port(struct ist_identity *identity, __u32 port
 }
 
 /* A socket began (`change` 1) or ceased (-1) to listen. */
-static __always_inline void count_listener(struct ist_identity *identity,
-					   struct bpf_sock_ops *socket, int change)
+static __always_inline void
+count_listener(struct ist_identity *identity, struct bpf_sock_ops *socket, int change)
 {
 	enum bound_to where = bound_to(socket, identity->address);
 	__u32 instance = octet_of(identity->address);

@@ -19,8 +19,7 @@
 const volatile __u32 instance_ifindex SEC(".rodata.instance") = 0;
 
 /* What came, as an event. */
-static __always_inline void describe_lookup(const struct bpf_sk_lookup *context,
-					    struct ist_event *event)
+static __always_inline void describe_lookup(const struct bpf_sk_lookup *context, struct ist_event *event)
 {
 	__u32 ipv4 = context->remote_ip4;
 

@@ -30,7 +30,7 @@ struct {
 
 /*
  * Who is calling: one value for each cgroup that the programs are attached to, nested cgroups
- * included. The kernel makes it (zeroed, which is nobody) at the first attachment and
+ * included. The kernel makes it (zeroed: unidentified) at the first attachment and
  * frees it with the cgroup; the daemon fills it in.
  */
 struct {
@@ -181,10 +181,10 @@ struct connection {
 	/* The address that the program asked connect() for, where that was rewritten; else 0. Network
 	 * byte order. */
 	__u32 asked;
-	__u32 pid;		/* of the caller; 0 where it was accepted */
+	__u32 pid; /* of the caller; 0 where it was accepted */
 	char command[IST_COMMAND_SIZE];
-	__u64 established;	/* CLOCK_MONOTONIC, ns; 0 before and after */
-	__u64 received_at_end;	/* bytes received when the other had all of ours, FIN included */
+	__u64 established;     /* CLOCK_MONOTONIC, ns; 0 before and after */
+	__u64 received_at_end; /* bytes received when the other had all of ours, FIN included */
 	__u32 incoming;
 	__u32 reserved;
 };

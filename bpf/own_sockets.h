@@ -43,8 +43,7 @@ static __always_inline int is_in_cgroup(struct bpf_sock *sk, __u64 cgroup)
 }
 
 /* A socket of the instance began to listen: connect() asks for this, since it cannot ask for cgroups. */
-static __always_inline void mark_listener(const struct ist_identity *identity,
-					  struct bpf_sock_ops *socket)
+static __always_inline void mark_listener(const struct ist_identity *identity, struct bpf_sock_ops *socket)
 {
 	struct bpf_sock *sk = socket->sk;
 	__u64 cgroup = identity->cgroup_id;
@@ -61,9 +60,9 @@ enum listener { LISTENER_NONE, LISTENER_OWN, LISTENER_STRANGER };
 
 /* Whose socket would get a connection to these addresses, in the network namespace of the caller. Any source
  * port does, and none finds no connection but who listens. */
-static __always_inline enum listener
-whose_listener(const struct ist_identity *identity, struct bpf_sock_addr *context,
-	       struct bpf_sock_tuple *to, __u32 size)
+static __always_inline enum listener whose_listener(const struct ist_identity *identity,
+						    struct bpf_sock_addr *context, struct bpf_sock_tuple *to,
+						    __u32 size)
 {
 	struct bpf_sock *sk = bpf_sk_lookup_tcp(context, to, size, BPF_F_CURRENT_NETNS, 0);
 	enum listener whose = LISTENER_STRANGER;
@@ -128,8 +127,8 @@ static __noinline int is_strangers(struct __sk_buff *skb, __u64 cgroup, int outg
 	struct bpf_sock *sk;
 	__u8 flags;
 
-	if (is_ipv4 ? !read_ends4(skb, !outgoing, &ends, &offset) :
-		      !read_ends6(skb, !outgoing, &ends, &offset))
+	if (is_ipv4 ? !read_ends4(skb, !outgoing, &ends, &offset)
+		    : !read_ends6(skb, !outgoing, &ends, &offset))
 		return 1;
 	if (bpf_skb_load_bytes(skb, offset + TCP_FLAGS_OFFSET, &flags, sizeof(flags)))
 		return 1;
@@ -155,9 +154,8 @@ static __noinline int is_strangers(struct __sk_buff *skb, __u64 cgroup, int outg
  * Whether what answers to this answer comes to a listening socket of the instance `sender` itself, asked in its
  * network namespace: of several that share the port (SO_REUSEPORT) the kernel chooses by addresses and ports.
  */
-static __always_inline int answers_as_listener(struct __sk_buff *skb,
-					       const struct ist_identity *sender, __u32 peer,
-					       const struct tcphdr *tcp)
+static __always_inline int answers_as_listener(struct __sk_buff *skb, const struct ist_identity *sender,
+					       __u32 peer, const struct tcphdr *tcp)
 {
 	struct bpf_sock_tuple to = {
 		.ipv4.saddr = peer,
@@ -185,8 +183,8 @@ static __always_inline int answers_as_listener(struct __sk_buff *skb,
  * or accepts a connection; its TCP header is at `offset`, and `peer` its destination in network byte order. An
  * answer that is a SYN cookie has no socket: then it counts who listens there.
  */
-static __noinline int is_senders_own(struct __sk_buff *skb, const struct ist_identity *sender,
-				     __u32 offset, __u32 peer)
+static __noinline int
+is_senders_own(struct __sk_buff *skb, const struct ist_identity *sender, __u32 offset, __u32 peer)
 {
 	struct tcphdr tcp;
 

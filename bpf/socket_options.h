@@ -27,8 +27,7 @@ static __always_inline int chooses_interface(int name)
  * Whether the interface is ist0, or none: there the switch looks at each packet. For TCP: what binds a UDP socket
  * to lo stays.
  */
-static __always_inline int is_own_interface(const struct ist_identity *identity,
-					    struct bpf_sockopt *context)
+static __always_inline int is_own_interface(const struct ist_identity *identity, struct bpf_sockopt *context)
 {
 	const char *name = context->optval, *end = context->optval_end;
 	const __u32 *ifindex = context->optval;
@@ -36,8 +35,7 @@ static __always_inline int is_own_interface(const struct ist_identity *identity,
 	if (!is_identified(identity) || !context->sk || context->sk->protocol == IPPROTO_UDP)
 		return 0;
 	if (context->optname == SO_BINDTOIFINDEX)
-		return (const char *)(ifindex + 1) <= end &&
-		       (!*ifindex || *ifindex == identity->ifindex);
+		return (const char *)(ifindex + 1) <= end && (!*ifindex || *ifindex == identity->ifindex);
 	if (name + 1 > end || !name[0])
 		return 1;
 	/* What is not a whole name is one of fewer letters. */
@@ -80,12 +78,11 @@ static __always_inline int is_forbidden_option(int level, int name)
 	case SOL_SOCKET:
 		return chooses_interface(name);
 	case SOL_IP:
-		return name == IP_OPTIONS || name == IP_ADD_MEMBERSHIP ||
-		       name == IP_ADD_SOURCE_MEMBERSHIP || joins_group(name);
-	case SOL_IPV6:
-		return name == IPV6_RTHDR || name == IPV6_2292PKTOPTIONS ||
-		       name == IPV6_ADD_MEMBERSHIP || name == IPV6_JOIN_ANYCAST ||
+		return name == IP_OPTIONS || name == IP_ADD_MEMBERSHIP || name == IP_ADD_SOURCE_MEMBERSHIP ||
 		       joins_group(name);
+	case SOL_IPV6:
+		return name == IPV6_RTHDR || name == IPV6_2292PKTOPTIONS || name == IPV6_ADD_MEMBERSHIP ||
+		       name == IPV6_JOIN_ANYCAST || joins_group(name);
 	default:
 		return 0;
 	}

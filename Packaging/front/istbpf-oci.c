@@ -49,8 +49,8 @@ struct option {
 };
 
 /* Takes the option at `*words`, one of `valued` with its value, or one of `flags`; false where it is neither. */
-static bool take_option(char ***words, const char *const *valued, const char *const *flags,
-			struct option *option)
+static bool
+take_option(char ***words, const char *const *valued, const char *const *flags, struct option *option)
 {
 	static char name[32];
 	const char *equals = strchr(**words, '=');
@@ -97,8 +97,8 @@ static enum answer search(const char *text, size_t size, const char *const *name
 			for (int digit = 0; digit < 4; digit++) {
 				if (++i >= size || !isxdigit((unsigned char)text[i]))
 					return UNCERTAIN;
-				code = code * 16 + (text[i] <= '9' ? text[i] - '0' :
-								     (text[i] | 0x20) - 'a' + 10);
+				code = code * 16 +
+				       (text[i] <= '9' ? text[i] - '0' : (text[i] | 0x20) - 'a' + 10);
 			}
 			if (code < 0x80 && (isalnum((int)code) || strchr("._-=+", (int)code)))
 				return UNCERTAIN;
@@ -262,7 +262,8 @@ static bool is_plain_exec(char **words, const char *root)
 	while (*words && **words == '-')
 		if (!take_option(&words, valued, flags, &option) || (option.value && *option.value == '-'))
 			return false;
-	return root && *root == '/' && *words && is_id(*words) && is_plain_in(root, *words) && is_unrecorded(*words);
+	return root && *root == '/' && *words && is_id(*words) && is_plain_in(root, *words) &&
+	       is_unrecorded(*words);
 }
 
 /* Whether the arguments are options that are known, then a command that the wrapper would pass on unchanged. */
@@ -270,8 +271,8 @@ static bool is_passed_on(char **words)
 {
 	static const char *const commands[] = { "state",  "start", "kill", "delete", "pause",
 						"resume", "ps",	   "list", "events", NULL };
-	static const char *const valued[] = { "--root",	     "--log",	      "--log-format",
-					      "--log-level", "--cgroup-manager", NULL };
+	static const char *const valued[] = { "--root",		  "--log", "--log-format", "--log-level",
+					      "--cgroup-manager", NULL };
 	static const char *const flags[] = { "--systemd-cgroup", "--debug", NULL };
 	const char *root = NULL;
 	struct option option;
@@ -341,8 +342,7 @@ int main(int argc, char **argv)
 	}
 	own[length] = 0;
 	/* An upgrade came between exec and here: the new one has the same path. */
-	if (length > (ssize_t)sizeof(deleted) &&
-	    !strcmp(own + length - (sizeof(deleted) - 1), deleted))
+	if (length > (ssize_t)sizeof(deleted) && !strcmp(own + length - (sizeof(deleted) - 1), deleted))
 		own[length - (sizeof(deleted) - 1)] = 0;
 	if (is_unconfigured() && is_passed_on(argv + 1) && runtime(own, path)) {
 		argv[0] = path;
@@ -359,7 +359,7 @@ int main(int argc, char **argv)
 	/* By its own path the wrapper knows what a container's hooks are to call. */
 	argv[0] = own;
 	execv(path, argv);
-	fprintf(stderr, "istbpf: cannot execute %s: %s: is the package whole? operation not permitted\n", path,
-		strerror(errno));
+	fprintf(stderr, "istbpf: cannot execute %s: %s: is the package whole? operation not permitted\n",
+		path, strerror(errno));
 	return 1;
 }

@@ -9,7 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int linux_packet_socket(void) { return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); }
+int linux_packet_socket(void)
+{
+	return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+}
 
 ssize_t linux_packet_send(int fd, int ifindex, const void *frame, size_t length)
 {
@@ -56,7 +59,10 @@ int linux_set_type_of_service(int fd, uint8_t value)
 	return setsockopt(fd, SOL_IP, IP_TOS, &tos, sizeof(tos));
 }
 
-int linux_listen(int fd) { return listen(fd, 65535); }
+int linux_listen(int fd)
+{
+	return listen(fd, 65535);
+}
 
 int linux_connect(int fd, uint32_t address, uint16_t port)
 {

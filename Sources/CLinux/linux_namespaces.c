@@ -9,15 +9,30 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int linux_enter_network_namespace(int fd) { return setns(fd, CLONE_NEWNET); }
+int linux_enter_network_namespace(int fd)
+{
+	return setns(fd, CLONE_NEWNET);
+}
 
-int linux_unshare_network_namespace(void) { return unshare(CLONE_NEWNET); }
+int linux_unshare_network_namespace(void)
+{
+	return unshare(CLONE_NEWNET);
+}
 
-int linux_unshare_mount_namespace(void) { return unshare(CLONE_NEWNS); }
+int linux_unshare_mount_namespace(void)
+{
+	return unshare(CLONE_NEWNS);
+}
 
-int linux_unshare_cgroup_namespace(void) { return unshare(CLONE_NEWCGROUP); }
+int linux_unshare_cgroup_namespace(void)
+{
+	return unshare(CLONE_NEWCGROUP);
+}
 
-int linux_is_network_namespace(int fd) { return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET; }
+int linux_is_network_namespace(int fd)
+{
+	return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET;
+}
 
 int linux_network_namespace_cookie(uint64_t *cookie)
 {
@@ -33,4 +48,7 @@ int linux_network_namespace_cookie(uint64_t *cookie)
 	return result;
 }
 
-int linux_parent_namespace(int fd) { return ioctl(fd, NS_GET_PARENT); }
+int linux_parent_namespace(int fd)
+{
+	return ioctl(fd, NS_GET_PARENT);
+}

@@ -10,7 +10,10 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-pid_t linux_thread_id(void) { return gettid(); }
+pid_t linux_thread_id(void)
+{
+	return gettid();
+}
 
 int linux_cpu_count(void)
 {
@@ -26,7 +29,10 @@ int linux_close_on_exec_from(unsigned first)
 	return close_range(first, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
-int linux_process_open(pid_t process) { return pidfd_open(process, 0); }
+int linux_process_open(pid_t process)
+{
+	return pidfd_open(process, 0);
+}
 
 int linux_process_signal(int process, int signal)
 {
@@ -40,8 +46,7 @@ int linux_process_await_end(int process, int milliseconds)
 	return poll(&end, 1, milliseconds);
 }
 
-int linux_spawn_detached(pid_t *process, const char *path, char *const command[],
-			 const char *output)
+int linux_spawn_detached(pid_t *process, const char *path, char *const command[], const char *output)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -53,13 +58,12 @@ int linux_spawn_detached(pid_t *process, const char *path, char *const command[]
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF |
-						      POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setflags(&attributes,
+				 POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	if (output)
-		posix_spawn_file_actions_addopen(&actions, 2, output, O_WRONLY | O_CREAT | O_TRUNC,
-						 0600);
+		posix_spawn_file_actions_addopen(&actions, 2, output, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	posix_spawn_file_actions_adddup2(&actions, 2, 1);
 	posix_spawn_file_actions_addclosefrom_np(&actions, 3);
 	posix_spawn_file_actions_addchdir_np(&actions, "/");

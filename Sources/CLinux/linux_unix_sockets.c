@@ -115,8 +115,8 @@ union control {
 	char space[CMSG_SPACE(sizeof(int) * linux_unix_most_descriptors)];
 };
 
-ssize_t linux_unix_send_descriptors(int fd, const void *bytes, size_t size, const int *descriptors,
-				    size_t count)
+ssize_t
+linux_unix_send_descriptors(int fd, const void *bytes, size_t size, const int *descriptors, size_t count)
 {
 	union control control;
 	struct iovec part = { .iov_base = (void *)bytes, .iov_len = size };
@@ -147,10 +147,9 @@ ssize_t linux_unix_receive_descriptors(int fd, void *bytes, size_t size, int *de
 {
 	union control control;
 	struct iovec part = { .iov_base = bytes, .iov_len = size };
-	struct msghdr message = { .msg_iov = &part,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+	struct msghdr message = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	ssize_t received = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	struct cmsghdr *header = received < 0 ? NULL : CMSG_FIRSTHDR(&message);
 

@@ -17,10 +17,10 @@ void boringssl_aead_free(struct boringssl_aead *aead);
  * that: count + 1 + boringssl_aead_tag_size bytes. `content` is either where `sealed` is or apart from
  * it. Whether it succeeded. */
 int boringssl_aead_seal(const struct boringssl_aead *aead, void *sealed, const void *nonce,
-                        const void *content, size_t count, uint8_t last, const void *header,
-                        size_t header_size);
+			const void *content, size_t count, uint8_t last, const void *header,
+			size_t header_size);
 
 /* Opens `count` bytes of `sealed` with the tag behind them to `content`, which has room for `count` and
  * is either where `sealed` is or apart from it. Whether they are genuine; zeros are written else. */
 int boringssl_aead_open(const struct boringssl_aead *aead, void *content, const void *nonce,
-                        const void *sealed, size_t count, const void *header, size_t header_size);
+			const void *sealed, size_t count, const void *header, size_t header_size);

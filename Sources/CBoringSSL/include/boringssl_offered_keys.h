@@ -6,4 +6,4 @@
  * length. 1 where there is one; 0 where there are no more, or the message cannot be read; -1 where this one is not an
  * imported key. */
 int boringssl_offered_key(const SSL_CLIENT_HELLO *hello, size_t index, const uint8_t **identity,
-                          size_t *length);
+			  size_t *length);

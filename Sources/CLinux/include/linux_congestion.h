@@ -20,12 +20,12 @@ int32_t linux_tcp_largest_received(int fd);
 
 /* What a TCP socket has to send. */
 enum linux_tcp_unsent {
-  linux_tcp_nothing_unsent,
-  /* Bytes are under way, and sent again ever more rarely until they are acknowledged. */
-  linux_tcp_in_flight,
-  /* Bytes wait for room in the peer's window and none is under way: the kernel probes that ever more rarely, and
+	linux_tcp_nothing_unsent,
+	/* Bytes are under way, and sent again ever more rarely until they are acknowledged. */
+	linux_tcp_in_flight,
+	/* Bytes wait for room in the peer's window and none is under way: the kernel probes that ever more rarely, and
    * silence means nothing. */
-  linux_tcp_blocked,
+	linux_tcp_blocked,
 };
 
 /* The milliseconds since anything came from the peer of a TCP socket, an acknowledgement or bytes; -1 on error. Only
@@ -37,12 +37,12 @@ uint64_t linux_tcp_acknowledged(int fd);
 
 /* What has passed over a TCP connection. */
 struct linux_tcp_traffic {
-  /* Bytes that its peer has acknowledged, a caller's SYN and a FIN counted as one each (tcpi_bytes_acked). */
-  uint64_t acknowledged;
-  /* Bytes that came, a FIN counted as one (tcpi_bytes_received). */
-  uint64_t received;
-  /* Smoothed (tcpi_rtt). */
-  uint32_t round_trip_microseconds;
+	/* Bytes that its peer has acknowledged, a caller's SYN and a FIN counted as one each (tcpi_bytes_acked). */
+	uint64_t acknowledged;
+	/* Bytes that came, a FIN counted as one (tcpi_bytes_received). */
+	uint64_t received;
+	/* Smoothed (tcpi_rtt). */
+	uint32_t round_trip_microseconds;
 };
 
 /* That of the kernel's tcp_info in `size` bytes, as sock_diag(7) gives it; zeros for what is beyond its end. */

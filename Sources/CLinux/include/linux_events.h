@@ -4,12 +4,12 @@
 
 /* One event: which bits, and the number that was registered. */
 struct linux_event {
-  uint32_t events;
-  uint64_t token;
+	uint32_t events;
+	uint64_t token;
 };
 
 extern const uint32_t linux_epoll_in, linux_epoll_out, linux_epoll_error, linux_epoll_hangup,
-    linux_epoll_read_hangup, linux_epoll_urgent;
+	linux_epoll_read_hangup, linux_epoll_urgent;
 
 /* A new epoll instance, close-on-exec. */
 int linux_epoll_create(void);

@@ -14,8 +14,7 @@ int linux_inotify_unwatch(int fd, int watch);
 /* Reads the next event of `fd` from `buffer`, `length` bytes that read(2) filled, at `*offset`, and
  * moves the offset behind it: its watch, or -1 at the end. Sets `*overflow` where events were lost,
  * and `*gone` where the watch ended. */
-int linux_inotify_next(const void *buffer, int64_t length, int64_t *offset, int *overflow,
-                       int *gone);
+int linux_inotify_next(const void *buffer, int64_t length, int64_t *offset, int *overflow, int *gone);
 
 /* open(2) with O_CLOEXEC, for a directory. */
 int linux_open_directory(const char *path);

@@ -24,5 +24,4 @@ int linux_process_await_end(int process, int milliseconds);
  * blocked or ignored, in the directory / (this process's may be closed to whom the command becomes). It
  * has this process's environment and standard error, or the file `output`, for standard output as well,
  * and no other descriptor. Returns 0 or an errno. */
-int linux_spawn_detached(pid_t *process, const char *path, char *const command[],
-			 const char *output);
+int linux_spawn_detached(pid_t *process, const char *path, char *const command[], const char *output);

@@ -4,9 +4,9 @@
 
 /* TLS 1.3's keys of one direction, as RFC 8446 7.3 derives them, for AES-GCM. */
 struct linux_tls_keys {
-  uint8_t key[32];
-  uint8_t iv[12];
-  uint32_t key_length; /* 16 or 32 */
+	uint8_t key[32];
+	uint8_t iv[12];
+	uint32_t key_length; /* 16 or 32 */
 };
 
 /* Makes `fd`, an established TCP connection, a TLS socket (TCP_ULP); loads the module where it may.

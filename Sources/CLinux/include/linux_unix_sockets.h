@@ -31,7 +31,8 @@ ssize_t linux_unix_receive_descriptor(int fd, void *bytes, size_t size, int *des
 #define linux_unix_most_descriptors 253
 
 /* As `linux_unix_send_descriptor` for `count` of them, which may be 0. */
-ssize_t linux_unix_send_descriptors(int fd, const void *bytes, size_t size, const int *descriptors, size_t count);
+ssize_t
+linux_unix_send_descriptors(int fd, const void *bytes, size_t size, const int *descriptors, size_t count);
 
 /* As `linux_unix_receive_descriptor` for up to `linux_unix_most_descriptors`, for which there is room; how many came is
  * in `count`. Those beyond that number are closed by the kernel. */
