@@ -5,9 +5,11 @@ import Synchronization
 /// Why not everything arrived.
 struct CopyFailure: Error, CustomStringConvertible {
   let description: String
+  fileprivate let code: Int32
 
   init(_ operation: String) {
-    description = "cannot \(operation): \(String(cString: strerror(errno)))"
+    code = errno
+    description = "cannot \(operation): \(String(cString: strerror(code)))"
   }
 }
 
@@ -41,14 +43,22 @@ func closeWithReset(_ socket: Int32) {
 /// Standard input and output of this process, joined to a socket.
 enum StandardStreams {
   /// Returns when the peer of `socket` has ended its side, and all that it said has been written. Throws
-  /// `CopyFailure`, also where the peer has reset the connection.
+  /// `CopyFailure`, also where the peer has reset the connection. Where nobody reads standard output any more, as behind
+  /// `| head`, the process ends as others do then.
   static func join(with socket: Int32) throws(CopyFailure) {
     Thread.detachNewThread {
       // Where the peer wants to hear no more, it may still have something to say.
       do { try copyBytes(from: STDIN_FILENO, to: socket) } catch {}
       shutdown(socket, Int32(SHUT_WR))
     }
-    try copyBytes(from: socket, to: STDOUT_FILENO)
+    do { try copyBytes(from: socket, to: STDOUT_FILENO) } catch {
+      guard error.code == EPIPE else { throw error }
+      signal(SIGPIPE, SIG_DFL)
+      var signals = sigset_t()
+      sigaddset(&signals, SIGPIPE)
+      pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+      raise(SIGPIPE)
+    }
   }
 }
 

@@ -49,6 +49,14 @@ struct HostConnectTests {
         #expect(closed.event == "closed" && closed.source?.name == "istbpf connect")
         #expect(closed.received == input.utf8.count, "\(closed)")
       }
+      // Two writes of the program's, so that one comes when nobody reads any more.
+      let unread = try run(
+        [
+          "bash", "-c", "{ yes | head -c 400000 | env \"$@\"; echo $? >&3; } 3>&2 | head -c 1",
+          "bash",
+        ]
+          + runner.commandLine(["connect", "shop/db"]))
+      #expect(unread.output == "s" && unread.errors == "141\n", "\(unread)")
       let full = try run(
         ["sh", "-c", "env \"$@\" </dev/null >/dev/full", "sh"]
           + runner.commandLine(["connect", "shop/db"]))
@@ -56,7 +64,7 @@ struct HostConnectTests {
       let metrics = try HTTP.get("http://127.0.0.1:29471/metrics")
       #expect(
         metrics.contains(
-          #"istbpf_host_connects_total{deployment="shop",service="db"} 4"#), "\(metrics)")
+          #"istbpf_host_connects_total{deployment="shop",service="db"} 5"#), "\(metrics)")
       #expect(runner.logs("to shop/db.2, port 3211"), "\(runner.daemon?.log ?? "")")
     }
   }
