@@ -43,23 +43,44 @@ struct Surroundings {
   ]
 
   private func unit() -> [Finding] {
-    let name = "istbpfd.service"
-    for directory in Self.unitDirectories {
-      let path = "\(directory)/\(name)"
-      var status = stat()
-      guard lstat(path, &status) == 0 else { continue }
-      let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path)
-      if target == "/dev/null" || (target == nil && status.st_size == 0) {
-        return [
-          .problem(
-            "unit", "\(name) is masked by \(path)",
-            "systemd starts istbpfd neither by hand nor at boot",
-            type: "systemctl unmask \(name) && systemctl enable --now \(name)")
-        ]
-      }
-      return [.found("unit", path)]
+    let (daemon, relay) = ("istbpfd.service", "istbpf-relay@.service")
+    if let path = Self.maskedUnit(daemon) {
+      return [
+        .problem(
+          "unit", "\(daemon) is masked by \(path)",
+          "systemd starts istbpfd neither by hand nor at boot",
+          type: "systemctl unmask \(daemon) && systemctl enable --now \(daemon)")
+      ]
     }
-    return [.note("unit", "there is no \(name)", "nothing starts istbpfd at boot")]
+    if let path = Self.maskedUnit(relay) {
+      return [
+        .problem(
+          "unit", "\(relay) is masked by \(path)",
+          "systemd does not start istbpf-relay, which carries connections with other runners and outside",
+          type: "systemctl unmask \(relay) && systemctl restart istbpfd")
+      ]
+    }
+    guard let path = Self.unitFile(daemon) else {
+      return [.note("unit", "there is no \(daemon)", "nothing starts istbpfd at boot")]
+    }
+    return [.found("unit", path)]
+  }
+
+  /// The file that systemd takes for a unit; nil where there is none.
+  private static func unitFile(_ name: String) -> String? {
+    unitDirectories.lazy.map { "\($0)/\(name)" }.first { path in
+      var status = stat()
+      return lstat(path, &status) == 0
+    }
+  }
+
+  /// The file by which a unit is masked: an empty one, or a link to /dev/null. Nil where it is not.
+  private static func maskedUnit(_ name: String) -> String? {
+    guard let path = unitFile(name) else { return nil }
+    var status = stat()
+    let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path)
+    let isEmpty = target == nil && lstat(path, &status) == 0 && status.st_size == 0
+    return target == "/dev/null" || isEmpty ? path : nil
   }
 
   private func limits() -> [Finding] {

@@ -1,5 +1,6 @@
 import EngineConfiguration
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("The runtime in an engine's configuration")
@@ -123,5 +124,38 @@ struct RuntimeEditorTests {
     #expect(try add(engine, to: new, isDefault: true) == new)
     #expect(try engine.editor.removing(from: new) == nil)
     #expect(try engine.editor.removing(from: nil) == nil)
+  }
+
+  @Test(
+    "Another reader of TOML finds the runtime in files of our own, whatever its path",
+    arguments: [
+      (ConfigurableEngine.podman, ["engine"], ["engine", "runtimes", "istbpf"], "runtime"),
+      (
+        .crio, ["crio", "runtime"], ["crio", "runtime", "runtimes", "istbpf", "runtime_path"],
+        "default_runtime"
+      ),
+    ], ["/usr/bin/istbpf-oci", "/opt/a \"b\" \\c/istbpf-oci"])
+  func readByOthers(
+    form: (engine: ConfigurableEngine, section: [String], place: [String], standard: String),
+    path: String
+  ) throws {
+    for isDefault in [false, true] {
+      let text = try #require(
+        try form.engine.editor.adding(RuntimeEntry(path: path, isDefault: isDefault), to: nil))
+      let parsed = try run(
+        [
+          "python3", "-c",
+          "import json, sys, tomllib; print(json.dumps(tomllib.loads(sys.argv[1])))", text,
+        ])
+      #expect(parsed.status == 0, "\(parsed.errors)")
+      let whole = try json(parsed.output)
+      func value(at keys: [String]) -> Any? {
+        keys.reduce(whole as Any?) { ($0 as? NSDictionary)?[$1] }
+      }
+      let found = value(at: form.place)
+      #expect(found as? String == path || found as? [String] == [path], "\(parsed.output)")
+      let standard = value(at: form.section + [form.standard]) as? String
+      #expect(standard == (isDefault ? "istbpf" : nil), "\(parsed.output)")
+    }
   }
 }

@@ -54,6 +54,10 @@ struct DoctorTests {
         runner, "unit", "istbpfd.service is masked by /etc/systemd/system/istbpfd.service",
         type: "systemctl unmask istbpfd.service",
         wrapper: after("\(units); ln -s /dev/null /etc/systemd/system/istbpfd.service"))
+      try expect(
+        runner, "unit", "istbpf-relay@.service is masked by /etc/systemd/system/",
+        type: "systemctl unmask istbpf-relay@.service",
+        wrapper: after("\(units); touch /etc/systemd/system/istbpf-relay@.service"))
       #expect(
         try findings(
           runner, "unit",
