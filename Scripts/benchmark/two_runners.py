@@ -121,11 +121,13 @@ def measure_direct(contenders, cluster, options):
     if options.wants("across-stay"):
         rows += measure_staying(contenders, cluster, options)
     if options.wants("across-connect"):
-        def connects(case):
+        def connects(case, at_once=""):
             return turns("across-connect", case, "1/s", contenders, options,
-                         lambda pair: pair.measure(f"connect {seconds}")["value"])
+                         lambda pair: pair.measure(f"connect {seconds} {at_once}")["value"])
 
         rows += connects("connect, 1 byte, close")
+        for at_once in (16, 256):
+            rows += connects(f"the same, {at_once} at once", at_once)
         for pair in contenders.values():
             pair.replace(ORDINARY)  # which takes no other order, and so comes last
         rows += connects("the same by Python's socketserver")

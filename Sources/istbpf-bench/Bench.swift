@@ -32,7 +32,8 @@ struct Measure: ParsableCommand {
     abstract: "Take measurements, one for each line of standard input.",
     discussion: """
       A line is 'bulk SECONDS BYTES STREAMS' (bytes a write, connections at once), \
-      'round-trip SECONDS BYTES' (bytes each way), 'connect SECONDS', 'connect-time SECONDS', \
+      'round-trip SECONDS BYTES' (bytes each way), 'connect SECONDS [CONNECTIONS]' (so many at once), \
+      'connect-time SECONDS', \
       'stay CONNECTIONS' (one after the other, all open until the last) or 'burst CONNECTIONS' (all at once). \
       The answer is one line of JSON.
       """)

@@ -22,7 +22,8 @@ struct Client {
     case .bulk(let seconds, let bytes, 1): try bulk(seconds, bytes)
     case .bulk(let seconds, let bytes, let streams): try bulk(seconds, bytes, streams)
     case .roundTrip(let seconds, let bytes): try roundTrip(seconds, bytes)
-    case .connect(let seconds): try connections(seconds)
+    case .connect(let seconds, 1): try connections(seconds)
+    case .connect(let seconds, let atOnce): try connections(seconds, atOnce)
     case .connectTime(let seconds): try connectTimes(seconds)
     case .stay(let count): try accumulate(count)
     case .burst(let count): try burst(count)
@@ -86,19 +87,29 @@ struct Client {
   private func bulk(_ seconds: Double, _ bytes: Int, _ streams: Int) throws(CallFailed)
     -> Measurement
   {
-    let results = Mutex<[Result<Measurement, CallFailed>]>([])
-    onThreads(streams) { _ in
-      let result = Result { () throws(CallFailed) in try bulk(seconds, bytes) }
-      results.withLock { $0.append(result) }
-    }
-    var (total, elapsed) = (0, UInt64(0))
-    for result in results.withLock({ $0 }) {
-      let stream = try result.get()
-      (total, elapsed) = (total + stream.count, max(elapsed, stream.nanoseconds))
+    let (total, elapsed) = try atOnce(streams) { () throws(CallFailed) in
+      try bulk(seconds, bytes)
     }
     return Measurement(
       name: "bulk", value: Double(total) / Double(elapsed), unit: "GB/s", count: total,
       nanoseconds: elapsed)
+  }
+
+  /// The sum of the counts of measurements that are taken at the same time, and the time that the longest took.
+  private func atOnce(
+    _ times: Int, _ body: @escaping @Sendable () throws(CallFailed) -> Measurement
+  ) throws(CallFailed) -> (total: Int, elapsed: UInt64) {
+    let results = Mutex<[Result<Measurement, CallFailed>]>([])
+    onThreads(times) { _ in
+      let result = Result { () throws(CallFailed) in try body() }
+      results.withLock { $0.append(result) }
+    }
+    var (total, elapsed) = (0, UInt64(0))
+    for result in results.withLock({ $0 }) {
+      let one = try result.get()
+      (total, elapsed) = (total + one.count, max(elapsed, one.nanoseconds))
+    }
+    return (total, elapsed)
   }
 
   private func withAnswer(
@@ -183,6 +194,12 @@ struct Client {
     return Measurement(
       name: "connect", value: Double(count) / Double(now - start) * 1e9, unit: "1/s",
       count: count, nanoseconds: now - start)
+  }
+
+  /// The same by so many threads at once.
+  private func connections(_ seconds: Double, _ times: Int) throws(CallFailed) -> Measurement {
+    let (total, elapsed) = try atOnce(times) { () throws(CallFailed) in try connections(seconds) }
+    return rate("connect", total, elapsed)
   }
 
   /// Connections a second, each with a byte there and one back, that stay open until the last is there.

@@ -4,8 +4,8 @@ enum Order {
   case bulk(seconds: Double, bytes: Int, streams: Int)
   /// So many bytes there and back, one exchange after the other.
   case roundTrip(seconds: Double, bytes: Int)
-  /// Connections, one after the other.
-  case connect(seconds: Double)
+  /// Connections, so many at once, each followed by another.
+  case connect(seconds: Double, atOnce: Int)
   /// The same, but only how long connect() takes.
   case connectTime(seconds: Double)
   /// So many connections, one after the other, all of which stay open until the last one is there.
@@ -30,7 +30,9 @@ enum Order {
     case ("bulk", 2) where numbers[1] <= Server.connections:
       self = .bulk(seconds: seconds, bytes: numbers[0], streams: numbers[1])
     case ("round-trip", 1): self = .roundTrip(seconds: seconds, bytes: numbers[0])
-    case ("connect", 0): self = .connect(seconds: seconds)
+    case ("connect", 0): self = .connect(seconds: seconds, atOnce: 1)
+    case ("connect", 1) where numbers[0] <= Server.connections:
+      self = .connect(seconds: seconds, atOnce: numbers[0])
     case ("connect-time", 0): self = .connectTime(seconds: seconds)
     default: return nil
     }

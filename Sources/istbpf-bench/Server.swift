@@ -4,7 +4,7 @@ import Glibc
 /// Answers connections, several at a time, each on a thread that was there before it.
 struct Server: Sendable {
   /// The most connections that are served at a time.
-  static let connections = 16
+  static let connections = 256
 
   /// Listens for as long as the program runs.
   private let listener: Int32
