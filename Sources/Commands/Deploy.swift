@@ -56,7 +56,7 @@ struct Deploy: AsyncParsableCommand {
     let name = try DeploymentName(deployment)
     var declarations = try service.map { try ServiceDeclaration(argument: $0) }
     for path in paths {
-      let file = try ConfigurationFile(path: path)
+      let file = try DeclarationFile(path: path)
       if let remark = file.remark { printError("istbpf: warning: \(remark)") }
       let (declaration, warnings) = try await file.declaration()
       for warning in warnings { printError("istbpf: warning: \(warning)") }

@@ -31,7 +31,7 @@ enum NodeEvaluation {
       throw Failure(
         path: path,
         message: "needs Node, which is not on PATH: install nodejs, or write a "
-          + "\(ConfigurationFile.dataName) in its place")
+          + "\(DeclarationFile.dataName) in its place")
     }
     let user = try CallingUser.behindSudo()
     let outcome = try await withThrowingTaskGroup(of: Outcome.self) { group in

@@ -1,12 +1,19 @@
 import CLibbpf
 import Glibc
 
-/// A BPF map, with keys and values as `dataplane_abi.h` declares them.
-///
-/// The descriptor is owned by whoever opened the map (`MapSet`), and outlives this.
-struct BPFMap<Key: BitwiseCopyable, Value: BitwiseCopyable>: Sendable {
+/// A pinned BPF map, with keys and values as `dataplane_abi.h` declares them.
+final class BPFMap<Key: BitwiseCopyable, Value: BitwiseCopyable>: Sendable {
   let name: String
-  let descriptor: Int32
+  private let descriptor: Int32
+
+  /// Opens what is pinned as `directory/name`.
+  init(_ name: String, pinnedIn directory: String) throws(DataplaneError) {
+    self.name = name
+    descriptor = bpf_obj_get("\(directory)/\(name)")
+    guard descriptor >= 0 else { throw .failed("open", "\(directory)/\(name)", descriptor) }
+  }
+
+  deinit { if descriptor >= 0 { close(descriptor) } }
 
   /// The value at `key`; nil where there is none.
   func value(at key: Key) throws(DataplaneError) -> Value? {

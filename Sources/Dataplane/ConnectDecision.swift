@@ -60,7 +60,7 @@ public struct PublishedService: Sendable {
 extension PinnedState {
   /// What connect reads of a service; nil where none is published.
   public func published(
-    _ service: ServiceNumber, deployment: UInt16, port: UInt16
+    _ service: ServiceNumber, deployment: DeploymentID, port: UInt16
   ) throws(DataplaneError) -> PublishedService? {
     let key = ist_service_key(deployment: UInt32(deployment), service: UInt32(service))
     guard let value = try maps.services.value(at: key) else { return nil }

@@ -23,8 +23,7 @@ public final class Dataplane: Sendable {
   ) throws(DataplaneError) {
     try Self.retireOtherState(in: directory, plan: plan, mayHaveInstances: mayHaveInstances)
     object = try BPFObject(pinnedIn: directory, plan: plan)
-    let layout = try Self.openLayout(in: directory)
-    defer { close(layout.descriptor) }
+    let layout = try BPFMap<UInt32, UInt32>("layout", pinnedIn: directory)
     try layout.set(UInt32(IST_ABI_VERSION), at: LayoutKey.version)
     try layout.set(plan.base.rawValue, at: LayoutKey.range)
     maps = try MapSet(pinnedIn: directory)
@@ -47,7 +46,8 @@ public final class Dataplane: Sendable {
 
   /// Makes a service and where its instances are known to connect(), in one step.
   public func publish(
-    service: Service, deployment: UInt16, local: Set<InstanceNumber>, remote: Set<InstanceNumber>,
+    service: Service, deployment: DeploymentID, local: Set<InstanceNumber>,
+    remote: Set<InstanceNumber>,
     selection: InstanceSelection = .localFirst
   ) throws(DataplaneError) {
     var value = ist_service()
@@ -60,7 +60,7 @@ public final class Dataplane: Sendable {
   }
 
   /// A service is no more: connects to its address find no service, and its counters go.
-  public func withdraw(service: ServiceNumber, deployment: UInt16) throws(DataplaneError) {
+  public func withdraw(service: ServiceNumber, deployment: DeploymentID) throws(DataplaneError) {
     try maps.services.remove(Self.key(deployment, service))
     for key in try maps.denials.keys()
     where key.deployment == UInt32(deployment) && key.service == UInt32(service) {
@@ -69,7 +69,7 @@ public final class Dataplane: Sendable {
   }
 
   /// A deployment is no more: its name, its services and its counters go.
-  public func withdraw(deployment: UInt16) throws(DataplaneError) {
+  public func withdraw(deployment: DeploymentID) throws(DataplaneError) {
     let id = UInt32(deployment)
     for key in try maps.services.keys() where key.deployment == id {
       try maps.services.remove(key)
@@ -82,16 +82,19 @@ public final class Dataplane: Sendable {
 
   /// The services that the kernel knows, by deployment id.
   public func publishedServices() throws(DataplaneError) -> [(
-    deployment: UInt16, service: ServiceNumber
+    deployment: DeploymentID, service: ServiceNumber
   )] {
     try maps.services.keys().map {
-      (UInt16(truncatingIfNeeded: $0.deployment), ServiceNumber(truncatingIfNeeded: $0.service))
+      (
+        DeploymentID(truncatingIfNeeded: $0.deployment),
+        ServiceNumber(truncatingIfNeeded: $0.service)
+      )
     }
   }
 
   /// The ids of the deployments that the kernel knows.
-  public func publishedDeployments() throws(DataplaneError) -> [UInt16] {
-    try maps.deployments.keys().map { UInt16(truncatingIfNeeded: $0) }
+  public func publishedDeployments() throws(DataplaneError) -> [DeploymentID] {
+    try maps.deployments.keys().map { DeploymentID(truncatingIfNeeded: $0) }
   }
 
   // MARK: Instances
@@ -141,7 +144,7 @@ public final class Dataplane: Sendable {
     try maps.cgroupIdentity.set(identity.abi(cgroup: cgroup, namespace: namespace), at: cgroup)
   }
 
-  /// Tells the programs of a cgroup that it is nobody's any more: TCP on loopback is left to it.
+  /// Tells the programs of a cgroup that it is no instance's any more: TCP on loopback is left to it.
   public func unidentify(cgroup: UInt64) throws(DataplaneError) {
     var nobody = ist_identity()
     nobody.cgroup_id = cgroup
@@ -230,7 +233,7 @@ public final class Dataplane: Sendable {
       }
       return try PinnedState.remove(directory: directory)
     }
-    let other = try MapSet(pinnedIn: directory).plan()
+    let other = try MapSet.plan(in: directory)
     guard other != plan else { return }
     guard live == 0 else {
       throw .otherRange(
@@ -242,21 +245,11 @@ public final class Dataplane: Sendable {
   /// How many instances are pinned, whatever the layout: every layout has `fabric_links`, with
   /// keys of four bytes.
   private static func pinnedInstances(in directory: String) throws(DataplaneError) -> Int {
-    let descriptor = bpf_obj_get("\(directory)/fabric_links")
-    guard descriptor >= 0 else { return 0 }
-    defer { close(descriptor) }
-    return try BPFMap<UInt32, UInt8>(name: "fabric_links", descriptor: descriptor).keys().count
+    guard access("\(directory)/fabric_links", F_OK) == 0 || errno != ENOENT else { return 0 }
+    return try BPFMap<UInt32, UInt8>("fabric_links", pinnedIn: directory).keys().count
   }
 
-  private static func openLayout(
-    in directory: String
-  ) throws(DataplaneError) -> BPFMap<UInt32, UInt32> {
-    let descriptor = bpf_obj_get("\(directory)/layout")
-    guard descriptor >= 0 else { throw .failed("open", "\(directory)/layout", descriptor) }
-    return BPFMap(name: "layout", descriptor: descriptor)
-  }
-
-  private static func key(_ deployment: UInt16, _ service: ServiceNumber) -> ist_service_key {
+  private static func key(_ deployment: DeploymentID, _ service: ServiceNumber) -> ist_service_key {
     ist_service_key(deployment: UInt32(deployment), service: UInt32(service))
   }
 }

@@ -6,7 +6,7 @@ import Model
 extension Dataplane {
   /// Where the programs let each service of a deployment (by id) connect that may connect anywhere.
   public func egress(
-    ofDeployment deployment: UInt16
+    ofDeployment deployment: DeploymentID
   ) throws(DataplaneError) -> [ServiceNumber: Set<AllowedNetwork>] {
     var allowed: [ServiceNumber: Set<AllowedNetwork>] = [:]
     for key in try maps.egress.keys() where key.owner.deployment == UInt32(deployment) {
@@ -17,7 +17,7 @@ extension Dataplane {
 
   /// Lets a service connect to `networks`, from now on; those that it may connect to keep their counts.
   public func allow(
-    _ networks: some Sequence<AllowedNetwork>, service: ServiceNumber, deployment: UInt16
+    _ networks: some Sequence<AllowedNetwork>, service: ServiceNumber, deployment: DeploymentID
   ) throws(DataplaneError) {
     let networks = Set(networks)
     guard !networks.isEmpty else { return }
@@ -32,7 +32,7 @@ extension Dataplane {
   /// Lets a service no longer connect to `networks`. Connections that they let out are stopped at once,
   /// and end when they are cut.
   public func revoke(
-    _ networks: some Sequence<AllowedNetwork>, service: ServiceNumber, deployment: UInt16
+    _ networks: some Sequence<AllowedNetwork>, service: ServiceNumber, deployment: DeploymentID
   ) throws(DataplaneError) {
     for network in networks {
       try maps.egress.remove(ist_egress_key(network, service: service, deployment: deployment))
@@ -40,7 +40,7 @@ extension Dataplane {
   }
 
   /// The same for all that a deployment (by id) has, which is no more.
-  public func withdrawEgress(ofDeployment deployment: UInt16) throws(DataplaneError) {
+  public func withdrawEgress(ofDeployment deployment: DeploymentID) throws(DataplaneError) {
     for (service, networks) in try egress(ofDeployment: deployment) {
       try revoke(networks, service: service, deployment: deployment)
     }
@@ -48,7 +48,7 @@ extension Dataplane {
 }
 
 extension ist_egress_key {
-  init(_ allowed: AllowedNetwork, service: ServiceNumber, deployment: UInt16) {
+  init(_ allowed: AllowedNetwork, service: ServiceNumber, deployment: DeploymentID) {
     self.init(
       prefix_length: UInt32(IST_EGRESS_FIXED_BITS) + UInt32(allowed.network.prefixLength),
       deployment: UInt32(deployment).bigEndian, service: service.bigEndian,

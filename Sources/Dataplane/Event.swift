@@ -73,7 +73,7 @@ public struct Event: Sendable {
       record.deployment == 0
       ? nil
       : Identity(
-        deployment: UInt16(truncatingIfNeeded: record.deployment),
+        deployment: DeploymentID(truncatingIfNeeded: record.deployment),
         address: IPv4Address(record.instance))
     port = record.own_port
     peer = Peer(record)

@@ -44,7 +44,7 @@ public final class EventReader: Sendable {
       context.release()
       throw .failed("read", "events")
     }
-    // What was untold before is nobody's news now.
+    // What was untold before is no news now.
     let before = UntoldEvents(state)
     // Unsafe only in name: nobody but the one new thread uses libbpf's handle from here on.
     nonisolated(unsafe) let owned = buffer

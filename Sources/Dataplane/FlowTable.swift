@@ -11,16 +11,10 @@ public final class FlowTable: Sendable {
 
   /// Opens what is pinned in `directory`, once its layout is seen to be this version's.
   public init(pinnedIn directory: String) throws(DataplaneError) {
-    let found = try MapSet.layoutVersion(in: directory)
-    guard let found else { throw .nothingPinned(directory: directory) }
-    guard found == UInt32(IST_ABI_VERSION) else {
-      throw .otherLayout(found: found, expected: UInt32(IST_ABI_VERSION), directory: directory)
-    }
-    flows = try MapSet.open("flows", in: directory)
-    denials = try MapSet.open("denials", in: directory)
+    try MapSet.checkLayout(in: directory)
+    flows = try BPFMap("flows", pinnedIn: directory)
+    denials = try BPFMap("denials", pinnedIn: directory)
   }
-
-  deinit { for descriptor in [flows.descriptor, denials.descriptor] { close(descriptor) } }
 
   /// What tells the maps that are pinned in `directory` from those that were there before or come after: the inode of
   /// a pin. Throws `SystemError` where nothing is pinned.
@@ -80,7 +74,7 @@ extension Dataplane {
 
   /// The number of a fabric's replay link: the place of the gateway's address, as an instance's link
   /// has that of its own.
-  public static func replayIfindex(deployment: UInt16, plan: AddressPlan) -> Int32 {
+  public static func replayIfindex(deployment: DeploymentID, plan: AddressPlan) -> Int32 {
     Identity(deployment: deployment, address: plan.gateway).ifindex
   }
 }

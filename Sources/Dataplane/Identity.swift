@@ -21,12 +21,12 @@ public struct NamespaceNumbers: Hashable, Sendable {
 /// An instance as the data path knows it.
 public struct Identity: Hashable, Sendable {
   /// The deployment's id on this runner, 1 to 16383.
-  public let deployment: UInt16
+  public let deployment: DeploymentID
   /// The instance address.
   public let address: IPv4Address
 
   /// The identity of the instance with `address` in the deployment with the id `deployment`.
-  public init(deployment: UInt16, address: IPv4Address) {
+  public init(deployment: DeploymentID, address: IPv4Address) {
     self.deployment = deployment
     self.address = address
   }
@@ -49,7 +49,7 @@ public struct Identity: Hashable, Sendable {
   }
 
   init(_ value: ist_identity) {
-    deployment = UInt16(truncatingIfNeeded: value.deployment)
+    deployment = DeploymentID(truncatingIfNeeded: value.deployment)
     address = IPv4Address(value.address)
   }
 }

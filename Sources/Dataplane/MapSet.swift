@@ -1,5 +1,4 @@
 import CDataplaneABI
-import CLibbpf
 import Glibc
 import Model
 
@@ -21,57 +20,50 @@ final class MapSet: Sendable {
 
   /// Opens the maps pinned in `directory`, once their layout is seen to be this version's.
   init(pinnedIn directory: String) throws(DataplaneError) {
-    let found = try Self.layoutVersion(in: directory)
-    guard let found else { throw .nothingPinned(directory: directory) }
-    guard found == UInt32(IST_ABI_VERSION) else {
-      throw .otherLayout(found: found, expected: UInt32(IST_ABI_VERSION), directory: directory)
-    }
-    layout = try Self.open("layout", in: directory)
-    cgroupIdentity = try Self.open("cgroup_identity", in: directory)
-    deployments = try Self.open("deployments", in: directory)
-    services = try Self.open("services", in: directory)
-    egress = try Self.open("egress", in: directory)
-    fabricLinks = try Self.open("fabric_links", in: directory)
-    listening = try Self.open("listening", in: directory)
-    listeners = try Self.open("listeners", in: directory)
-    denials = try Self.open("denials", in: directory)
-    flows = try Self.open("flows", in: directory)
-    eventRates = try Self.open("event_rates", in: directory)
-    observed = try Self.open("observed", in: directory)
-  }
-
-  deinit {
-    for descriptor in [
-      layout.descriptor, cgroupIdentity.descriptor, deployments.descriptor, services.descriptor,
-      fabricLinks.descriptor, listening.descriptor, listeners.descriptor, denials.descriptor,
-      flows.descriptor, egress.descriptor, eventRates.descriptor, observed.descriptor,
-    ] { close(descriptor) }
+    try Self.checkLayout(in: directory)
+    layout = try BPFMap("layout", pinnedIn: directory)
+    cgroupIdentity = try BPFMap("cgroup_identity", pinnedIn: directory)
+    deployments = try BPFMap("deployments", pinnedIn: directory)
+    services = try BPFMap("services", pinnedIn: directory)
+    egress = try BPFMap("egress", pinnedIn: directory)
+    fabricLinks = try BPFMap("fabric_links", pinnedIn: directory)
+    listening = try BPFMap("listening", pinnedIn: directory)
+    listeners = try BPFMap("listeners", pinnedIn: directory)
+    denials = try BPFMap("denials", pinnedIn: directory)
+    flows = try BPFMap("flows", pinnedIn: directory)
+    eventRates = try BPFMap("event_rates", pinnedIn: directory)
+    observed = try BPFMap("observed", pinnedIn: directory)
   }
 
   /// The range of addresses that the programs were loaded for.
-  func plan() throws(DataplaneError) -> AddressPlan? {
+  func plan() throws(DataplaneError) -> AddressPlan? { try Self.plan(in: layout) }
+
+  /// The same of what is pinned in `directory`, which may be without a map that this version has.
+  static func plan(in directory: String) throws(DataplaneError) -> AddressPlan? {
+    try plan(in: BPFMap("layout", pinnedIn: directory))
+  }
+
+  private static func plan(
+    in layout: BPFMap<UInt32, UInt32>
+  ) throws(DataplaneError) -> AddressPlan? {
     let base = IPv4Address(try layout.value(at: LayoutKey.range) ?? 0)
     return AddressPlan(cidr: "\(base)/\(AddressPlan.prefixLength)")
   }
 
-  /// The layout of what is pinned in `directory`; nil where nothing is.
-  static func layoutVersion(in directory: String) throws(DataplaneError) -> UInt32? {
-    let descriptor = bpf_obj_get("\(directory)/layout")
-    guard descriptor >= 0 else {
-      if descriptor == -ENOENT { return nil }
-      throw .failed("open", "\(directory)/layout", descriptor)
+  /// Throws unless what is pinned in `directory` is of this version's layout.
+  static func checkLayout(in directory: String) throws(DataplaneError) {
+    guard let found = try layoutVersion(in: directory) else {
+      throw .nothingPinned(directory: directory)
     }
-    defer { close(descriptor) }
-    return try BPFMap<UInt32, UInt32>(name: "layout", descriptor: descriptor)
-      .value(at: LayoutKey.version)
+    guard found == UInt32(IST_ABI_VERSION) else {
+      throw .otherLayout(found: found, expected: UInt32(IST_ABI_VERSION), directory: directory)
+    }
   }
 
-  static func open<Key, Value>(
-    _ name: String, in directory: String
-  ) throws(DataplaneError) -> BPFMap<Key, Value> {
-    let descriptor = bpf_obj_get("\(directory)/\(name)")
-    guard descriptor >= 0 else { throw .failed("open", "\(directory)/\(name)", descriptor) }
-    return BPFMap(name: name, descriptor: descriptor)
+  /// The layout of what is pinned in `directory`; nil where nothing is.
+  static func layoutVersion(in directory: String) throws(DataplaneError) -> UInt32? {
+    guard access("\(directory)/layout", F_OK) == 0 || errno != ENOENT else { return nil }
+    return try BPFMap<UInt32, UInt32>("layout", pinnedIn: directory).value(at: LayoutKey.version)
   }
 }
 

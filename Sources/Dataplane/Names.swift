@@ -51,13 +51,13 @@ public struct Names: Sendable {
   /// The instance whose links have the number `ifindex`: what `Identity.ifindex` computes, backwards.
   func identity(ifindex: UInt32) -> Identity {
     Identity(
-      deployment: UInt16(ifindex >> UInt32(IST_OFFSET_BITS)),
+      deployment: DeploymentID(truncatingIfNeeded: ifindex >> UInt32(IST_OFFSET_BITS)),
       address: IPv4Address(plan.base.rawValue + ifindex & Identity.offsetMask))
   }
 
   /// What people call an address of a deployment: `shop/app.2`, or `shop/app` for the service address;
   /// nil where it is no declared service's.
-  public func endpoint(_ address: IPv4Address, deployment: UInt16) -> String? {
+  public func endpoint(_ address: IPv4Address, deployment: DeploymentID) -> String? {
     guard let place = plan.place(of: address), let name = deployments[UInt32(deployment)],
       let service = services[Self.key(UInt32(deployment), UInt32(place.service))]
     else { return nil }

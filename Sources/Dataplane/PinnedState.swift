@@ -17,11 +17,11 @@ public final class PinnedState: Sendable {
   public typealias Denials = (service: ServiceNumber, reason: Reason, count: UInt64)
 
   /// What was denied, by the deployment's id.
-  public func denials() throws(DataplaneError) -> [UInt16: [Denials]] {
-    var found: [UInt16: [Denials]] = [:]
+  public func denials() throws(DataplaneError) -> [DeploymentID: [Denials]] {
+    var found: [DeploymentID: [Denials]] = [:]
     for entry in try maps.denials.entries() {
       guard let reason = Reason(rawValue: entry.key.reason) else { continue }
-      found[UInt16(truncatingIfNeeded: entry.key.deployment), default: []].append(
+      found[DeploymentID(truncatingIfNeeded: entry.key.deployment), default: []].append(
         (ServiceNumber(truncatingIfNeeded: entry.key.service), reason, entry.value))
     }
     return found

@@ -37,8 +37,8 @@ public enum ConfigurationKeys {
           error.line == nil ? error.cause : "is not JSON: it \(error.cause)")
       ]
     }
-    let value: JSONValue
-    do { value = try JSONDecoder().decode(JSONValue.self, from: Data(bytes)) } catch {
+    let value: DeclaredValue
+    do { value = try JSONDecoder().decode(DeclaredValue.self, from: Data(bytes)) } catch {
       return [ConfigurationFault(file, "is not JSON: \(error)")]
     }
     guard case .object(let root) = value else {
@@ -70,7 +70,7 @@ public enum ConfigurationKeys {
   }
 
   private static func faults(
-    _ value: JSONValue, _ key: String, depth: Int, file: String, _ lines: [String: Int]
+    _ value: DeclaredValue, _ key: String, depth: Int, file: String, _ lines: [String: Int]
   ) -> [ConfigurationFault] {
     let place = place(file, lines[key])
     // A key of the file with a dot in it would look like one of a section.
@@ -172,7 +172,7 @@ public enum ConfigurationKeys {
   }
 }
 
-extension JSONValue {
+extension DeclaredValue {
   fileprivate func isOf(_ kind: ConfigurationKeys.Kind) -> Bool {
     switch (self, kind) {
     case (.string, .text), (.boolean, .flag): true

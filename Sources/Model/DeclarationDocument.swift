@@ -1,13 +1,13 @@
 import FoundationEssentials
 
 /// Any value of JSON.
-enum JSONValue: Decodable {
+enum DeclaredValue: Decodable {
   case null
   case boolean(Bool)
   case number(Double)
   case string(String)
-  case array([JSONValue])
-  case object([String: JSONValue])
+  case array([DeclaredValue])
+  case object([String: DeclaredValue])
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
@@ -19,10 +19,10 @@ enum JSONValue: Decodable {
       self = .number(value)
     } else if let value = try? container.decode(String.self) {
       self = .string(value)
-    } else if let value = try? container.decode([JSONValue].self) {
+    } else if let value = try? container.decode([DeclaredValue].self) {
       self = .array(value)
     } else {
-      self = .object(try container.decode([String: JSONValue].self))
+      self = .object(try container.decode([String: DeclaredValue].self))
     }
   }
 
@@ -45,7 +45,7 @@ struct DeclarationDocument {
   /// The lines of the values by their keys' paths, as far as they are known.
   let lines: [String: Int]
   /// What the file holds.
-  let root: [String: JSONValue]
+  let root: [String: DeclaredValue]
 
   /// Reads `json`, which is the file itself, or where `lines` are given what a module came to.
   init(_ json: Data, file: String, lines: [String: Int]?) throws(InvalidDeclaration) {
@@ -59,8 +59,8 @@ struct DeclarationDocument {
           error.line == nil ? error.cause : "is not JSON: it \(error.cause)")
       }
     }
-    let value: JSONValue
-    do { value = try JSONDecoder().decode(JSONValue.self, from: json) } catch {
+    let value: DeclaredValue
+    do { value = try JSONDecoder().decode(DeclaredValue.self, from: json) } catch {
       throw InvalidDeclaration(file, key: nil, "is not JSON: \(Self.reason(of: error))")
     }
     guard case .object(let root) = value else {
@@ -83,28 +83,30 @@ struct DeclarationDocument {
     "\(file)\(line(key).map { ":\($0)" } ?? ""): \(sentence)"
   }
 
-  func object(_ value: JSONValue, _ key: String) throws(InvalidDeclaration) -> [String: JSONValue] {
+  func object(_ value: DeclaredValue, _ key: String) throws(InvalidDeclaration) -> [String:
+    DeclaredValue]
+  {
     guard case .object(let object) = value else {
       throw invalid(key, "must be an object, not \(value.summary)")
     }
     return object
   }
 
-  func string(_ value: JSONValue, _ key: String) throws(InvalidDeclaration) -> String {
+  func string(_ value: DeclaredValue, _ key: String) throws(InvalidDeclaration) -> String {
     guard case .string(let string) = value else {
       throw invalid(key, "must be a text, not \(value.summary)")
     }
     return string
   }
 
-  func boolean(_ value: JSONValue, _ key: String) throws(InvalidDeclaration) -> Bool {
+  func boolean(_ value: DeclaredValue, _ key: String) throws(InvalidDeclaration) -> Bool {
     guard case .boolean(let boolean) = value else {
       throw invalid(key, "must be true or false, not \(value.summary)")
     }
     return boolean
   }
 
-  func port(_ value: JSONValue, _ key: String) throws(InvalidDeclaration) -> PortNumber {
+  func port(_ value: DeclaredValue, _ key: String) throws(InvalidDeclaration) -> PortNumber {
     guard case .number(let number) = value, let whole = Int(exactly: number),
       let port = try? PortNumber(whole)
     else {
@@ -113,7 +115,7 @@ struct DeclarationDocument {
     return port
   }
 
-  func timeout(_ value: JSONValue, _ key: String) throws(InvalidDeclaration) -> RequestTimeout {
+  func timeout(_ value: DeclaredValue, _ key: String) throws(InvalidDeclaration) -> RequestTimeout {
     guard case .number(let number) = value, let whole = Int(exactly: number),
       let timeout = RequestTimeout(seconds: whole)
     else {
@@ -126,7 +128,7 @@ struct DeclarationDocument {
     return timeout
   }
 
-  func egress(_ value: JSONValue, _ key: String) throws(InvalidDeclaration) -> [EgressRule] {
+  func egress(_ value: DeclaredValue, _ key: String) throws(InvalidDeclaration) -> [EgressRule] {
     guard case .array(let values) = value else {
       throw invalid(key, "must be a list of texts, not \(value.summary)")
     }

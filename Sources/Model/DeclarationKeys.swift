@@ -12,9 +12,9 @@ struct DeclarationKeys {
   private static let deployment = ServiceDeclaration.deploymentKeys
 
   private let document: DeclarationDocument
-  private let deployment: [String: JSONValue]
+  private let deployment: [String: DeclaredValue]
 
-  init(_ document: DeclarationDocument, _ deployment: [String: JSONValue]) {
+  init(_ document: DeclarationDocument, _ deployment: [String: DeclaredValue]) {
     (self.document, self.deployment) = (document, deployment)
   }
 

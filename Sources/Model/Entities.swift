@@ -1,16 +1,16 @@
 /// A set of services that may talk to each other: the unit of isolation.
 public struct Deployment: Hashable, Sendable, Codable {
   /// The numbers that a deployment may have.
-  public static let ids: ClosedRange<UInt16> = 1...16383
+  public static let ids: ClosedRange<DeploymentID> = 1...16383
 
   /// The name that people use.
   public let name: DeploymentName
 
-  /// The number that this runner's kernel maps use, 1 to 16383; another runner's differs.
-  public let id: UInt16
+  /// The number that this runner's kernel maps use.
+  public let id: DeploymentID
 
   /// A deployment with `name` and `id`.
-  public init(name: DeploymentName, id: UInt16) {
+  public init(name: DeploymentName, id: DeploymentID) {
     self.name = name
     self.id = id
   }

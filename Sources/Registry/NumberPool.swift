@@ -7,7 +7,7 @@ public enum NumberPool {
   ///   - used: the numbers that are taken.
   ///   - released: the numbers that were taken once and are free, longest ago first.
   /// - Returns: nil if every number is taken.
-  public static func next<Number: FixedWidthInteger>(
+  public static func next<Number: Hashable & Strideable>(
     in range: ClosedRange<Number>, used: Set<Number>, released: [Number]
   ) -> Number? where Number.Stride: SignedInteger {
     let known = used.union(released)

@@ -5,11 +5,11 @@ import Registry
 struct DeploymentIDs: Codable, Hashable, Sendable {
   struct Released: Codable, Hashable, Sendable {
     var name: DeploymentName
-    var id: UInt16
+    var id: DeploymentID
   }
 
   /// The ids in use, by deployment.
-  private(set) var used: [String: UInt16] = [:]
+  private(set) var used: [String: DeploymentID] = [:]
 
   /// Ids that were used and are free, longest ago first. A deployment that comes back finds its own
   /// again: it may only have been out of sight.
@@ -18,7 +18,7 @@ struct DeploymentIDs: Codable, Hashable, Sendable {
   /// The deployment's id, which it gets if it has none.
   ///
   /// - Throws: `RegistryError.tooManyDeployments`.
-  mutating func id(of name: DeploymentName) throws -> UInt16 {
+  mutating func id(of name: DeploymentName) throws -> DeploymentID {
     if let id = used[name.rawValue] { return id }
     let free =
       released.first { $0.name == name }?.id

@@ -46,8 +46,8 @@ struct Declaring {
   }
 
   private func createDeployment() throws -> Deployment {
-    let used = try UInt16.fetchSet(database, sql: "SELECT id FROM deployments")
-    let released = try UInt16.fetchAll(
+    let used = try DeploymentID.fetchSet(database, sql: "SELECT id FROM deployments")
+    let released = try DeploymentID.fetchAll(
       database, sql: "SELECT id FROM releasedDeployments ORDER BY sequence")
     guard let id = NumberPool.next(in: Deployment.ids, used: used, released: released) else {
       throw RegistryError.tooManyDeployments(name)

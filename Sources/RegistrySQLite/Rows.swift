@@ -4,11 +4,13 @@ import Registry
 
 // Rows as values. A value that no declaration could have had means a damaged file: `ImpossibleRow`.
 
+extension DeploymentID: DatabaseValueConvertible {}
+
 extension Deployment {
   init(row: Row) throws {
     let name: String = row["name"]
     let id: Int = row["id"]
-    guard let name = try? DeploymentName(name), let id = UInt16(exactly: id) else {
+    guard let name = try? DeploymentName(name), let id = DeploymentID(exactly: id) else {
       throw ImpossibleRow(detail: "deployment \(id) has the name \(quoted(name))")
     }
     self.init(name: name, id: id)

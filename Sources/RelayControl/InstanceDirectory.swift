@@ -9,7 +9,7 @@ package final class InstanceDirectory: Sendable {
   /// What is known of a deployment.
   package struct Entry: Sendable {
     /// Its id on this runner.
-    package let id: UInt16
+    package let id: DeploymentID
     package let name: DeploymentName
     package var services: [Service] = []
     package var instances: [Instance] = []
@@ -35,7 +35,7 @@ package final class InstanceDirectory: Sendable {
       }
     }
 
-    package init(id: UInt16, name: DeploymentName) { (self.id, self.name) = (id, name) }
+    package init(id: DeploymentID, name: DeploymentName) { (self.id, self.name) = (id, name) }
   }
 
   /// An entry as connections ask for it.
@@ -65,8 +65,8 @@ package final class InstanceDirectory: Sendable {
   }
 
   private struct State {
-    var places: [UInt16: Places] = [:]
-    var ids: [DeploymentName: UInt16] = [:]
+    var places: [DeploymentID: Places] = [:]
+    var ids: [DeploymentName: DeploymentID] = [:]
     var peers: [String: TunnelPeer] = [:]
     /// The runners that are being emptied.
     var drained: Set<String> = []
@@ -101,7 +101,7 @@ package final class InstanceDirectory: Sendable {
   }
 
   /// The deployment with this id is no more.
-  package func remove(_ id: UInt16) {
+  package func remove(_ id: DeploymentID) {
     state.withLock { state in
       guard let places = state.places.removeValue(forKey: id) else { return }
       if state.ids[places.name] == id { state.ids[places.name] = nil }
@@ -125,7 +125,7 @@ package final class InstanceDirectory: Sendable {
   // MARK: Asking
 
   /// The ids of all deployments.
-  package var deployments: Set<UInt16> { state.withLock { Set($0.places.keys) } }
+  package var deployments: Set<DeploymentID> { state.withLock { Set($0.places.keys) } }
 
   /// The other runners that have instances of a deployment, by name; none where this one has not. Nil for where one is
   /// that is not there.
@@ -171,7 +171,7 @@ package final class InstanceDirectory: Sendable {
   /// The deployment of `id`, and the instances of other runners that may take a connection to `destination`: those
   /// whose runner is there first, of these the ones of runners that are being emptied last, otherwise in random order.
   package func candidates(
-    for destination: IPv4Address, in id: UInt16
+    for destination: IPv4Address, in id: DeploymentID
   ) -> (deployment: DeploymentName, candidates: [Candidate])? {
     state.withLock { state in
       guard let places = state.places[id] else { return nil }

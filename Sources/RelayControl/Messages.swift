@@ -10,7 +10,7 @@ package struct ImpossibleMessage: Error, CustomStringConvertible {
 extension InstanceDirectory.Entry {
   /// The deployment of a message. Throws `ImpossibleMessage`, `InvalidName` or `InvalidPort`.
   package init(_ message: Istbpf_Relay_V1_Deployment) throws {
-    guard let id = UInt16(exactly: message.id), id > 0 else {
+    guard let id = DeploymentID(exactly: message.id), id > 0 else {
       throw ImpossibleMessage("a deployment with the id \(message.id)")
     }
     self.init(id: id, name: try DeploymentName(message.name))

@@ -331,7 +331,7 @@ final class Carrier: Sendable {
   }
 
   /// The deployment with this id is no more.
-  func withdraw(_ id: UInt16) {
+  func withdraw(_ id: DeploymentID) {
     outside.forget(in: id, except: [])
     ports.withdraw(id)
     directory.remove(id)
@@ -339,7 +339,7 @@ final class Carrier: Sendable {
   }
 
   /// Deployments but these are no more.
-  func keep(_ ids: Set<UInt16>) {
+  func keep(_ ids: Set<DeploymentID>) {
     for id in directory.deployments.subtracting(ids) { withdraw(id) }
   }
 

@@ -261,7 +261,7 @@ final class CommandHandler: Sendable {
       try result.get()
     case .withdrawn(let withdrawn):
       state.named.remove(withdrawn.id)
-      carrier.withdraw(UInt16(clamping: withdrawn.id))
+      carrier.withdraw(DeploymentID(clamping: withdrawn.id))
       try files.remove(withdrawn.id)
     case .publicServices(let services):
       if services.exact { state.services = [:] }
@@ -271,7 +271,7 @@ final class CommandHandler: Sendable {
       try files.keep(Istbpf_Relay_V1_PublicServices.with { ($0.services, $0.exact) = (all, true) })
       try result.get()
     case .complete:
-      carrier.keep(Set(state.named.map { UInt16(clamping: $0) }))
+      carrier.keep(Set(state.named.map { DeploymentID(clamping: $0) }))
       try start(&state)
       // Those that an istbpfd has brought which had them of this process.
       listeners.closeUnused()
@@ -288,7 +288,7 @@ final class CommandHandler: Sendable {
     switch command {
     case .runners(let runners): carrier?.take(runners)
     case .deployment(let deployment): try carrier?.take(deployment)
-    case .withdrawn(let withdrawn): carrier?.withdraw(UInt16(clamping: withdrawn.id))
+    case .withdrawn(let withdrawn): carrier?.withdraw(DeploymentID(clamping: withdrawn.id))
     case .settings(let settings): try carrier?.take(settings)
     default: break
     }
@@ -349,7 +349,7 @@ final class CommandHandler: Sendable {
     for command in try files.read() {
       do { try perform(command) } catch { logger.error("\(error)") }
     }
-    state.withLock { $0.carrier?.keep(Set($0.named.map { UInt16(clamping: $0) })) }
+    state.withLock { $0.carrier?.keep(Set($0.named.map { DeploymentID(clamping: $0) })) }
   }
 
   /// What takes connections. Throws where nothing does yet.

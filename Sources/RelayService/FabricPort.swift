@@ -18,7 +18,7 @@ final class FabricPort: Sendable {
   let name: DeploymentName
   /// What the listening socket is kept as.
   let listenerName: String
-  private let deployment: UInt16
+  private let deployment: DeploymentID
   private let replay: ReplayLink
   /// Nil once it is left to another relay for good; `listenerNumber` until then.
   private let listener: Mutex<OwnedDescriptor?>

@@ -28,7 +28,7 @@ final class FabricPorts: Sendable {
   private let state = Mutex(State())
 
   private struct State {
-    var ports: [UInt16: FabricPort] = [:]
+    var ports: [DeploymentID: FabricPort] = [:]
     var names: [DeploymentName: FabricPort] = [:]
     var relay: Relay?
     var held: WatchedDescriptor?
@@ -148,7 +148,7 @@ final class FabricPorts: Sendable {
   }
 
   /// Lets the fabric of the deployment with this id go.
-  func withdraw(_ id: UInt16) {
+  func withdraw(_ id: DeploymentID) {
     let port = state.withLock { state in
       guard let port = state.ports.removeValue(forKey: id) else { return FabricPort?.none }
       if state.names[port.name] === port { state.names[port.name] = nil }
@@ -158,7 +158,7 @@ final class FabricPorts: Sendable {
   }
 
   /// The port in the fabric of a deployment; nil where that is not served.
-  func port(of deployment: UInt16) -> FabricPort? { state.withLock { $0.ports[deployment] } }
+  func port(of deployment: DeploymentID) -> FabricPort? { state.withLock { $0.ports[deployment] } }
 
   /// The port in the fabric of the deployment of this name.
   func port(named name: DeploymentName) -> FabricPort? { state.withLock { $0.names[name] } }

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxSystem
+import Model
 import Synchronization
 import SystemPackage
 
@@ -17,7 +18,7 @@ final class ListenerStore: Sendable {
   private let state = Mutex(State())
 
   /// What the socket in a deployment's fabric is kept as.
-  static func name(ofFabric deployment: UInt16, inode: UInt64) -> String {
+  static func name(ofFabric deployment: DeploymentID, inode: UInt64) -> String {
     "fabric \(deployment) \(inode)"
   }
 

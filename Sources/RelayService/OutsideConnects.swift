@@ -48,7 +48,7 @@ final class OutsideConnects: HeldConnectDecider {
   }
 
   private struct State {
-    var rules: [UInt16: [ServiceNumber: Rules]] = [:]
+    var rules: [DeploymentID: [ServiceNumber: Rules]] = [:]
     var holdings: [Identity: Holding] = [:]
     /// Of all instances.
     var all = Holding()
@@ -101,7 +101,9 @@ final class OutsideConnects: HeldConnectDecider {
   }
 
   /// Lets a service connect to `networks` and nowhere else from now on.
-  func allow(_ networks: Set<AllowedNetwork>, of service: ServiceNumber, in deployment: UInt16) {
+  func allow(
+    _ networks: Set<AllowedNetwork>, of service: ServiceNumber, in deployment: DeploymentID
+  ) {
     state.withLock {
       $0.rules[deployment, default: [:]][service] = networks.isEmpty ? nil : Rules(networks)
       if $0.rules[deployment]?.isEmpty == true { $0.rules[deployment] = nil }
@@ -109,7 +111,7 @@ final class OutsideConnects: HeldConnectDecider {
   }
 
   /// Lets the services of a deployment but these connect nowhere from now on.
-  func forget(in deployment: UInt16, except services: Set<ServiceNumber>) {
+  func forget(in deployment: DeploymentID, except services: Set<ServiceNumber>) {
     state.withLock {
       let kept = $0.rules[deployment]?.filter { services.contains($0.key) } ?? [:]
       $0.rules[deployment] = kept.isEmpty ? nil : kept
@@ -294,11 +296,11 @@ final class OutsideConnects: HeldConnectDecider {
 
 extension Identity {
   /// It as a number, for another relay of this runner.
-  fileprivate var number: UInt64 { UInt64(deployment) << 32 | UInt64(address.rawValue) }
+  fileprivate var number: UInt64 { UInt64(deployment.rawValue) << 32 | UInt64(address.rawValue) }
 
   fileprivate init(number: UInt64) {
     self.init(
-      deployment: UInt16(truncatingIfNeeded: number >> 32),
+      deployment: DeploymentID(truncatingIfNeeded: number >> 32),
       address: IPv4Address(UInt32(truncatingIfNeeded: number)))
   }
 }

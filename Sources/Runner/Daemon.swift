@@ -220,7 +220,7 @@ private struct ControlServerService: ServiceLifecycle.Service {
 extension Flow {
   fileprivate init(_ denied: Istbpf_Relay_V1_Denied) {
     self.init(
-      deployment: UInt16(truncatingIfNeeded: denied.deployment),
+      deployment: DeploymentID(truncatingIfNeeded: denied.deployment),
       source: IPv4Address(denied.source), destination: IPv4Address(denied.destination),
       sourcePort: UInt16(truncatingIfNeeded: denied.sourcePort),
       destinationPort: UInt16(truncatingIfNeeded: denied.destinationPort))

@@ -5,13 +5,13 @@ import Model
 struct EventFilter: Sendable {
   /// A service of a deployment.
   struct ServiceKey: Hashable, Sendable {
-    let deployment: UInt16
+    let deployment: DeploymentID
     let service: ServiceNumber
   }
 
   let plan: AddressPlan
   /// The id of the only deployment; nil for all.
-  var deployment: UInt16?
+  var deployment: DeploymentID?
   /// The only services, at either end; nil for all.
   var services: Set<ServiceKey>?
   var denied = true

@@ -17,7 +17,7 @@ final class OutsideNames: Sendable {
   private let directory: String
   private let logger: Logger
   /// The names of addresses, by deployment's id and service's number.
-  private let index = Mutex<[UInt16: [ServiceNumber: [IPv4Address: HostName]]]>([:])
+  private let index = Mutex<[DeploymentID: [ServiceNumber: [IPv4Address: HostName]]]>([:])
 
   /// What an earlier daemon knew holds on; nothing is looked up before `follower.start`. Throws `SystemError`.
   init(_ configuration: RunnerConfiguration, logger: Logger) throws {
@@ -94,14 +94,16 @@ final class OutsideNames: Sendable {
   // MARK: Names of addresses
 
   /// Notes which names a service's addresses have; nil where it has none.
-  func note(_ names: [IPv4Address: HostName]?, of service: ServiceNumber, in deployment: UInt16) {
+  func note(
+    _ names: [IPv4Address: HostName]?, of service: ServiceNumber, in deployment: DeploymentID
+  ) {
     index.withLock { $0[deployment, default: [:]][service] = names }
   }
 
   /// The name of an address that a service reaches by a rule, or may not reach although another of its
   /// deployment does; nil where it has none.
   func name(
-    of address: IPv4Address, for service: ServiceNumber, in deployment: UInt16
+    of address: IPv4Address, for service: ServiceNumber, in deployment: DeploymentID
   ) -> HostName? {
     index.withLock { index in
       guard let services = index[deployment] else { return nil }

@@ -161,12 +161,12 @@ extension RelayLink {
   }
 
   /// Whether a deployment was told of.
-  func knows(_ deployment: UInt16) -> Bool {
+  func knows(_ deployment: DeploymentID) -> Bool {
     state.withLock { $0.told.deployments[UInt32(deployment)] != nil }
   }
 
   /// A deployment is no more.
-  func withdraw(_ deployment: UInt16) throws {
+  func withdraw(_ deployment: DeploymentID) throws {
     let id = UInt32(deployment)
     dropListeners("fabric \(id) ")
     try tell(.deployment(id), isRetold: true) { $0.deployments.removeValue(forKey: id) != nil }

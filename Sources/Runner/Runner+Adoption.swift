@@ -13,6 +13,10 @@ extension Runner {
   /// their deployment's id could be given to another one.
   public func adopt() async throws {
     await takeFirstView()
+    for id in try dataplane.publishedDeployments() { published[id] = [] }
+    for (id, service) in try dataplane.publishedServices() {
+      published[id, default: []].insert(service)
+    }
     let deployments = try await registry.deployments()
     let byName = Dictionary(uniqueKeysWithValues: deployments.map { ($0.name, $0) })
     var ended: [RunningInstance] = []
@@ -28,7 +32,7 @@ extension Runner {
       let record = try containerRecords.record(of: place.ifindex)
       let found = running(
         instance, of: deployment, record: record?.instance == instance.id ? record : nil)
-      running[instance.id] = found
+      instances.insert(found, .identified)
       // Where it cannot be told, the daemon does not start: an instance that lives must not be taken for
       // one that ended, since its number would be another's.
       if try !found.cgroup.hasProcesses() || found.record?.isAttached == false {
@@ -38,7 +42,7 @@ extension Runner {
     try refuseUnknownInstances()
     try removeContainerOrphans()
 
-    for found in running.values where !ended.contains(where: { $0.instance == found.instance }) {
+    for found in instances where !ended.contains(where: { $0.instance == found.instance }) {
       try readopt(found)
     }
     for deployment in deployments {
@@ -59,9 +63,9 @@ extension Runner {
       }
     }
     for found in ended { await end(found) }
-    try await removeOrphans(of: deployments)
+    try removeOrphans(of: deployments)
     beginFollowingNames()
-    logger.info("adopted \(running.count) instances of \(deployments.count) deployments")
+    logger.info("adopted \(instances.count) instances of \(deployments.count) deployments")
   }
 
   /// A living instance: the new daemon's programs take the place of the old one's.
@@ -71,7 +75,7 @@ extension Runner {
     // Where the earlier daemon was killed before it published the instance, nothing is proved, and the
     // process that asked for it is told so and ends.
     if try !dataplane.isIdentified(cgroup: try found.cgroup.id()) {
-      unproven.insert(found.instance.id)
+      instances.insert(found, .starting(since: nil))
     } else {
       try dataplane.renewNamespaceGuard(of: found.identity)
     }
@@ -80,40 +84,26 @@ extension Runner {
     try watch.add(found.cgroup)
   }
 
-  /// Those that are nobody are of dismissed instances.
+  /// Those that are unidentified are of dismissed instances.
   private func refuseUnknownInstances() throws {
-    let known = Set(running.values.map(\.cgroup))
+    let known = Set(instances.map(\.cgroup))
     var unknown = try instancesRoot.children().flatMap { try $0.children() }
       .filter { try !known.contains($0) && $0.hasProcesses() }
-    let nobody = try unknown.filter { try !dataplane.isIdentified(cgroup: try $0.id()) }
-    unknown.removeAll(where: nobody.contains)
-    dismissed.formUnion(nobody)
-    for cgroup in nobody { try watch.add(cgroup) }
+    let dismissed = try unknown.filter { try !dataplane.isIdentified(cgroup: try $0.id()) }
+    unknown.removeAll(where: dismissed.contains)
+    instances.dismissed.formUnion(dismissed)
+    for cgroup in dismissed { try watch.add(cgroup) }
     guard unknown.isEmpty else { throw RunnerError.unknownInstances(unknown.map(\.path).sorted()) }
   }
 
   /// Removes what no record of the registry stands for: map entries, fabrics, empty cgroups.
-  private func removeOrphans(of deployments: [Deployment]) async throws {
+  private func removeOrphans(of deployments: [Deployment]) throws {
     let ids = Set(deployments.map(\.id))
-    var services: Set<[UInt16]> = []
-    for deployment in deployments {
-      for service in try await registry.services(of: deployment.name) {
-        services.insert([deployment.id, service.number])
-      }
-    }
-    for key in try dataplane.publishedServices()
-    where !services.contains([key.deployment, key.service]) {
-      try dataplane.withdraw(service: key.service, deployment: key.deployment)
-    }
-    let identities = Set(running.values.map(\.identity))
+    let identities = Set(instances.map(\.identity))
     for identity in try dataplane.identified() where !identities.contains(identity) {
       try dataplane.forget(identity)
     }
-    for id in try dataplane.publishedDeployments() where !ids.contains(id) {
-      try relay.withdraw(id)
-      try dataplane.withdrawEgress(ofDeployment: id)
-      try dataplane.withdraw(deployment: id)
-    }
+    for id in published.keys where !ids.contains(id) { try withdraw(id: id) }
     let names = Set(deployments.map(\.name))
     for name in try NetworkNamespace.names() {
       guard let deployment = installation.deployment(ofFabric: name), !names.contains(deployment),
@@ -121,10 +111,10 @@ extension Runner {
       else { continue }
       try NetworkNamespace.delete(named: name)
     }
-    let cgroups = Set(running.values.map(\.cgroup))
+    let cgroups = Set(instances.map(\.cgroup))
     for cgroup in try instancesRoot.children() {
       for child in try cgroup.children()
-      where !cgroups.contains(child) && !dismissed.contains(child) {
+      where !cgroups.contains(child) && !instances.dismissed.contains(child) {
         try child.removeRecursively()
       }
       if try cgroup.children().isEmpty { try cgroup.remove() }

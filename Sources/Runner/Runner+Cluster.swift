@@ -59,8 +59,6 @@ extension Runner {
     }
 
     let services = Dictionary(grouping: new.services, by: \.deployment)
-    let kept = Set(new.services.map(ServicePlace.init))
-    let removed = changes.services.removed.filter { !kept.contains(ServicePlace($0)) }
     var moved = Set((changes.instances.added + changes.instances.removed).map(ServicePlace.init))
     // Where connections to these go may be another's now.
     let drained = new.drainedRunners.symmetricDifference(old?.drainedRunners ?? [])
@@ -72,8 +70,7 @@ extension Runner {
     for deployment in new.deployments {
       let services = services[deployment.name] ?? []
       if redeclared.contains(deployment.name) {
-        let removed = removed.filter { $0.deployment == deployment.name }.map(\.number)
-        steps.attempt { try apply(services, of: deployment, removed: removed) }
+        steps.attempt { try apply(services, of: deployment) }
       } else if changed.contains(deployment.name) {
         do { try tellRelay(deployment) } catch {
           markUnapplied(deployment)

@@ -39,8 +39,8 @@ extension Runner {
   }
 
   /// Makes the container around `process`, its first one, an instance of a service: programs on its
-  /// cgroup, ist0 in its network namespace, all confirmed by the kernel before it returns. As with
-  /// `startInstance`, it is nobody until it is published.
+  /// cgroup, ist0 in its network namespace, all confirmed by the kernel before it returns (`start`). It is
+  /// unidentified until it is published.
   ///
   /// Throws `RunnerError.unusableContainer` where the cgroup is not the container's own; on failure
   /// the cgroup keeps the programs and has no identity, so that everything is denied.
@@ -55,59 +55,43 @@ extension Runner {
     let namespace = try instanceNamespace(ofThread: process)
     let cgroup = try CgroupHierarchy.find().cgroup(of: process)
     // An engine that starts a container again may use the same cgroup and namespace.
-    for ended in running.values
+    for ended in instances
     where try ended.record != nil && !ended.cgroup.hasProcesses() { await end(ended) }
     guard try cgroup.isOwn(of: process) else {
       throw unusable(
         "its cgroup \(cgroup.path) is not its own: does the engine run without cgroups, or does the "
           + "runtime not know cgroup2?")
     }
-    if let other = running.values.first(where: { cgroup.isInside($0.cgroup) }) {
+    if let other = instances.first(where: { cgroup.isInside($0.cgroup) }) {
       throw unusable(
         "its cgroup \(cgroup.path) is an instance already, or inside one: \(other.instance.id)")
     }
-    guard !dismissed.contains(where: { cgroup != $0 && cgroup.isInside($0) }) else {
+    guard !instances.dismissed.contains(where: { cgroup != $0 && cgroup.isInside($0) }) else {
       throw unusable("its cgroup \(cgroup.path) is inside one whose service was removed")
     }
-    let others = running.values.map { ($0.instance, $0.cgroup) }
+    let others = instances.map { ($0.instance, $0.cgroup) }
     let namespaces = ContainerNamespaces(
       process: process,
       equals: others.filter { $0.0.deployment == deploymentName && $0.0.service == name }.map(\.1),
       strangers: others.filter { $0.0.deployment != deploymentName }.map(\.1))
     if let problem = try namespaces.objection() { throw unusable(problem) }
 
-    let deployment = try await registry.deployment(named: deploymentName)
-    let services = try await registry.services(of: deploymentName)
-    let instance = try await allocateInstance(of: name, in: deployment)
-    var record = ContainerRecord(
-      instance: instance.id, container: container, engine: engine.isEmpty ? nil : engine,
-      cgroupPath: cgroup.path, hostsPath: hostsPath)
-    let new = running(instance, of: deployment, record: record)
-    running[instance.id] = new
-    self.namespaces[instance.id] = namespace
-    dismissed.remove(cgroup)
-    unproven.insert(instance.id)
-    do {
-      try containerRecords.write(record, of: new.link.ifindex)
-      try guardCgroup(of: new)
-      try link(new, of: deployment, in: namespace)
-      try writeHostsFile(of: new, services: services)
-      record.isAttached = true
-      try containerRecords.write(record, of: new.link.ifindex)
-      try watch.add(new.cgroup)
-    } catch {
-      await end(new)
-      throw error
-    }
+    let new = try await start(
+      name, in: deploymentName, namespace,
+      container: { instance in
+        ContainerRecord(
+          instance: instance.id, container: container, engine: engine.isEmpty ? nil : engine,
+          cgroupPath: cgroup.path, hostsPath: hostsPath)
+      })
     logger.info(
-      "\(instance.id) is container \(container) of \(engine)", metadata: instance.logFields)
+      "\(new.instance.id) is container \(container) of \(engine)", metadata: new.instance.logFields)
     return new
   }
 
   /// Ends the instance of the container that has the hosts file `hostsPath`, and removes the file.
   func detachContainer(hostsPath: String) async throws {
     guard isContainerHostsFile(hostsPath) else { return }
-    if let ended = running.values.first(where: { $0.hostsPath == hostsPath }) { await end(ended) }
+    if let ended = instances.first(where: { $0.hostsPath == hostsPath }) { await end(ended) }
     try removeHostsFiles { $0 == hostsPath }
   }
 
@@ -116,9 +100,9 @@ extension Runner {
   /// Removes what an earlier daemon left of containers that are none of the running instances; throws
   /// `RunnerError.unknownInstances` where processes run in one.
   func removeContainerOrphans() throws {
-    let known = Set(running.values.map(\.link.ifindex))
+    let known = Set(instances.map(\.link.ifindex))
     let orphans = try containerRecords.all().filter { !known.contains($0.key) }
-    // Those that are nobody are dismissed.
+    // Those that are unidentified were dismissed.
     let live = try orphans.values.filter { record in
       let cgroup = Cgroup(path: record.cgroupPath)
       guard record.isAttached, try cgroup.hasProcesses() else { return false }
@@ -133,7 +117,7 @@ extension Runner {
 
   /// Removes those hosts files of no running container that `isMeant` says.
   private func removeHostsFiles(_ isMeant: (String) -> Bool) throws {
-    let used = Set(running.values.map(\.hostsPath))
+    let used = Set(instances.map(\.hostsPath))
     let directory = installation.containerHostsDirectory
     for path in try DirectoryListing.names(in: directory).map({ "\(directory)/\($0)" })
     where isMeant(path) && !used.contains(path) {

@@ -56,7 +56,7 @@ extension Runner {
         && (plan.contains(connection.peer) || connection.isOf(cgroups))
     }
     let address = instance.identity.address
-    for other in running.values
+    for other in instances
     where other.instance.deployment == instance.instance.deployment
       && other.instance != instance.instance
     {
@@ -101,7 +101,7 @@ extension Runner {
   /// The network namespace with an instance's ist0: the one that it was started in, or, where an
   /// earlier daemon started it, those of its processes that have a link of its number.
   func namespaces(of instance: RunningInstance) -> [NetworkNamespace] {
-    if let own = namespaces[instance.instance.id] { return [own] }
+    if let own = instances.namespace(of: instance.instance.id) { return [own] }
     var found: [NetworkNamespace.Identity: NetworkNamespace] = [:]
     do {
       for process in try instance.cgroup.allProcesses() {
@@ -118,7 +118,9 @@ extension Runner {
         "\(instance.instance.id): cannot look for its network namespace: \(error)",
         metadata: instance.instance.logFields)
     }
-    if found.count == 1 { namespaces[instance.instance.id] = found.values.first }
+    if found.count == 1, let only = found.values.first {
+      instances.found(only, of: instance.instance.id)
+    }
     return Array(found.values)
   }
 }

@@ -15,7 +15,7 @@ extension Runner {
     let outcome = try await declare(declarations, in: name, replace: replace)
     do {
       if let deployment = outcome.deployment {
-        try apply(outcome.services, of: deployment, removed: outcome.removed.map(\.number))
+        try apply(outcome.services, of: deployment)
       } else if let before {
         try withdraw(before)
       }
@@ -28,6 +28,28 @@ extension Runner {
       \(outcome.removed.count) removed
       """, metadata: name.logFields)
     return outcome
+  }
+
+  /// Declares services, and dismisses the instances here whose services are removed by that.
+  ///
+  /// Throws `RegistryError.serviceHasInstances` for instances of other runners: only these can end
+  /// them.
+  private func declare(
+    _ declarations: [ServiceDeclaration], in name: DeploymentName, replace: Bool
+  ) async throws -> DeclarationOutcome {
+    while true {
+      do {
+        return try await registry.declare(declarations, in: name, replace: replace)
+      } catch let error as RegistryError {
+        // It has looked at everything else before.
+        guard case .serviceHasInstances(let found) = error,
+          found.allSatisfy({ instances[$0.id]?.instance == $0 })
+        else { throw error }
+        for instance in found {
+          if let running = instances[instance.id] { await dismiss(running) }
+        }
+      }
+    }
   }
 
   /// Says at once, and whenever something was declared, that what is declared may have changed; what ends

@@ -25,7 +25,7 @@ extension Runner {
   func resetConnections() throws -> Int {
     let name = configuration.runnerName
     guard view?.drainedRunners.contains(name) == true else { throw RunnerError.notDrained(name) }
-    return running.values.reduce(0) { $0 + cutConnections(of: $1) }
+    return instances.reduce(0) { $0 + cutConnections(of: $1) }
   }
 
   /// Where connections to a service go. With no instance to share them with but those of runners that are being emptied,

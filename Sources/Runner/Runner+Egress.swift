@@ -61,7 +61,7 @@ extension Runner {
     let (service, allowed, named) = (opening.service, opening.allowed, opening.named)
     let place = ServicePlace(service)
     let before = steps.errors.count
-    for instance in running.values where ServicePlace(instance.instance) == place {
+    for instance in instances where ServicePlace(instance.instance) == place {
       steps.attempt { try route(instance, hasRules: !service.egress.isEmpty) }
     }
     steps.attempt {
@@ -100,12 +100,12 @@ extension Runner {
     keeping kept: Set<AllowedNetwork>
   ) throws {
     guard !revoked.isEmpty else { return }
-    let instances = running.values.filter {
+    let own = instances.filter {
       $0.instance.deployment == deployment.name && $0.instance.serviceNumber == service
     }
-    for instance in instances { cutEgress(of: instance, keeping: kept) }
+    for instance in own { cutEgress(of: instance, keeping: kept) }
     try dataplane.revoke(revoked, service: service, deployment: deployment.id)
-    for instance in instances { cutEgress(of: instance, keeping: kept) }
+    for instance in own { cutEgress(of: instance, keeping: kept) }
   }
 
   /// Cuts the connections that nothing of `kept` allows, of the instance's own sockets: others may

@@ -107,7 +107,7 @@ extension Runner {
     _ caller: Service, _ deployment: Deployment, _ address: IPv4Address, _ port: PortNumber,
     _ asked: Service?, hook: String, loopback: Destination? = nil
   ) throws -> Istbpf_Control_V1_ExplainResponse {
-    let own = running.values.filter { $0.instance.isOf(caller) }.sorted {
+    let own = instances.filter { $0.instance.isOf(caller) }.sorted {
       $0.instance.number < $1.instance.number
     }
     let identity = Identity(
@@ -195,7 +195,7 @@ extension Runner {
   private func local(
     _ service: Service, _ number: InstanceNumber, _ port: PortNumber
   ) -> Candidate {
-    let found = running.values.first {
+    let found = instances.first {
       $0.instance.isOf(service) && $0.instance.number == number
     }
     if let found { return candidate(found, port, .ipv4(found.identity.address)) }

@@ -34,7 +34,7 @@ extension Runner {
   /// Looks at the kernel's counters: one question for each deployment that runs here, and one for all denials.
   func keepHistory() async throws {
     var links: [DeploymentName: Links] = [:]
-    for instance in running.values {
+    for instance in instances {
       let name = instance.instance.deployment
       links[name, default: Links(fabric: fabric(of: name))].services[instance.link.ifindex] = (
         instance.identity.address, instance.instance.serviceNumber

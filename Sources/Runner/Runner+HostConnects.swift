@@ -26,7 +26,7 @@ extension Runner {
   ) async throws -> HostTarget {
     let service = try await registry.service(name, of: deployment)
     let number = try port == 0 ? service.port : PortNumber(port)
-    let own = running.values.map(\.instance).filter {
+    let own = instances.map(\.instance).filter {
       $0.deployment == deployment && $0.serviceNumber == service.number
     }
     guard !own.isEmpty else {

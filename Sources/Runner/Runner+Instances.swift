@@ -10,49 +10,92 @@ extension Runner {
   /// How long an instance may be without a process before its first one.
   private static let patience = Duration.seconds(10)
 
-  /// Makes an instance around the network namespace of `thread`: everything is in place, and
-  /// confirmed by the kernel, before it returns; but it is nobody yet, see `publishInstance`. On
-  /// failure nothing of it remains.
+  /// Makes an instance around the network namespace of `thread`, as `start` does.
   ///
   /// `guarded` is called in between, as soon as a process may enter the cgroup.
   func startInstance(
-    of name: ServiceName, in deploymentName: DeploymentName, thread: Int32,
-    guarded: @Sendable (RunningInstance) async throws -> Void
+    of name: ServiceName, in deployment: DeploymentName, thread: Int32,
+    guarded: @escaping @Sendable (RunningInstance) async throws -> Void
   ) async throws {
     let namespace = try instanceNamespace(ofThread: thread)
+    endIfUnused(try await start(name, in: deployment, namespace, guarded: guarded))
+  }
+
+  /// Makes an instance in a network namespace: everything is in place, and confirmed by the kernel, before it returns; but
+  /// it is unidentified yet, see `publishInstance`. On failure nothing of it remains, but that a container's cgroup keeps the
+  /// programs, so that everything is denied.
+  ///
+  /// A container has its cgroup and its hosts file, which `container` gives the record of. Else they are made, and `guarded`
+  /// is called as soon as a process may enter the cgroup.
+  func start(
+    _ name: ServiceName, in deploymentName: DeploymentName, _ namespace: NetworkNamespace,
+    container: ((Instance) -> ContainerRecord)? = nil,
+    guarded: (@Sendable (RunningInstance) async throws -> Void)? = nil
+  ) async throws -> RunningInstance {
+    let begin = ContinuousClock.now
     let deployment = try await registry.deployment(named: deploymentName)
     let services = try await registry.services(of: deploymentName)
     let instance = try await allocateInstance(of: name, in: deployment)
-    let new = running(instance, of: deployment)
-    running[instance.id] = new
-    namespaces[instance.id] = namespace
-    unproven.insert(instance.id)
+    var record = container?(instance)
+    let new = running(instance, of: deployment, record: record)
+    instances.insert(new, .starting(since: begin), in: namespace)
+    instances.dismissed.remove(new.cgroup)
     do {
+      if let record { try containerRecords.write(record, of: new.link.ifindex) }
       try guardCgroup(of: new)
-      try makeHostsFile(of: new, services: services)
-      try watch.add(new.cgroup, awaitingFirstProcess: true)
-      try await guarded(new)
-      guard running[instance.id]?.instance == instance else {
-        throw RunnerError.notStarting(instance.id)
+      if record == nil {
+        try makeHostsFile(of: new, services: services)
+      } else {
+        try writeHostsFile(of: new, services: services)
+      }
+      try watch.add(new.cgroup, awaitingFirstProcess: record == nil)
+      if let guarded {
+        try await guarded(new)
+        guard instances[instance.id]?.instance == instance else {
+          throw RunnerError.notStarting(instance.id)
+        }
       }
       try link(new, of: deployment, in: namespace)
+      record?.isAttached = true
+      if let record { try containerRecords.write(record, of: new.link.ifindex) }
     } catch {
       await end(new)
       throw error
     }
-    endIfUnused(new)
+    return new
+  }
+
+  /// A number whose cgroup has no process of a dismissed instance.
+  private func allocateInstance(
+    of service: ServiceName, in deployment: Deployment
+  ) async throws -> Instance {
+    var occupied: [Instance] = []
+    let allocated: Result<Instance, any Error>
+    do {
+      while true {
+        let instance = try await registry.allocateInstance(
+          of: service, in: deployment.name, runner: configuration.runnerName)
+        guard instances.dismissed.contains(running(instance, of: deployment).cgroup) else {
+          allocated = .success(instance)
+          break
+        }
+        occupied.append(instance)
+      }
+    } catch { allocated = .failure(error) }
+    for instance in occupied { try await registry.releaseInstance(instance) }
+    return try allocated.get()
   }
 
   /// Makes an instance whose first process says that it is guarded a member of its deployment, and
   /// returns its variables. Throws `RunnerError` where it has no process, or is not one that starts,
   /// and `DataplaneError` where the kernel does not run every program for it.
   func publishInstance(_ id: String) async throws -> InstanceEnvironment {
-    guard let started = running[id] else { throw RunnerError.notStarting(id) }
+    guard let started = instances[id] else { throw RunnerError.notStarting(id) }
     let deployment = try await registry.deployment(named: started.instance.deployment)
     let services = try await registry.services(of: deployment.name)
     let service = try await registry.service(started.instance.service, of: deployment.name)
     // Only now, since it may have ended meanwhile; nothing waits from here on.
-    guard running[id]?.instance == started.instance, unproven.contains(id) else {
+    guard instances[id]?.instance == started.instance, instances.isStarting(id) else {
       throw RunnerError.notStarting(id)
     }
     guard try started.cgroup.isPopulated() else { throw RunnerError.noProcess(id) }
@@ -61,11 +104,11 @@ extension Runner {
     try dataplane.identify(
       started.identity, cgroup: try started.cgroup.id(),
       namespace: NamespaceNumbers(
-        cookie: try namespaces[id]?.cookie() ?? 0,
+        cookie: try instances.namespace(of: id)?.cookie() ?? 0,
         inFabric: try fabric(of: deployment.name).namespaceID(behind: started.link)))
-    unproven.remove(id)
+    let begin = instances.identify(id)
     try publish(service, of: deployment)
-    if let begin = starting.removeValue(forKey: id) { startDurations.observe(.now - begin) }
+    if let begin { startDurations.observe(.now - begin) }
     logger.info(
       "started \(id) at \(started.identity.address)", metadata: started.instance.logFields)
     if started.record != nil { Task { warnOfPublishedPorts(of: id) } }
@@ -129,8 +172,8 @@ extension Runner {
           break
         } catch { logger.error("\(new.instance.id): \(error)", metadata: new.instance.logFields) }
       }
-      if dismissed.remove(new.cgroup) != nil { return removeDismissed(new.cgroup) }
-      guard running[new.instance.id] != nil else { return }
+      if instances.dismissed.remove(new.cgroup) != nil { return removeDismissed(new.cgroup) }
+      guard instances[new.instance.id] != nil else { return }
       logger.warning(
         "\(new.instance.id) had no process for \(Self.patience): ended",
         metadata: new.instance.logFields)
@@ -141,9 +184,7 @@ extension Runner {
   /// An instance ended, or did not come to be: removes what there is of it, whatever fails.
   func end(_ ended: RunningInstance) async {
     let id = ended.instance.id
-    guard running.removeValue(forKey: id) != nil else { return }
-    unproven.remove(id)
-    starting[id] = nil
+    guard instances.end(id) else { return }
     watch.remove(ended.cgroup)
     await withdraw(ended)
     await drain(ended)
@@ -175,7 +216,7 @@ extension Runner {
   /// it is found by its successor.
   func release(_ ended: RunningInstance) async {
     let id = ended.instance.id
-    namespaces[id] = nil
+    instances.remove(id)
     egress.routed.remove(id)
     attempt("forget", id) { try dataplane.forget(ended.identity) }
     let fabric = fabric(of: ended.instance.deployment)
@@ -222,7 +263,7 @@ extension Runner {
     Task {
       try await Task.sleep(for: HostsFiles.reading + .milliseconds(50))
       isHostsUpdateScheduled = false
-      for instance in running.values {
+      for instance in instances {
         guard let declared = egress.declared[instance.instance.deployment] else { continue }
         attempt("write the hosts file of", instance.instance.id) {
           try writeHostsFile(of: instance, services: declared.services)

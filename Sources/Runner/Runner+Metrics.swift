@@ -40,11 +40,11 @@ extension Runner {
   private func addServices(to metrics: inout MetricsText) async throws {
     let counted = try PinnedState(directory: installation.pinDirectory).denials()
     var listed: Set<ServiceLabels> = []
-    var instances: [ServiceLabels: Int] = [:]
+    var counts: [ServiceLabels: Int] = [:]
     var denials: [ServiceLabels: [Reason: UInt64]] = [:]
     for deployment in try await registry.deployments() {
       let services = try await registry.services(of: deployment.name)
-      let here = running.values.filter { $0.instance.deployment == deployment.name }
+      let here = instances.filter { $0.instance.deployment == deployment.name }
       var names: [ServiceNumber: ServiceLabels] = [:]
       for service in services {
         let own = ServiceLabels(
@@ -52,11 +52,11 @@ extension Runner {
         let labels = listed.count < Self.servicesListed ? own : .others
         if labels == own { listed.insert(own) }
         names[service.number] = labels
-        instances[labels, default: 0] += here.count {
+        counts[labels, default: 0] += here.count {
           $0.instance.serviceNumber == service.number
         }
       }
-      // Those of services that were removed are of nobody any more.
+      // Those of services that were removed have no service any more.
       for denial in counted[deployment.id] ?? [] {
         let labels =
           names[denial.service]
@@ -65,12 +65,12 @@ extension Runner {
         denials[labels, default: [:]][denial.reason, default: 0] += denial.count
       }
     }
-    func sorted<Value>(_ counts: [ServiceLabels: Value]) -> [(key: ServiceLabels, value: Value)] {
-      counts.sorted { $0.key < $1.key }
+    func sorted<Value>(_ values: [ServiceLabels: Value]) -> [(key: ServiceLabels, value: Value)] {
+      values.sorted { $0.key < $1.key }
     }
     metrics.add(
       .gauge, "istbpf_instances", "Instances that run on this runner.",
-      sorted(instances).map {
+      sorted(counts).map {
         .init($0.value, ["deployment": $0.key.deployment, "service": $0.key.service])
       })
     var connects: [ServiceLabels: Int] = [:]

@@ -51,7 +51,7 @@ extension Runner {
           publishEgress(of: service, in: declared.deployment, old, &inner)
           if let first = inner.errors.first { throw first }
         }
-        for instance in running.values
+        for instance in instances
         where ServicePlace(instance.instance) == ServicePlace(service) {
           steps.attempt { try writeHostsFile(of: instance, services: declared.services) }
         }
@@ -135,7 +135,7 @@ extension Runner {
     }
     guard !candidates.isEmpty else { return [:] }
     var connections: [TCPConnection] = []
-    for instance in running.values where ServicePlace(instance.instance) == ServicePlace(service) {
+    for instance in instances where ServicePlace(instance.instance) == ServicePlace(service) {
       let cgroups = cgroupIDs(of: instance)
       do {
         connections += try namespaces(of: instance).flatMap { try TCPConnections.list(in: $0) }

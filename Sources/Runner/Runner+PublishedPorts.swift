@@ -25,7 +25,7 @@ extension Runner {
         $0.listener.port == port.rawValue && $0.listener.isReached(at: address, over: 0)
       }
       return found.map { port in
-        Publication(port: port, instance: running.values.first { isPublished(port, for: $0) })
+        Publication(port: port, instance: instances.first { isPublished(port, for: $0) })
       }
     } catch {
       logger.error("cannot tell what is published on port \(port): \(error)")
@@ -52,7 +52,7 @@ extension Runner {
 
   /// Logs once, for whoever published a port of a container, that it leads nowhere.
   func warnOfPublishedPorts(of id: String) {
-    guard let instance = running[id], instance.record != nil else { return }
+    guard let instance = instances[id], instance.record != nil else { return }
     do {
       let ports = try PublishedPort.all().filter { isPublished($0, for: instance) }
         .map(\.listener.port)

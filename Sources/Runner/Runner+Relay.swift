@@ -47,8 +47,8 @@ extension Runner {
   /// All instances of a deployment that are known, in a fixed order.
   private func instances(of deployment: DeploymentName) -> [Instance] {
     guard configuration.cluster == nil else { return viewed[deployment] ?? [] }
-    return running.values.map(\.instance)
-      .filter { $0.deployment == deployment && !unproven.contains($0.id) }
+    return instances.identified.map(\.instance)
+      .filter { $0.deployment == deployment }
       .sorted { ($0.serviceNumber, $0.number) < ($1.serviceNumber, $1.number) }
   }
 

@@ -69,12 +69,12 @@ extension Runner {
         }
       status.services.append(message)
     }
-    let instances = running.values.filter { $0.instance.deployment == deployment.name }
+    let own = instances.filter { $0.instance.deployment == deployment.name }
       .sorted { $0.identity.address < $1.identity.address }
     let relayed = Dictionary(
       (figures?.outside ?? []).filter { $0.deployment == UInt32(deployment.id) }
         .map { (IPv4Address($0.instance), $0.connections) }, uniquingKeysWith: +)
-    status.instances = try instances.map {
+    status.instances = try own.map {
       try self.status(of: $0, relayed: relayed[$0.identity.address] ?? 0)
     }
     return status

@@ -23,7 +23,7 @@ extension Runner {
   ) async throws -> Istbpf_Control_V1_GetTrafficResponse {
     // Throws with what was likely meant.
     _ = try await registry.deployment(named: deployment)
-    let places = running.values.filter { $0.instance.deployment == deployment }
+    let places = instances.filter { $0.instance.deployment == deployment }
       .sorted { $0.identity.address < $1.identity.address }
       .map {
         Place(instance: $0, namespaces: namespaces(of: $0), cgroups: cgroupIDs(of: $0))

@@ -34,7 +34,7 @@ public actor Runner {
   /// istbpf-relay, which carries what leaves a fabric.
   let relay: RelayLink
   /// The namespaces in which this daemon has made the link of held SYNs, by the deployment's id: their inodes.
-  var replayLinks: [UInt16: UInt64] = [:]
+  var replayLinks: [DeploymentID: UInt64] = [:]
   /// Which instances connections from this runner go to.
   var selection: InstanceSelection
   /// Where every instance is; nil on a runner that is alone.
@@ -63,17 +63,10 @@ public actor Runner {
 
   /// How long instances took to start.
   let startDurations = DurationHistogram.ofStarts()
-  /// When those began to that are not known to others yet, by `Instance.id`.
-  var starting: [String: ContinuousClock.Instant] = [:]
-
-  /// The instances that run here, by `Instance.id`.
-  var running: [String: RunningInstance] = [:]
-  /// The network namespaces of those that this daemon started, and of those where it had to look.
-  var namespaces: [String: NetworkNamespace] = [:]
-  /// Those of them that are nobody yet, since nothing proves that their first process is guarded.
-  var unproven: Set<String> = []
-  /// The cgroups of instances whose service was removed, and in which processes go on.
-  var dismissed: Set<Cgroup> = []
+  /// The instances of this runner.
+  var instances = InstanceTable()
+  /// The services that the kernel may know, by the deployment's id.
+  var published: [DeploymentID: Set<ServiceNumber>] = [:]
   /// Deployments that the kernel or a hosts file may not have as the registry says, see `apply`.
   var unapplied: Set<Deployment> = []
   /// How often something was applied, so that one that waited knows whether what it read is old.
@@ -129,15 +122,15 @@ public actor Runner {
   /// The numbers of the instances of a service that run here and may be known.
   private func local(_ service: Service) -> Set<InstanceNumber> {
     Set(
-      running.values.map(\.instance)
+      instances.identified.map(\.instance)
         .filter { $0.deployment == service.deployment && $0.serviceNumber == service.number }
-        .filter { !unproven.contains($0.id) }
         .map(\.number))
   }
 
   /// Makes a service and where its instances are known to connect(). Where that fails it is tried again,
   /// see `apply`.
   func publish(_ service: Service, of deployment: Deployment) throws {
+    published[deployment.id, default: []].insert(service.number)
     do {
       try dataplane.publish(
         service: service, deployment: deployment.id, local: local(service),
@@ -156,9 +149,9 @@ public actor Runner {
     // Side by side, since each may wait for its readers.
     await withDiscardingTaskGroup { group in
       for await cgroup in watch.emptied {
-        if dismissed.remove(cgroup) != nil {
+        if instances.dismissed.remove(cgroup) != nil {
           removeDismissed(cgroup)
-        } else if let ended = running.values.first(where: { $0.cgroup == cgroup }) {
+        } else if let ended = instances.first(where: { $0.cgroup == cgroup }) {
           group.addTask { await self.end(ended) }
         }
       }

@@ -26,10 +26,7 @@ final class DataplaneLaboratory {
       } else {
         object = try BPFObject(pinnedIn: directory, plan: .standard)
       }
-      let layout = bpf_obj_get("\(directory)/layout")
-      defer { close(layout) }
-      try BPFMap<UInt32, UInt32>(name: "layout", descriptor: layout)
-        .set(UInt32(IST_ABI_VERSION), at: 0)
+      try BPFMap<UInt32, UInt32>("layout", pinnedIn: directory).set(UInt32(IST_ABI_VERSION), at: 0)
       maps = try MapSet(pinnedIn: directory)
     } catch {
       try? FileManager.default.removeItem(atPath: directory)
@@ -77,7 +74,7 @@ final class DataplaneLaboratory {
 
   /// Declares a service with these local and remote instances.
   func declare(
-    _ service: UInt16, deployment: UInt16, local: [UInt8] = [], remote: [UInt8] = [],
+    _ service: UInt16, deployment: DeploymentID, local: [UInt8] = [], remote: [UInt8] = [],
     flags: UInt32 = 0
   ) throws {
     var value = ist_service()

@@ -39,7 +39,7 @@ struct EgressDecisionTests {
   }
 
   private func allow(
-    _ rules: String..., service: ServiceNumber = 1, deployment: UInt16 = 1
+    _ rules: String..., service: ServiceNumber = 1, deployment: DeploymentID = 1
   ) throws {
     for rule in rules {
       let key = ist_egress_key(try allowed(rule), service: service, deployment: deployment)

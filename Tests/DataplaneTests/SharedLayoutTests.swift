@@ -47,7 +47,7 @@ struct SharedLayoutTests {
     #expect(AddressPlan.instanceNumbers.lowerBound == InstanceNumber(IST_FIRST_INSTANCE))
     #expect(AddressPlan.instanceNumbers.upperBound == InstanceNumber(IST_LAST_INSTANCE))
     #expect(EgressRule.mostPerService == Int(IST_EGRESS_PER_SERVICE))
-    #expect(Deployment.ids.upperBound == UInt16(IST_LAST_DEPLOYMENT))
+    #expect(Deployment.ids.upperBound.rawValue == UInt16(IST_LAST_DEPLOYMENT))
     #expect(AddressPlan.standard.base.rawValue == IST_STANDARD_RANGE)
     #expect(
       AddressPlan.standard.offset(of: AddressPlan.standard.gateway) == UInt32(IST_GATEWAY_OFFSET))

@@ -18,7 +18,8 @@ struct CRITests {
     try await CRILaboratory.with(configuration: Documentation.block("toml", with: "BinaryName")) {
       cri in
       let db = try cri.pod("db", annotations: Self.annotations("db"))
-      #expect(try cri.runner.listedInstances().isEmpty, "what holds the pod's namespaces is nobody")
+      #expect(
+        try cri.runner.listedInstances().isEmpty, "what holds the pod's namespaces is no instance")
       let first = try cri.create("db", in: db, Self.server)
       #expect(try cri.start(first).status == 0)
       var listed = try cri.runner.listedInstances()

@@ -1,4 +1,3 @@
-import CLibbpf
 import Foundation
 import TestSupport
 import Testing
@@ -31,14 +30,12 @@ struct ApplyingTests {
     /// Takes out what is in it of nobody's.
     func empty() throws {
       for key in keys { try map.remove(key) }
-      close(map.descriptor)
     }
   }
 
   private func fillServices(_ runner: RunnerLaboratory) throws -> FullServices {
-    let descriptor = bpf_obj_get("\(runner.installation.pinDirectory)/services")
-    try #require(descriptor >= 0)
-    var full = FullServices(map: BPFMap(name: "services", descriptor: descriptor))
+    var full = FullServices(
+      map: try BPFMap("services", pinnedIn: runner.installation.pinDirectory))
     var isFull = false
     while !isFull && full.keys.count < 1_000_000 {
       let number = UInt32(full.keys.count)

@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 
 @Suite(
-  "An instance is nobody until it is proved that its programs guard it", .timeLimit(.minutes(10)))
+  "An instance is unidentified until it is proved that its programs guard it",
+  .timeLimit(.minutes(10)))
 struct AttachProofTests {
   @Test("A process that is not in its cgroup does not become an instance, and nobody is told of it")
   func elsewhere() async throws {

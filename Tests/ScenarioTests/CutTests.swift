@@ -10,7 +10,8 @@ struct CutTests {
   /// A second on a machine of its own.
   private let second = Double(slowness)
 
-  @Test("Those of a removed service are reset at both ends at once, and its processes are nobody")
+  @Test(
+    "Those of a removed service are reset at both ends at once, and its processes are unidentified")
   func removedService() async throws {
     try await RunnerLaboratory.with { runner in
       try runner.deploy("shop", "app", "db")

@@ -45,6 +45,46 @@ struct PinnedVersionTests {
     }
   }
 
+  @Test(
+    "What a version before did without is made, and what a later one had besides is left, under what runs"
+  )
+  func otherMaps() async throws {
+    try await RunnerLaboratory.with { runner in
+      try runner.deploy("shop", "app", "db")
+      let (app, db) = (
+        try runner.instance(of: "shop/app"), try runner.instance(of: "shop/db")
+      )
+      try db.listen(8080)
+      _ = try app.tell("hold", "$WARP_IST_db", 8080)
+      runner.killDaemon()
+      let pins = runner.installation.pinDirectory
+      // Maps of the version before have no such names.
+      for name in ["observed", "event_rates", "held_polled"] {
+        try FileManager.default.removeItem(atPath: "\(pins)/\(name)")
+      }
+      let later = try run(
+        "bpftool", "map", "create", "\(pins)/later", "type", "array", "key", "4", "value", "8",
+        "entries", "1", "name", "later")
+      #expect(later.status == 0, "\(later.errors)")
+
+      try runner.startDaemon()
+      #expect(try runner.listedInstances().map(\.address) == ["198.18.1.2", "198.18.2.2"])
+      #expect(try app.tell("echo", "$WARP_IST_db", 8080) == "ping")
+      let observed = try runner.observe("--opened", "--denied")
+      #expect(try app.connect("$WARP_IST_db", 8080) == "shop/db at 198.18.2.2")
+      #expect(try observed.next().event == "opened")
+      #expect(try app.connect("192.0.2.1", 80) == "EPERM")
+      #expect(try observed.next().event == "denied")
+      #expect(FileManager.default.fileExists(atPath: "\(pins)/observed"))
+      #expect(FileManager.default.fileExists(atPath: "\(pins)/later"))
+      // It goes with the rest.
+      for instance in [app, db] { instance.program.stop() }
+      runner.killAll()
+      #expect(try runner.istbpf("uninstall", "--force").status == 0)
+      #expect(!FileManager.default.fileExists(atPath: pins))
+    }
+  }
+
   @Test("Another range is refused while an instance lives, and taken when none does")
   func range() async throws {
     try await RunnerLaboratory.with { runner in

@@ -5,35 +5,34 @@ import Model
 import ServiceLog
 import Registry
 
-/// Making the kernel and the hosts files what the registry says of a deployment.
+/// Making the kernel and the hosts files what the registry says of a deployment: at the start, where it is declared here, and
+/// where it changes on another runner.
 ///
-/// Every step is tried, whatever the others come to: what cannot be opened must not keep something else
+/// What the registry says is compared with what the kernel was told (`published`), not with what the registry said before: so
+/// what failed once is not taken for done. Every step is tried, whatever the others come to: what cannot be opened must not keep something else
 /// from being closed. A deployment of which a step failed is in `unapplied`, and is done again as a whole
 /// until nothing of it fails.
 extension Runner {
   /// How long to wait before what failed is tried again: at first, and at most.
   private static let retryDelays = (first: Duration.seconds(1), longest: Duration.seconds(30))
 
-  /// Makes services and their instances known to connect(), allows their egress rules, takes the services
-  /// `removed` away, and writes the hosts files of the instances that run. What goes away goes last.
+  /// Makes services and their instances known to connect(), allows their egress rules, takes other services of the
+  /// deployment away, and writes the hosts files of the instances that run. What goes away goes last.
   ///
   /// Throws the first error, once everything was tried.
-  func apply(
-    _ services: [Service], of deployment: Deployment, removed: [ServiceNumber] = []
-  ) throws {
+  func apply(_ services: [Service], of deployment: Deployment) throws {
     var steps = Steps()
     steps.attempt { try dataplane.publish(deployment: deployment) }
     for service in services { steps.attempt { try publish(service, of: deployment) } }
     steps.attempt { try publishEgress(of: services, in: deployment) }
-    var removed = removed
-    if unapplied.contains(deployment) {
-      // The withdrawal of others may have failed before.
-      steps.attempt { removed = try undeclared(besides: services, in: deployment) }
+    let declared = services.map(\.number)
+    for service in published[deployment.id]?.subtracting(declared) ?? [] {
+      steps.attempt {
+        try dataplane.withdraw(service: service, deployment: deployment.id)
+        published[deployment.id]?.remove(service)
+      }
     }
-    for service in removed {
-      steps.attempt { try dataplane.withdraw(service: service, deployment: deployment.id) }
-    }
-    for instance in running.values where instance.instance.deployment == deployment.name {
+    for instance in instances where instance.instance.deployment == deployment.name {
       steps.attempt { try writeHostsFile(of: instance, services: services) }
     }
     try finish(steps, of: deployment)
@@ -44,9 +43,8 @@ extension Runner {
   func withdraw(_ deployment: Deployment) throws {
     var steps = Steps()
     steps.attempt { try publishEgress(of: [], in: deployment) }
-    steps.attempt { try dataplane.withdraw(deployment: deployment.id) }
+    steps.attempt { try withdraw(id: deployment.id) }
     replayLinks[deployment.id] = nil
-    steps.attempt { try relay.withdraw(deployment.id) }
     let fabric = fabric(of: deployment.name)
     if fabric.exists { steps.attempt { try fabric.delete() } }
     let cgroup = RunningInstance.deploymentCgroup(deployment.name, in: instancesRoot)
@@ -55,6 +53,18 @@ extension Runner {
       if cgroup.exists, try !cgroup.isPopulated() { try cgroup.removeRecursively() }
     }
     try finish(steps, of: deployment)
+  }
+
+  /// Nothing is a member any more of the deployment that had this id.
+  func withdraw(id: DeploymentID) throws {
+    var steps = Steps()
+    steps.attempt { try relay.withdraw(id) }
+    steps.attempt { try dataplane.withdrawEgress(ofDeployment: id) }
+    steps.attempt {
+      try dataplane.withdraw(deployment: id)
+      published[id] = nil
+    }
+    if let first = steps.errors.first { throw first }
   }
 
   /// Notes that the kernel may not have what the registry says of a deployment, and has it tried again.
@@ -85,15 +95,6 @@ extension Runner {
     throw first
   }
 
-  /// The services of a deployment that the kernel knows and the registry does not.
-  private func undeclared(
-    besides services: [Service], in deployment: Deployment
-  ) throws -> [ServiceNumber] {
-    let declared = Set(services.map(\.number))
-    return try dataplane.publishedServices()
-      .filter { $0.deployment == deployment.id && !declared.contains($0.service) }.map(\.service)
-  }
-
   private func applyAgain() async {
     isRetryScheduled = false
     for deployment in unapplied {
@@ -111,9 +112,7 @@ extension Runner {
           try withdraw(deployment)
         } else {
           // Another one has the name, the fabric and the cgroup now.
-          try relay.withdraw(deployment.id)
-          try dataplane.withdrawEgress(ofDeployment: deployment.id)
-          try dataplane.withdraw(deployment: deployment.id)
+          try withdraw(id: deployment.id)
           unapplied.remove(deployment)
         }
         if !unapplied.contains(deployment) {

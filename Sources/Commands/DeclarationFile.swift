@@ -3,7 +3,7 @@ import Glibc
 import Model
 
 /// A service's configuration file as it was named on the command line.
-struct ConfigurationFile {
+struct DeclarationFile {
   /// The form that the platform knows: a CommonJS module, which Node evaluates.
   static let moduleName = "warp.config.js"
   /// The form that needs no Node.
