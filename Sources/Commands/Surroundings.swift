@@ -142,6 +142,15 @@ struct Surroundings {
             "no container starts with the runtime \(RuntimeEntry.name)", type: type))
         continue
       }
+      if engine == .docker, let runtimes = Self.runtimesOfDocker(),
+        !runtimes.contains(RuntimeEntry.name)
+      {
+        findings.append(
+          .problem(
+            name, "\(engine.standardPath) names it, but dockerd has not read that yet",
+            "no container starts with the runtime \(RuntimeEntry.name)", type: engine.reload))
+        continue
+      }
       findings.append(.found(name, "\(path), in \(engine.standardPath)"))
     }
     if let runtime = settings.value("oci.runtime"), access(runtime, X_OK) != 0 {
@@ -152,6 +161,13 @@ struct Surroundings {
           type: "apt install runc, or set oci.runtime in \(settings.file)"))
     }
     return findings
+  }
+
+  /// The names of the runtimes that dockerd knows; nil where it does not run.
+  private static func runtimesOfDocker() -> Set<String>? {
+    let names = "{{range $name, $_ := .Runtimes}}{{$name}} {{end}}"
+    let info = CapturedCommand(["docker", "info", "--format", names], seconds: 10)
+    return info.status == 0 ? Set(info.output.split(separator: " ").map(String.init)) : nil
   }
 
   /// The absolute path in the double quotes that ends with istbpf-oci's name; nil where there is none.

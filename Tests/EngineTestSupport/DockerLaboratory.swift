@@ -98,6 +98,9 @@ package final class DockerLaboratory: @unchecked Sendable {
     }
   }
 
+  /// Has dockerd read its configuration again.
+  package func reload() { daemon?.signal(SIGHUP) }
+
   /// The containerd that dockerd has started.
   package func containerd() throws -> pid_t {
     try number(try SmallFile.read("\(directory)/e/containerd/containerd.pid"))

@@ -51,6 +51,44 @@ struct DockerTests {
     }
   }
 
+  @Test("doctor tells that dockerd has not read the file that names the runtime, until it has")
+  func unread() async throws {
+    try await DockerLaboratory.with { docker in
+      let seeing = """
+        mount -t tmpfs tmpfs /etc/docker
+        cp \(docker.directory)/daemon.json /etc/docker/
+        export DOCKER_HOST=unix://\(docker.socket)
+        exec "$@"
+        """
+      func finding() throws -> String {
+        try docker.runner.istbpf(
+          ["doctor"], wrapper: ["unshare", "--mount", "bash", "-ec", seeing, "bash"]
+        )
+        .output.split(separator: "\n").first { $0.contains("runtime of docker") }.map(String.init)
+          ?? ""
+      }
+      let read = try finding()
+      #expect(read.contains("istbpf-oci, in /etc/docker/daemon.json"), "\(read)")
+      let file = "\(docker.directory)/daemon.json"
+      try #"{"runtimes": {"other": {"path": "/usr/sbin/runc"}}}"#.write(
+        toFile: file, atomically: true, encoding: .utf8)
+      docker.reload()
+      #expect(
+        try docker.runner.eventually {
+          try !docker.docker(["info", "--format", "{{json .Runtimes}}"]).output.contains(
+            "\"istbpf\"")
+        })
+      let configured = try run(
+        try Product.istbpf(), "runtime", "configure", "--engine", "docker", "--runtime-path",
+        "\(docker.directory)/istbpf-oci", "--config-file", file)
+      #expect(configured.status == 0, "\(configured.errors)")
+      let unread = try finding()
+      #expect(unread.contains("dockerd has not read that yet"), "\(unread)")
+      docker.reload()
+      #expect(try docker.runner.eventually { try finding() == read })
+    }
+  }
+
   @Test("Whichever process of the engine is killed, nothing of the instance is left over")
   func killed() async throws {
     try await DockerLaboratory.with { docker in
