@@ -17,6 +17,11 @@ public struct FabricNamespace: Hashable, Sendable {
     (self.name, self.plan) = (name, plan)
   }
 
+  /// The fabric of a deployment, where the names of fabrics begin with `prefix` (`Installation.fabricPrefix`).
+  public init(of deployment: DeploymentName, prefix: String, plan: AddressPlan) {
+    self.init(name: prefix + deployment.rawValue, plan: plan)
+  }
+
   /// Whether it exists.
   public var exists: Bool { NetworkNamespace.exists(named: name) }
 

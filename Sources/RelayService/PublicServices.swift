@@ -121,6 +121,6 @@ struct FabricNames: Sendable {
   let plan: AddressPlan
 
   func fabric(of deployment: DeploymentName) -> FabricNamespace {
-    FabricNamespace(name: prefix + deployment.rawValue, plan: plan)
+    FabricNamespace(of: deployment, prefix: prefix, plan: plan)
   }
 }

@@ -108,7 +108,7 @@ public actor Runner {
   var plan: AddressPlan { configuration.plan }
 
   func fabric(of deployment: DeploymentName) -> FabricNamespace {
-    FabricNamespace(name: installation.fabricPrefix + deployment.rawValue, plan: plan)
+    FabricNamespace(of: deployment, prefix: installation.fabricPrefix, plan: plan)
   }
 
   func running(

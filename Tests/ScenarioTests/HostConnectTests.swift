@@ -52,7 +52,8 @@ struct HostConnectTests {
       // Two writes of the program's, so that one comes when nobody reads any more.
       let unread = try run(
         [
-          "bash", "-c", "{ yes | head -c 400000 | env \"$@\"; echo $? >&3; } 3>&2 | head -c 1",
+          "bash", "-c",
+          "{ { yes | head -c 400000; } 2>/dev/null | env \"$@\"; echo $? >&3; } 3>&2 | head -c 1",
           "bash",
         ]
           + runner.commandLine(["connect", "shop/db"]))
