@@ -383,7 +383,7 @@ let package = Package(
     .testTarget(
       name: "ScenarioTests",
       dependencies: [
-        "CDataplaneABI", "CLibbpf", "CLinux", "ControlAPI", "Dataplane", "Fabric", "HandOver",
+        "CDataplaneABI", "CLinux", "ControlAPI", "Dataplane", "Fabric", "HandOver",
         "LinuxSystem", "Model", "Registry", "Relay", "RelayControl", "RelayService", "Runner",
         "ServiceLog",
         "TestSupport", "Tunnel", "TunnelTestSupport",

@@ -23,22 +23,28 @@ public struct DeploymentID: Hashable, Sendable, RawRepresentable {
 }
 
 extension DeploymentID: Strideable, CustomStringConvertible, ExpressibleByIntegerLiteral {
+  /// How many numbers on `other` is.
   public func distance(to other: DeploymentID) -> Int { Int(other.rawValue) - Int(rawValue) }
 
+  /// The one that many numbers on; the result must have 16 bits.
   public func advanced(by distance: Int) -> DeploymentID {
     DeploymentID(rawValue: UInt16(Int(rawValue) + distance))
   }
 
+  /// A number of the source text.
   public init(integerLiteral value: UInt16) { rawValue = value }
 
+  /// The number.
   public var description: String { "\(rawValue)" }
 }
 
 extension DeploymentID: Codable {
+  /// Reads the number alone.
   public init(from decoder: any Decoder) throws {
     rawValue = try decoder.singleValueContainer().decode(UInt16.self)
   }
 
+  /// Writes the number alone.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(rawValue)

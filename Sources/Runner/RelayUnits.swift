@@ -14,7 +14,7 @@ struct RelayUnits: Sendable {
   /// What they start.
   private static let program = "/usr/sbin/istbpf-relay"
   /// How long one command may take, in milliseconds.
-  private static let patience: Int32 = 3000
+  private static let patience: Int32 = 10_000
 
   /// What has become of a start.
   enum Outcome {
