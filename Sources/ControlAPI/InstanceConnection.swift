@@ -82,7 +82,8 @@ package enum InstanceConnection {
       let milliseconds =
         left.components.seconds * 1000 + left.components.attoseconds / 1_000_000_000_000_000
       var state = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
-      guard milliseconds > 0, poll(&state, 1, Int32(milliseconds)) != 0 else { return nil }
+      // What has come by then counts, also where nobody looked before.
+      guard poll(&state, 1, Int32(max(0, milliseconds))) != 0 else { return nil }
       let count = recv(socket, &buffer, buffer.count, Int32(MSG_DONTWAIT))
       if count < 0, errno == EINTR || errno == EAGAIN { continue }
       guard count > 0 else { return nil }

@@ -65,19 +65,21 @@ final class HostConnects: Sendable {
       return Self.answer("error istbpfd has too many such calls; try again", socket)
     }
     let handoff = DescriptorHandoff(socket)
+    // From now on, not from when there is a thread for it: Dispatch makes few while others block.
+    let deadline = ContinuousClock.now + .milliseconds(Int(Self.patience))
     work.async {
       guard let socket = handoff.take() else { return self.settled() }
-      self.serve(socket)
+      self.serve(socket, until: deadline)
     }
   }
 
   private func settled() { pending.withLock { $0 -= 1 } }
 
   /// Hears what the caller wants, on a thread of its own.
-  private func serve(_ socket: consuming OwnedDescriptor) {
-    guard
-      let request = InstanceConnection.readRequest(
-        from: socket.rawValue, until: .now + .milliseconds(Int(Self.patience)))
+  private func serve(
+    _ socket: consuming OwnedDescriptor, until deadline: ContinuousClock.Instant
+  ) {
+    guard let request = InstanceConnection.readRequest(from: socket.rawValue, until: deadline)
     else {
       settled()
       return Self.answer("error that is no request of istbpf connect", socket)
